@@ -1,0 +1,105 @@
+"""Strict dataclass configuration: every value is cast and checked, unknown names raise.
+
+papermill only warns about an unknown parameter and hands ``1e-4`` from YAML over as a string;
+`strict` turns both into what a reader expects: an error, and a float.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+Config = TypeVar("Config")
+
+
+class ConfigError(ValueError):
+    """A configuration value that cannot be used; the message names it and says what to write."""
+
+
+def strict(cls: type[Config], values: dict[str, Any]) -> Config:
+    """Build the dataclass `cls` from `values`, casting each one to the type its field declares.
+
+    Raises:
+        ConfigError: unknown name (with the nearest known one), missing value, or a value that
+            does not fit its type. What `cls.__post_init__` raises passes through.
+    """
+    if not is_dataclass(cls):
+        raise TypeError(f"strict() builds dataclasses, got {cls!r}")
+    hints = get_type_hints(cls)
+    known = {field.name: field for field in fields(cls)}
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"unknown parameter {name!r}{_suggestion(name, known)}")
+    for name, field in known.items():
+        required = field.default is MISSING and field.default_factory is MISSING
+        if required and name not in values:
+            raise ConfigError(
+                f"parameter {name!r} is missing: {cls.__name__} has no default for it"
+            )
+    return cls(**{name: cast(value, hints[name], name) for name, value in values.items()})
+
+
+def cast(value: Any, kind: Any, name: str) -> Any:
+    """`value` as `kind` (bool, int, float, str, Literal, Optional, tuple), else ConfigError."""
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return _cast_union(value, kind, name)
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise ConfigError(f"{name}={value!r}: expected one of {list(get_args(kind))}")
+        return value
+    if origin is tuple:
+        return _cast_tuple(value, kind, name)
+    if kind is bool or isinstance(value, bool):
+        if kind is bool and isinstance(value, bool):
+            return value
+        raise ConfigError(f"{name}={value!r}: expected {kind.__name__}")
+    return _cast_plain(value, kind, name)
+
+
+def _cast_plain(value: Any, kind: type, name: str) -> Any:
+    if kind is Any or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value
+    if kind in (int, float) and isinstance(value, int | float | str):
+        try:
+            number = float(value)
+        except ValueError:
+            raise ConfigError(f"{name}={value!r}: expected {kind.__name__}") from None
+        if kind is float:
+            return number
+        if number.is_integer():
+            return int(number)
+    raise ConfigError(f"{name}={value!r} ({type(value).__name__}): expected {kind.__name__}")
+
+
+def _cast_union(value: Any, kind: Any, name: str) -> Any:
+    options = get_args(kind)
+    if value is None and type(None) in options:
+        return None
+    for option in options:
+        if option is type(None):
+            continue
+        try:
+            return cast(value, option, name)
+        except ConfigError:
+            continue
+    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+    raise ConfigError(f"{name}={value!r}: expected {wanted}")
+
+
+def _cast_tuple(value: Any, kind: Any, name: str) -> tuple:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{name}={value!r}: expected a list")
+    inner = get_args(kind)
+    if inner[-1] is Ellipsis:
+        return tuple(cast(item, inner[0], name) for item in value)
+    if len(inner) != len(value):
+        raise ConfigError(f"{name}={value!r}: expected {len(inner)} values, got {len(value)}")
+    return tuple(cast(item, one, name) for item, one in zip(value, inner, strict=True))
+
+
+def _suggestion(name: str, known: dict[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {sorted(known)}"

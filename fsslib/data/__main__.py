@@ -1,0 +1,93 @@
+"""`python -m fsslib.data check|download …`: benchmarks on disk, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from fsslib.config import ConfigError
+from fsslib.data.check import check
+from fsslib.data.labelled_files import FileBenchmark
+from fsslib.data.parallel import WORKERS
+from fsslib.data.protocol import Protocol
+from fsslib.data.registry import default_root, load_benchmark
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0 if all is well, 1 with every trouble on stderr otherwise."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _download(options) if options.command == "download" else _check(options)
+    except (ConfigError, OSError, ValueError, RuntimeError) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+
+
+def _check(options: argparse.Namespace) -> int:
+    protocol = Protocol.preset(
+        options.benchmark,
+        fold=options.fold or 0,
+        train_list=options.train_list,
+        coco_folds=options.coco_folds,
+    )
+    benchmark = load_benchmark(protocol, options.root)
+    if not isinstance(benchmark, FileBenchmark):
+        print(f"{benchmark.name} is rendered: there are no files to check")
+        return 0
+    report = check(
+        benchmark,
+        protocol.minimum_object_pixels,
+        options.fold,
+        options.all_files,
+        options.miniature,
+        options.workers,
+    )
+    print(f"{benchmark.name} in {options.root or default_root(options.benchmark)}")
+    print("\n".join(report.lines))
+    for trouble in report.troubles:
+        print(f"TROUBLE {trouble}", file=sys.stderr)
+    if report.troubles:
+        print(f"FAILED: {len(report.troubles)} troubles", file=sys.stderr)
+        return 1
+    print("No trouble found" + ("" if options.all_files else " (--all-files decodes every image)"))
+    return 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    root = options.root or default_root(options.benchmark)
+    if options.benchmark != "pascal5i":
+        raise ConfigError(
+            f"download {options.benchmark}: only pascal5i can be fetched by command. For COCO get "
+            "train2014.zip, val2014.zip and annotations_trainval2014.zip (20 GB) from "
+            f"https://cocodataset.org/#download and unpack them in {root}"
+        )
+    from fsslib.data.voc_files import download
+
+    download(root)
+    print(
+        f"VOC 2012 and SBD are in {root}; look at them with "
+        f"`python -m fsslib.data check pascal5i --root {root} --all-files`"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fsslib.data", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command, about in (("check", "look at all files"), ("download", "fetch the archives")):
+        sub = commands.add_parser(command, help=about)
+        sub.add_argument("benchmark", choices=("pascal5i", "coco20i", "folder", "scenes10i"))
+        sub.add_argument("--root", type=Path, help="folder of the files")
+    sub = commands.choices["check"]
+    sub.add_argument("--fold", type=int, choices=range(4), help="mark novel classes of this fold")
+    sub.add_argument("--train-list", choices=("sbd", "sbd_aug"), default="sbd")
+    sub.add_argument("--coco-folds", choices=("interleaved", "contiguous"), default="interleaved")
+    sub.add_argument("--all-files", action="store_true", help="decode every photograph")
+    sub.add_argument("--miniature", action="store_true", help="allow lists shorter than official")
+    sub.add_argument("--workers", type=int, default=WORKERS, help=f"processes ({WORKERS})")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

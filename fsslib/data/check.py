@@ -1,0 +1,142 @@
+"""Look at a benchmark's files before a training stumbles over them.
+
+Every label is decoded, every photograph is looked for, and some (or all) are decoded too and
+compared with their labels. All troubles are collected; nothing stops at the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from fsslib.data.areas import pixel_counts
+from fsslib.data.benchmark import BrokenFileError, Split
+from fsslib.data.labelled_files import FileBenchmark, Item, load_item
+from fsslib.data.parallel import WORKERS, parallel_map
+
+SAMPLED = 200
+"""Photographs decoded in each split unless all are."""
+
+
+@dataclass
+class SplitReport:
+    """What was found in one split."""
+
+    split: Split
+    counts: Int64[np.ndarray, "images 256"]
+    """Pixels of each label value in every image; zeros where the label is broken."""
+    decoded: int
+    """Photographs decoded."""
+
+    def lines(self, benchmark: FileBenchmark, minimum: int, fold: int | None) -> Iterator[str]:
+        total = int(self.counts.sum())
+        share = 100 * int(self.counts[:, 255].sum()) / max(total, 1)
+        classes = self.counts[:, 1 : len(benchmark.class_names) + 1]
+        seen = int((classes.sum(0) > 0).sum())
+        yield (
+            f"{self.split}: {len(self.counts):,} images ({self.decoded:,} photographs decoded), "
+            f"{seen} of {classes.shape[1]} classes, {total:,} pixels, {share:.2f} % are 255"
+        )
+        novel = benchmark.novel_classes(fold) if fold is not None else ()
+        head = f"  {'class':<20} {'images':>8} {f'>= {minimum} px':>11} {'pixels':>15}"
+        yield head + ("" if fold is None else f"  fold {fold}")
+        for class_id, name in enumerate(benchmark.class_names, 1):
+            column = classes[:, class_id - 1]
+            mark = "" if fold is None else "  novel" if class_id in novel else "  base"
+            yield (
+                f"  {name:<20} {int((column > 0).sum()):>8,} "
+                f"{int((column >= max(minimum, 1)).sum()):>11,} {int(column.sum()):>15,}{mark}"
+            )
+
+
+@dataclass
+class Report:
+    """Everything `check` found; `troubles` is empty if the benchmark can be used."""
+
+    lines: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+
+def check(
+    benchmark: FileBenchmark,
+    minimum_object_pixels: int = 2048,
+    fold: int | None = None,
+    all_files: bool = False,
+    miniature: bool = False,
+    workers: int = WORKERS,
+) -> Report:
+    """Look at every file of `benchmark`.
+
+    Args:
+        minimum_object_pixels: of the protocol; images with at least so many are counted apart.
+        fold: marks the novel classes in the tables.
+        all_files: decode all photographs, not 200 of each split.
+        miniature: lists that are not the official ones are no trouble.
+    """
+    report = Report()
+    for found in benchmark.list_counts():
+        verdict = _verdict(found.found, found.official, found.fits)
+        report.lines.append(f"list {found.name}: {found.found:,} images{verdict}")
+        if not found.fits and not miniature:
+            report.troubles.append(
+                f"list {found.name}: {found.found:,} images, official are {found.official:,}"
+                f"{' (as many, but others)' if found.found == found.official else ''}. Numbers "
+                "would not compare; unpack the original archives again (--miniature allows it)"
+            )
+    for split in benchmark.items:
+        looked, troubles = look(benchmark, split, all_files, workers)
+        report.lines.extend(looked.lines(benchmark, minimum_object_pixels, fold))
+        report.troubles.extend(f"{split}: {trouble}" for trouble in troubles)
+    return report
+
+
+def look(
+    benchmark: FileBenchmark, split: Split, all_files: bool, workers: int
+) -> tuple[SplitReport, list[str]]:
+    """Inspect every item of a split; the report and all troubles."""
+    items = benchmark.items[split]
+    step = 1 if all_files else max(1, -(-len(items) // SAMPLED))
+    tasks = [(item, number % step == 0) for number, item in enumerate(items)]
+    inspect = partial(inspect_item, benchmark.read_label, benchmark.image_fix)
+    counts, troubles = np.zeros((len(items), 256), np.int64), []
+    results = parallel_map(inspect, tasks, f"checking {split}", workers)
+    for number, (row, trouble) in enumerate(results):
+        counts[number] = row
+        troubles.extend(trouble)
+    return SplitReport(split, counts, sum(decode for _, decode in tasks)), troubles
+
+
+def inspect_item(
+    read_label: Callable[[Item], UInt8[np.ndarray, "h w"]],
+    image_fix: str,
+    task: tuple[Item, bool],
+) -> tuple[Int64[np.ndarray, "256"], list[str]]:
+    """Pixels of each label value, and what is wrong with the item's two files."""
+    item, decode = task
+    troubles = []
+    counts = np.zeros(256, np.int64)
+    try:
+        counts = pixel_counts(read_label(item))
+    except BrokenFileError as error:
+        troubles.append(str(error))
+    try:
+        if decode:
+            load_item(item, read_label, image_fix)
+        elif not item.image.is_file():
+            raise BrokenFileError(f"{item.image} is missing. {image_fix}")
+    except BrokenFileError as error:
+        if str(error) not in troubles:  # a broken label is met twice
+            troubles.append(str(error))
+    return counts, troubles
+
+
+def _verdict(found: int, official: int | None, fits: bool) -> str:
+    if official is None:
+        return ""
+    if fits:
+        return ", the official list"
+    return f" (official: {official:,}{', other images' if found == official else ''})"

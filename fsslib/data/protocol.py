@@ -1,0 +1,109 @@
+"""The Protocol: everything about an experiment that moves its score without being the method.
+
+Two numbers can be compared if their protocols are equal; the hash travels with every result. Each
+switch says which papers stand on which side, so that a quarrel is a setting and not a secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from fsslib.config import ConfigError, strict
+
+BenchmarkName = Literal["scenes10i", "pascal5i", "coco20i", "folder"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A frozen description of data, episodes and scoring. The test list is a function of it."""
+
+    benchmark: BenchmarkName
+    fold: int = 0
+    """Which quarter of the classes is novel: 0 to 3 (`folder`: ignored, all classes are novel)."""
+    way: int = 1
+    """Classes in an episode, N."""
+    shot: int = 1
+    """Support images per class at test time, K."""
+    episodes: int = 1000
+    """Test episodes. PFENet tests 5,000 (PASCAL) and 20,000 (COCO), BAM 1,000, HSNet 1,000;
+    1,000 on COCO swings by points."""
+    seed: int = 0
+    """Seed of the test list. Results over several seeds are several protocols."""
+    image_size: int = 473
+    """Side of the square network input in pixels; PFENet, BAM, QGNet need (size - 1) % 8 == 0."""
+    fit: Literal["pad", "stretch"] = "pad"
+    """How an image becomes square: `pad` keeps its proportions (PFENet, BAM, QGNet), `stretch`
+    does not (HDMNet, PI-CLIP, HSNet)."""
+    resolution: Literal["original", "resized"] = "original"
+    """Where predictions are compared with labels: at the photograph's own size (PFENet and its
+    line) or at the network's (HSNet at 400)."""
+    border: Literal["ignore", "background"] = "ignore"
+    """What 255 pixels are. Ignored by everyone who reports high numbers; counting them as
+    background moved PFENet from 60.8 to 56.2 on PASCAL."""
+    novel_in_train: Literal["background", "drop", "ignore"] = "background"
+    """Training images that hold novel objects: kept with those pixels as background (PFENet,
+    QGNet), dropped (BAM, HDMNet, PI-CLIP: worth about three points), or kept with those pixels
+    ignored. Base classes kept out of training by `held_out` are treated the same way."""
+    minimum_object_pixels: int = 2048
+    """A class counts as present in an image from this area on (PFENet: 2 * 32 * 32)."""
+    sampling: Literal["balanced", "image_first"] = "balanced"
+    """Test episodes: every novel class equally often, or go through the images and draw a class
+    present in each, however small (PFENet and its line)."""
+    query_labels: Literal["none", "oracle"] = "none"
+    """Whether a method may read which classes the query image holds. PI-CLIP's released code
+    does (`oracle`); such results are marked."""
+    selection: Literal["last", "held_out_base", "test_fold"] = "last"
+    """Which checkpoint is reported: the last; the best on base classes kept out of training; or
+    the best on the test fold itself, which is what the papers do."""
+    held_out: int = 0
+    """Number of base classes kept out of training for `selection="held_out_base"`."""
+    coco_folds: Literal["interleaved", "contiguous"] = "interleaved"
+    """COCO-20i convention; see `fsslib.data.folds`."""
+    train_list: Literal["sbd", "sbd_aug"] = "sbd"
+    """PASCAL-5i training images: 5,953 (`sbd`: PFENet's line) or 10,582 (`sbd_aug`)."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("way", 1), ("shot", 1), ("episodes", 1), ("seed", 0), ("held_out", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}={getattr(self, name)}: expected at least {least}")
+        if self.fold not in range(4):
+            raise ConfigError(f"fold={self.fold}: expected 0, 1, 2 or 3")
+        if self.image_size < 33:
+            raise ConfigError(f"image_size={self.image_size}: expected at least 33 pixels")
+        if (self.selection == "held_out_base") != (self.held_out > 0):
+            raise ConfigError(
+                f"selection={self.selection!r} with held_out={self.held_out}: "
+                "'held_out_base' needs held_out >= 1, the other selections held_out=0"
+            )
+        if self.benchmark == "scenes10i" and self.minimum_object_pixels:
+            raise ConfigError(
+                f"minimum_object_pixels={self.minimum_object_pixels}: Scenes-10i has no area rule, "
+                "every planned object is visible; write 0"
+            )
+
+    @classmethod
+    def preset(cls, benchmark: str, **changes: Any) -> Protocol:
+        """The usual protocol of a benchmark, with `changes` on top; every value is checked."""
+        if benchmark not in PRESETS:
+            raise ConfigError(f"benchmark={benchmark!r}: expected one of {sorted(PRESETS)}")
+        return strict(cls, {"benchmark": benchmark, **PRESETS[benchmark], **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that name this protocol in results."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "scenes10i": {"image_size": 97, "minimum_object_pixels": 0, "novel_in_train": "drop"},
+    "pascal5i": {"image_size": 473, "episodes": 5000},
+    "coco20i": {"image_size": 473, "episodes": 20000},
+    "folder": {"image_size": 473, "minimum_object_pixels": 1},
+}

@@ -1,0 +1,157 @@
+"""Which images make an episode: pure functions of the Protocol and a table of class areas.
+
+A test list depends on nothing but its protocol, a training episode on nothing but (seed, number):
+not on the machine, the number of workers, or what was drawn before. The papers' loaders draw with
+Python's `random` inside the workers, so that their episodes change with the worker count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int64
+
+from fsslib.data.benchmark import Benchmark, Split
+from fsslib.data.protocol import Protocol
+
+Areas = Int64[np.ndarray, "images classes"]
+
+
+@dataclass(frozen=True)
+class EpisodeSpec:
+    """An episode by numbers: image indices of one split."""
+
+    split: Split
+    query: int
+    classes: tuple[int, ...]
+    """Global class ids, N of them."""
+    supports: tuple[tuple[int, ...], ...]
+    """K image indices for each class; distinct over the whole episode, never the query."""
+
+
+@dataclass(frozen=True)
+class ClassSplit:
+    """Which classes are trained on, selected on and tested on under a protocol."""
+
+    train: tuple[int, ...]
+    held_out: tuple[int, ...]
+    novel: tuple[int, ...]
+
+    @classmethod
+    def of(cls, benchmark: Benchmark, protocol: Protocol) -> ClassSplit:
+        """`protocol.held_out` base classes, spread evenly over the list, are kept for selection."""
+        base = benchmark.base_classes(protocol.fold)
+        if protocol.held_out >= max(len(base), 1):
+            raise ValueError(
+                f"held_out={protocol.held_out}: fold {protocol.fold} of {benchmark.name} has "
+                f"{len(base)} base classes; keep at least one for training"
+            )
+        picks = np.linspace(0, len(base), protocol.held_out, endpoint=False).astype(int)
+        held_out = tuple(base[i] for i in picks)
+        train = tuple(c for c in base if c not in held_out)
+        return cls(train, held_out, benchmark.novel_classes(protocol.fold))
+
+
+class EpisodeSampler:
+    """Draws episodes of some classes from one split of a benchmark.
+
+    Args:
+        areas: class areas of the split, (images, classes).
+        classes: the class ids that episodes are about.
+        excluded: class ids whose images are left out altogether (`novel_in_train="drop"`).
+
+    Raises:
+        ValueError: a class has fewer than shot + 1 images; names the class and the counts.
+    """
+
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        protocol: Protocol,
+        split: Split,
+        classes: Sequence[int],
+        excluded: Sequence[int] = (),
+    ) -> None:
+        self.protocol, self.split, self.classes = protocol, split, tuple(classes)
+        if protocol.way > len(self.classes):
+            raise ValueError(f"way={protocol.way}: only {len(self.classes)} classes to choose from")
+        areas = benchmark.areas(split)
+        kept = np.ones(len(areas), bool)
+        if len(excluded):
+            kept = ~(areas[:, np.asarray(excluded) - 1] > 0).any(axis=1)
+        least = max(protocol.minimum_object_pixels, 1)
+        self.images = {c: np.flatnonzero(kept & (areas[:, c - 1] >= least)) for c in self.classes}
+        for c, images in self.images.items():
+            if len(images) <= protocol.shot:
+                raise ValueError(
+                    f"class {benchmark.name_of(c)!r} ({c}) has {len(images)} usable images in "
+                    f"{benchmark.name} {split} (at least {least} px, {int((~kept).sum())} images "
+                    f"left out); {protocol.shot}-shot episodes need {protocol.shot + 1}"
+                )
+        present = areas[:, np.asarray(self.classes) - 1] > 0
+        self.present = [np.asarray(self.classes)[row] for row in present]
+        self.queries = np.unique(np.concatenate(list(self.images.values())))
+
+    def balanced(self, number: int, rng: np.random.Generator) -> EpisodeSpec:
+        """Episode `number`: classes take turns, the query is any image that holds the class."""
+        first = self.classes[number % len(self.classes)]
+        return self._complete(int(rng.choice(self.images[first])), first, rng)
+
+    def image_first(self, number: int, rng: np.random.Generator) -> EpisodeSpec:
+        """Episode `number`: images take turns, the class is any one present, however small."""
+        query = int(self.queries[number % len(self.queries)])
+        return self._complete(query, int(rng.choice(self.present[query])), rng)
+
+    def _complete(self, query: int, first: int, rng: np.random.Generator) -> EpisodeSpec:
+        others = [c for c in self.classes if c != first]
+        drawn = rng.choice(others, self.protocol.way - 1, replace=False) if others else []
+        classes = (first, *(int(c) for c in drawn))
+        used = {query}
+        supports = []
+        for c in classes:
+            pool = self.images[c]
+            free = pool[~np.isin(pool, list(used))]
+            if len(free) < self.protocol.shot:
+                raise ValueError(
+                    f"class {c} has {len(free)} images of {self.split} left beside this episode's "
+                    f"others; shot={self.protocol.shot} is too many"
+                )
+            chosen = tuple(int(i) for i in rng.choice(free, self.protocol.shot, replace=False))
+            used.update(chosen)
+            supports.append(chosen)
+        return EpisodeSpec(self.split, query, classes, tuple(supports))
+
+
+def test_episodes(
+    benchmark: Benchmark,
+    protocol: Protocol,
+    classes: Literal["novel", "held_out"] = "novel",
+) -> list[EpisodeSpec]:
+    """The list of episodes that a protocol is scored on.
+
+    `novel` episodes come from the val split, `held_out` ones (for choosing checkpoints) from the
+    train split, so that choosing never sees a test image.
+    """
+    split = ClassSplit.of(benchmark, protocol)
+    where: Split = "val" if classes == "novel" else "train"
+    sampler = EpisodeSampler(benchmark, protocol, where, getattr(split, classes))
+    draw = getattr(sampler, protocol.sampling)
+    stream = 0 if classes == "novel" else 1
+    return [
+        draw(number, np.random.default_rng([protocol.seed, stream, number]))
+        for number in range(protocol.episodes)
+    ]
+
+
+test_episodes.__test__ = False  # a name in the field's words, not a test for pytest to collect
+
+
+def list_hash(episodes: Sequence[EpisodeSpec]) -> str:
+    """Twelve hexadecimal digits that name an episode list."""
+    text = json.dumps([asdict(episode) for episode in episodes])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,83 @@
+"""Backbones by name: `build_backbone("resnet50", weights="imagenet")`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from fsslib.encoders.resnet import ResNet
+from fsslib.encoders.stages import StageBackbone
+from fsslib.encoders.vgg import VGG16
+from fsslib.encoders.weights import WeightsError, load_weights
+
+BACKBONES: dict[str, Callable[..., StageBackbone]] = {
+    "scenes-resnet": partial(ResNet, BasicBlock, (2, 2, 2, 2), width=32),
+    "resnet18": partial(ResNet, BasicBlock, (2, 2, 2, 2)),
+    "resnet50": partial(ResNet, Bottleneck, (3, 4, 6, 3)),
+    "resnet101": partial(ResNet, Bottleneck, (3, 4, 23, 3)),
+    "resnet50-v2": partial(ResNet, Bottleneck, (3, 4, 6, 3), stem="deep"),
+    "resnet101-v2": partial(ResNet, Bottleneck, (3, 4, 23, 3), stem="deep"),
+    "vgg16": partial(VGG16, batch_norm=False),
+    "vgg16_bn": partial(VGG16, batch_norm=True),
+}
+
+# torchvision's and the deep-stem release's names of the stem, in the order of `ResNet.stem`.
+STEM_KEYS = {"conv1": 0, "bn1": 1, "conv2": 3, "bn2": 4, "conv3": 6, "bn3": 7}
+
+
+def build_backbone(name: str, weights: str | Path, dilated: bool = True) -> StageBackbone:
+    """A frozen backbone.
+
+    Args:
+        name: one of `BACKBONES`.
+        weights: "scenes", "imagenet", "random", or a path to a checkpoint file. Random weights
+            are only ever used when asked for by this name.
+        dilated: output stride 8 (ResNets).
+
+    Raises:
+        ValueError: unknown name. WeightsError: the weights cannot be had or do not fit.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"backbone={name!r}: expected one of {sorted(BACKBONES)}")
+    options = {} if name.startswith("vgg") else {"dilated": dilated}
+    backbone = BACKBONES[name](**options)
+    if str(weights) != "random":
+        load_backbone_state(backbone, load_weights(name, weights), str(weights))
+    return backbone.freeze()
+
+
+def load_backbone_state(
+    backbone: StageBackbone, state: dict[str, Tensor], origin: str = "state dict"
+) -> None:
+    """Load classification weights by torchvision's, the deep-stem release's or our own names."""
+    if isinstance(backbone, VGG16):
+        state = backbone.from_torchvision(state) if "features.0.weight" in state else state
+    else:
+        state = {_resnet_key(key): value for key, value in state.items()}
+    state = {k: v for k, v in state.items() if not k.startswith(("fc.", "classifier."))}
+    wanted = backbone.state_dict()
+    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    shapes = [
+        f"{key}: file {tuple(state[key].shape)}, model {tuple(wanted[key].shape)}"
+        for key in sorted(wanted.keys() & state.keys())
+        if wanted[key].shape != state[key].shape
+    ]
+    # Files from before PyTorch 0.4.1 have no batch counter; frozen BatchNorm never reads it.
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unknown or shapes:
+        raise WeightsError(
+            f"{origin} does not fit {type(backbone).__name__}: missing {missing[:5]}, unknown "
+            f"{unknown[:5]}, other shapes {shapes[:5]} (a deep-stem 'v2' file needs resnet50-v2, "
+            "a torchvision file resnet50)"
+        )
+    backbone.load_state_dict(state, strict=False)
+
+
+def _resnet_key(key: str) -> str:
+    match = re.fullmatch(r"(conv[123]|bn[123])\.(\w+)", key)
+    return f"stem.{STEM_KEYS[match[1]]}.{match[2]}" if match else key

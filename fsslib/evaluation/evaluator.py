@@ -1,0 +1,123 @@
+"""Runs a method over a test list and scores it as the protocol says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fsslib.data.benchmark import Benchmark
+from fsslib.data.episode import IGNORE, Episode
+from fsslib.data.loading import EpisodeReader, ListedEpisodes, batches
+from fsslib.data.protocol import Protocol
+from fsslib.data.sampler import EpisodeSpec, list_hash
+from fsslib.data.transforms import padded_size
+from fsslib.evaluation.meter import Meter
+from fsslib.layers.fem import resize
+from fsslib.methods.base import FewShotSegmenter
+
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A finished evaluation."""
+
+    meter: Meter
+    list_hash: str
+    seconds: float
+    names: dict[int, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part of `results.json` that the evaluation answers for; scores in 0..1."""
+        per_class = {
+            self.names[c]: {"class_id": c, **row, "iou": row["intersection"] / max(row["union"], 1)}
+            for c, row in self.meter.per_class().items()
+        }
+        return {
+            "miou": self.meter.miou(),
+            "miou_interval": list(self.meter.interval("miou")),
+            "fb_iou": self.meter.fb_iou(),
+            "fb_iou_interval": list(self.meter.interval("fb_iou")),
+            "per_episode_iou": float(self.meter.per_episode().mean()),
+            "classes_seen": len(per_class),
+            "episodes": len(self.meter),
+            "episode_list": self.list_hash,
+            "per_class": per_class,
+            "evaluation_seconds": round(self.seconds, 2),
+        }
+
+
+@torch.inference_mode()
+def evaluate(
+    method: FewShotSegmenter,
+    benchmark: Benchmark,
+    protocol: Protocol,
+    specs: list[EpisodeSpec],
+    device: str = "cpu",
+    batch_size: int = 8,
+    workers: int = 0,
+    report: Report | None = None,
+) -> Scores:
+    """Score `method` on the episodes `specs`.
+
+    Args:
+        report: called with (episodes done, episodes) after every batch.
+    """
+    start, meter = perf_counter(), Meter()
+    was_training = method.training
+    method.eval()
+    episodes: Dataset = ListedEpisodes(EpisodeReader(benchmark, protocol), specs)
+    for batch in batches(episodes, batch_size, workers, device):
+        logits = method(batch).logits.float()
+        for b in range(len(batch)):
+            prediction, target = compare_at(logits[b], batch, b, protocol)
+            meter.add(prediction, target, batch.class_ids[b].tolist())
+        if report:
+            report(len(meter), len(specs))
+    method.train(was_training)
+    names = {c: benchmark.name_of(c) for c in meter.class_ids()}
+    return Scores(meter, list_hash(specs), perf_counter() - start, names)
+
+
+def compare_at(
+    logits: Float[Tensor, "n1 s s"], episodes: Episode, number: int, protocol: Protocol
+) -> tuple[UInt8[Tensor, "h w"], UInt8[Tensor, "h w"]]:
+    """Prediction and target of one episode of a batch, at the protocol's resolution."""
+    target = episodes.query_mask[number]
+    original = episodes.original_mask[number] if episodes.original_mask else None
+    if original is not None and protocol.resolution == "original":
+        logits, target = _to_original(logits, original.shape, protocol), original
+        content = tuple(original.shape)
+    elif original is not None and protocol.fit == "pad" and original.shape != target.shape:
+        content = padded_size(*original.shape, protocol.image_size)
+    else:
+        content = tuple(target.shape)
+    target = target.to(logits.device).clone()
+    if protocol.border == "background":
+        # Only the photograph's own border: what padding added was never part of the image.
+        inside = target[: content[0], : content[1]]
+        inside[inside == IGNORE] = 0
+    return logits.argmax(0).byte(), target
+
+
+def _to_original(
+    logits: Float[Tensor, "n1 s s"], size: tuple[int, int], protocol: Protocol
+) -> Float[Tensor, "n1 h w"]:
+    """Logits at the photograph's size.
+
+    `pad`: PFENet resizes to the square of the longer side and reads the label's corner of it.
+    """
+    height, width = size
+    if (height, width) == tuple(logits.shape[-2:]):
+        return logits
+    if protocol.fit == "stretch":
+        return resize(logits[None], (height, width))[0]
+    longer = max(height, width)
+    return resize(logits[None], (longer, longer))[0, :, :height, :width]

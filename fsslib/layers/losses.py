@@ -1,0 +1,43 @@
+"""Losses on logits: the papers' cross-entropy, and a balanced one for small objects."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from fsslib.data.episode import IGNORE
+
+LossName = Literal["cross_entropy", "cross_entropy_dice"]
+
+
+def segmentation_loss(
+    logits: Float[Tensor, "b c h w"],
+    mask: UInt8[Tensor, "b hm wm"],
+    name: LossName = "cross_entropy",
+) -> Float[Tensor, ""]:
+    """Mean loss over the pixels that are not 255; logits are resized to the mask.
+
+    `cross_entropy` is every paper's. `cross_entropy_dice` adds the soft Dice loss of the
+    foreground classes, which does not let a large background outvote a small object.
+    """
+    if logits.shape[-2:] != mask.shape[-2:]:
+        logits = F.interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=True)
+    target = mask.long()
+    loss = F.cross_entropy(logits, target, ignore_index=IGNORE)
+    if name == "cross_entropy_dice":
+        loss = loss + dice_loss(logits, target)
+    return loss
+
+
+def dice_loss(logits: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor, ""]:
+    """1 - mean Dice of the foreground classes, per image (Milletari et al. 2016, squared form)."""
+    valid = (target != IGNORE)[:, None]
+    truth = F.one_hot(target.where(target != IGNORE, 0), logits.shape[1]).movedim(-1, 1)
+    truth = (truth * valid)[:, 1:].to(logits.dtype)
+    probability = (logits.softmax(1) * valid)[:, 1:]
+    overlap = 2 * (probability * truth).sum((-2, -1))
+    total = (probability**2).sum((-2, -1)) + truth.sum((-2, -1))
+    return 1 - ((overlap + 1) / (total + 1)).mean()

@@ -1,0 +1,83 @@
+"""The contract of every method: episodes in, logits and named maps out.
+
+A method is an `nn.Module` with two calls. `forward` predicts and hands out every intermediate map
+by the paper's name for it, so that lessons and widgets need no hooks; `loss` says what training
+minimises, term by term.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from fsslib.data.episode import Episode
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a method says about a batch of B queries."""
+
+    logits: Float[Tensor, "b n1 h w"]
+    """Scores of background and the N classes, at the query image's size."""
+    maps: dict[str, Tensor] = field(default_factory=dict)
+    """Intermediate maps by the paper's name, (B,…,h,w)."""
+    auxiliary_logits: tuple[Tensor, ...] = ()
+    """Further predictions that only the loss looks at."""
+
+    @property
+    def mask(self) -> UInt8[Tensor, "b h w"]:
+        """The most likely label of each pixel, 0 to N."""
+        return self.logits.argmax(1).byte()
+
+
+class FewShotSegmenter(nn.Module, ABC):
+    """Base class of all methods. Inputs are batched episodes (see `fsslib.data.episode.stack`)."""
+
+    trainable: bool = True
+    """False for methods without a single learned parameter of their own."""
+
+    @abstractmethod
+    def forward(self, episodes: Episode) -> Prediction:
+        """Predict the query masks. Reads support masks, never the query's."""
+
+    def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
+        """Terms to be summed and minimised. Training-free methods have none."""
+        raise TypeError(f"{type(self).__name__} is training-free: evaluate it, do not train it")
+
+    def head_state(self) -> dict[str, Tensor]:
+        """The learned part of the state: everything but the frozen backbone."""
+        return {k: v for k, v in self.state_dict().items() if not k.startswith("backbone.")}
+
+    def load_head_state(self, state: dict[str, Tensor]) -> None:
+        """Load what `head_state` gave; a mismatch names the keys."""
+        own = self.head_state()
+        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        shapes = [
+            f"{key}: file {tuple(state[key].shape)}, model {tuple(own[key].shape)}"
+            for key in sorted(own.keys() & state.keys())
+            if own[key].shape != state[key].shape
+        ]
+        if missing or unknown or shapes:
+            raise ValueError(
+                f"weights do not fit {type(self).__name__}: missing {missing[:5]}, unknown "
+                f"{unknown[:5]}, other shapes {shapes[:5]}; build it with the settings of the run"
+            )
+        self.load_state_dict(state, strict=False)
+
+
+def require_one_way(episodes: Episode, method: str) -> None:
+    """Binary methods take 1-way episodes; say so in words instead of a shape error."""
+    if not episodes.batched:
+        raise ValueError(f"{method} takes batches; wrap a single episode in stack([episode])")
+    if episodes.way != 1:
+        raise ValueError(
+            f"{method} is a binary method and got {episodes.way}-way episodes; use way=1"
+        )
+
+
+def foreground(masks: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """1 where a mask is exactly 1: support pixels marked 255 count as background."""
+    return (masks == 1).float()

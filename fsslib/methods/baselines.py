@@ -1,0 +1,97 @@
+"""Rows that every table needs: what a score is worth is seen beside these.
+
+None of them has a parameter of its own. `AllForeground` is the floor that a large object alone
+gives; `PriorThreshold` asks how far PFENet's prior mask goes by itself; `MaskedAveragePrototype`
+is PANet's decision rule (Wang et al., ICCV 2019) on frozen features.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from fsslib.data.episode import Episode
+from fsslib.encoders.stages import StageBackbone
+from fsslib.layers.fem import resize
+from fsslib.layers.prototype import masked_average
+from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
+from fsslib.methods.pfenet import middle_features
+from fsslib.priors.similarity import prior_mask
+
+
+def binary_logits(foreground_score: Float[Tensor, "b h w"]) -> Float[Tensor, "b 2 h w"]:
+    """Logits whose arg max is foreground exactly where the score is positive."""
+    return torch.stack([torch.zeros_like(foreground_score), foreground_score], 1)
+
+
+class AllForeground(FewShotSegmenter):
+    """Calls every pixel foreground."""
+
+    trainable = False
+
+    def forward(self, episodes: Episode) -> Prediction:
+        require_one_way(episodes, "AllForeground")
+        return Prediction(binary_logits(torch.ones(episodes.query_mask.shape)))
+
+
+class PriorThreshold(FewShotSegmenter):
+    """PFENet's prior mask cut at a threshold.
+
+    Args:
+        threshold: in 0..1 of the min-max normalised map.
+    """
+
+    trainable = False
+
+    def __init__(self, backbone: StageBackbone, threshold: float = 0.7) -> None:
+        super().__init__()
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold={threshold}: expected a value in 0..1")
+        self.backbone, self.threshold = backbone, threshold
+
+    @torch.no_grad()
+    def forward(self, episodes: Episode) -> Prediction:
+        require_one_way(episodes, "PriorThreshold")
+        masks = foreground(episodes.support_masks[:, 0])
+        images = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
+        query, support = self.backbone(episodes.query_image), self.backbone(images)
+        soft = resize(masks.flatten(0, 1)[:, None], support.layer3.shape[-2:])
+        layer4 = self.backbone.layer4(support.layer3 * soft).unflatten(0, masks.shape[:2])
+        prior, _ = prior_mask(query.layer4, layer4, masks)
+        full = resize(prior, episodes.query_mask.shape[-2:])[:, 0]
+        return Prediction(binary_logits(full - self.threshold), {"prior": prior})
+
+
+class MaskedAveragePrototype(FewShotSegmenter):
+    """Nearest of two prototypes, foreground and background of the support, by cosine.
+
+    Features are the concatenated layer3 and layer2, frozen. Each shot is pooled, then averaged.
+    """
+
+    trainable = False
+
+    def __init__(self, backbone: StageBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    @torch.no_grad()
+    def forward(self, episodes: Episode) -> Prediction:
+        require_one_way(episodes, "MaskedAveragePrototype")
+        masks = episodes.support_masks[:, 0]
+        images = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
+        query = middle_features(self.backbone(episodes.query_image))
+        support = middle_features(self.backbone(images))
+        maps = [
+            F.cosine_similarity(query, self._prototype(support, masks == value), dim=1)
+            for value in (0, 1)
+        ]  # background, foreground: (B, h, w) each
+        scores = resize(torch.stack(maps, 1), episodes.query_mask.shape[-2:])
+        return Prediction(scores, {"similarity": maps[1][:, None]})
+
+    @staticmethod
+    def _prototype(support: Float[Tensor, "bk c h w"], chosen: Tensor) -> Float[Tensor, "b c 1 1"]:
+        soft = resize(chosen.flatten(0, 1)[:, None].float(), support.shape[-2:])
+        return masked_average(support, soft).unflatten(0, chosen.shape[:2]).mean(1)

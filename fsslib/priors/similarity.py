@@ -1,0 +1,68 @@
+"""The prior mask of PFENet: how much each query position resembles the support's foreground.
+
+PFENet (Tian et al., TPAMI 2020, Eqs. 1-4); QGNet calls the same map the guided region map. Training
+free: the features are a frozen layer4. An empty support mask gives an all-zero map.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+COSINE_EPS = 1e-7  # added to the product of norms, and to the range of the min-max
+CHUNK_ELEMENTS = 2**25  # similarity entries held at a time: 128 MiB in fp32
+
+Map = Float[Tensor, "b 1 h w"]
+
+
+def best_match(
+    query: Float[Tensor, "b c hq wq"], support: Float[Tensor, "b c hs ws"]
+) -> Float[Tensor, "b hq wq"]:
+    """Cosine of each query position with its most similar support position.
+
+    All-zero vectors have cosine 0 with everything, so that masked-out support positions put a
+    floor of 0 under the result. Memory: at most `CHUNK_ELEMENTS` similarities at once.
+    """
+    size = query.shape[-2:]
+    query, support = query.flatten(2), support.flatten(2)
+    query_norm, support_norm = query.norm(dim=1), support.norm(dim=1)
+    rows = max(1, CHUNK_ELEMENTS // (query.shape[0] * support.shape[2]))
+    best = [
+        (
+            torch.einsum("bcq,bcs->bqs", part, support)
+            / (norm[:, :, None] * support_norm[:, None] + COSINE_EPS)
+        ).amax(2)
+        for part, norm in zip(query.split(rows, 2), query_norm.split(rows, 1), strict=True)
+    ]
+    return torch.cat(best, 1).unflatten(1, size)
+
+
+def min_max(maps: Float[Tensor, "... h w"]) -> Float[Tensor, "... h w"]:
+    """Each map stretched to 0..1; a constant map becomes all zero."""
+    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    return (maps - low) / (high - low + COSINE_EPS)
+
+
+def prior_mask(
+    query: Float[Tensor, "b c h w"],
+    support: Float[Tensor, "b k c h w"],
+    masks: Float[Tensor, "b k hm wm"],
+) -> tuple[Map, Float[Tensor, "b k h w"]]:
+    """The prior mask (mean over shots), and the map of each shot.
+
+    Args:
+        query: high-level query features.
+        support: high-level support features; PFENet has already masked their layer3 input.
+        masks: foreground 1, else 0, at any size; brought to the feature grid bilinearly (soft).
+
+    Returns:
+        (B,1,h,w) in 0..1 and (B,K,h,w), both min-max normalised per shot before the mean.
+    """
+    shots = support.shape[1]
+    masks = F.interpolate(masks, support.shape[-2:], mode="bilinear", align_corners=True)
+    masked = (support * masks[:, :, None]).flatten(0, 1)
+    repeated = query.repeat_interleave(shots, 0)
+    per_shot = min_max(best_match(repeated, masked)).unflatten(0, (-1, shots))
+    return per_shot.mean(1, keepdim=True), per_shot

@@ -1,0 +1,56 @@
+"""Checkpoints: written whole or not at all, and enough in them to go on exactly."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fsslib.files import atomic_path
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be read or belongs to another run."""
+
+
+def save_checkpoint(path: Path, content: dict[str, Any], fingerprint: dict[str, Any]) -> None:
+    """Save tensors and plain values together with the state of torch's random generators.
+
+    Args:
+        fingerprint: the settings that must be equal for the run to be continued.
+    """
+    random = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+    with atomic_path(path) as temporary:
+        torch.save({"fingerprint": fingerprint, "random": random, **content}, temporary)
+
+
+def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] | None:
+    """The content of a checkpoint, random generators restored; None if there is none.
+
+    Raises:
+        CheckpointError: unreadable, or made with other settings (names them).
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); remove it to start anew") from error
+    made_with = content["fingerprint"]
+    changed = [
+        f"{name}: {made_with.get(name)!r} then, {fingerprint.get(name)!r} now"
+        for name in sorted(made_with.keys() | fingerprint.keys())
+        if made_with.get(name) != fingerprint.get(name)
+    ]
+    if changed:
+        raise CheckpointError(
+            f"{path} belongs to a run with other settings ({'; '.join(changed)}); "
+            "use another output folder, or remove it to start anew"
+        )
+    random = content.pop("random")
+    torch.set_rng_state(random["cpu"])
+    if random["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(random["cuda"])
+    return content

@@ -1,0 +1,54 @@
+"""`metrics.jsonl`: one JSON object a line, appended while a run trains."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from fsslib.files import atomic_path
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+class Journal:
+    """Appends metrics to a file. A resumed run first forgets what came after its checkpoint."""
+
+    def __init__(self, path: Path, after_step: int = 0) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [row for row in read_journal(path) if row["step"] <= after_step]
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+    def write(self, step: int, **values: Any) -> None:
+        """Append one line; numbers are rounded to six digits."""
+        rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in values.items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, **rounded}) + "\n")
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """All lines of a journal; a last line cut off by a kill is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def require_finite(step: int, lr: float, losses: dict[str, float]) -> None:
+    """Stop a run whose loss is NaN or infinite."""
+    broken = {name: value for name, value in losses.items() if not math.isfinite(value)}
+    if broken:
+        raise TrainingDiverged(
+            f"step {step}: loss {broken} is not finite at learning rate {lr:g}. Lower lr, clip "
+            "gradients (clip=1.0), or use precision='fp32'; the last checkpoint is from before"
+        )

@@ -1,0 +1,17 @@
+"""Shared by all tests: shape checks on, one thread, and helpers importable by name."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import torch  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
+
+torch.set_num_threads(1)
+
+# Signatures carry jaxtyping shapes; beartype checks them on every call, in the tests only.
+CHECKED = ("priors", "layers", "methods", "encoders", "evaluation")
+install_import_hook([f"fsslib.{room}" for room in CHECKED], "typechecker.check")

@@ -1,0 +1,130 @@
+"""Backbones: taps, dilation, loading, and what happens when weights cannot be had."""
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+from fsslib.encoders import BACKBONES, WeightsError, build_backbone
+from fsslib.encoders.backbones import load_backbone_state
+from fsslib.encoders.resnet import ResNet
+
+IMAGE = torch.randint(256, (1, 3, 65, 65), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+def test_every_backbone_taps_three_stages(name):
+    backbone = build_backbone(name, "random")
+    with torch.no_grad():
+        stages = backbone(IMAGE)
+    assert tuple(stage.shape[1] for stage in stages) == backbone.channels
+    cells = {stage.shape[-1] for stage in stages}
+    assert cells == ({8, 4} if name.startswith("vgg") else {9})
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    assert not backbone.train().training
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_dilation_is_on_every_conv2(name):
+    backbone = build_backbone(name, "random")
+    for stage, dilation in ((backbone.layer3, 2), (backbone.layer4, 4)):
+        for block in stage:
+            assert block.conv2.dilation == block.conv2.padding == (dilation, dilation)
+            assert block.conv2.stride == block.conv1.stride == (1, 1)
+    first = torchvision.models.resnet50(
+        weights=None, replace_stride_with_dilation=[False, True, True]
+    ).layer4[0]
+    assert first.conv2.dilation == (2, 2), "torchvision's switch differs, which is why we dilate"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_undilated_resnet_equals_torchvision(name):
+    torch.manual_seed(0)
+    reference = getattr(torchvision.models, name)(weights=None).eval()
+    backbone = build_backbone(name, "random", dilated=False)
+    load_backbone_state(backbone, reference.state_dict())
+    taps = {}
+    for layer in ("layer2", "layer3", "layer4"):
+        getattr(reference, layer).register_forward_hook(
+            lambda _, __, output, layer=layer: taps.update({layer: output})
+        )
+    inputs = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        reference(inputs)
+        stages = backbone.stages(inputs)
+    for layer, tap in taps.items():
+        torch.testing.assert_close(getattr(stages, layer), tap)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_vgg_equals_torchvision(batch_norm):
+    torch.manual_seed(0)
+    name = "vgg16_bn" if batch_norm else "vgg16"
+    reference = getattr(torchvision.models, name)(weights=None).eval()
+    backbone = build_backbone(name, "random")
+    load_backbone_state(backbone, reference.state_dict())
+    inputs = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        # Everything but the last max-pool, which no method reads.
+        wanted = reference.features[:-1](inputs)
+        torch.testing.assert_close(backbone.stages(inputs).layer4, wanted)
+
+
+def test_deep_stem_release_keys_load():
+    backbone = build_backbone("resnet50-v2", "random")
+    index = {"0": "conv1", "1": "bn1", "3": "conv2", "4": "bn2", "6": "conv3", "7": "bn3"}
+    released = {
+        (f"{index[key.split('.')[1]]}.{key.split('.')[2]}" if key.startswith("stem") else key): v
+        for key, v in backbone.state_dict().items()
+    }
+    other = build_backbone("resnet50-v2", "random")
+    load_backbone_state(other, {**released, "fc.weight": torch.zeros(1000, 2048)})
+    assert torch.equal(other.stem[6].weight, backbone.stem[6].weight)
+    with pytest.raises(WeightsError, match="needs resnet50-v2"):
+        load_backbone_state(build_backbone("resnet50", "random"), released)
+
+
+def test_checkpoints_load_from_files_in_their_usual_wrappings(tmp_path):
+    state = build_backbone("scenes-resnet", "random").state_dict()
+    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "a.pth")
+    save_file(
+        {k: v.half() if v.is_floating_point() else v for k, v in state.items()},
+        tmp_path / "b.safetensors",
+    )
+    for name in ("a.pth", "b.safetensors"):
+        loaded = build_backbone("scenes-resnet", tmp_path / name).state_dict()
+        for key, value in state.items():
+            torch.testing.assert_close(loaded[key], value, atol=1e-3, rtol=1e-3)
+
+
+def test_weights_that_cannot_be_had_are_one_clear_error(tmp_path, monkeypatch):
+    with pytest.raises(WeightsError, match=r"neither a file nor a known tag.*imagenet.*random"):
+        build_backbone("resnet50", "imagenett")
+    (tmp_path / "broken.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(WeightsError, match=r"broken\.safetensors"):
+        build_backbone("resnet50", tmp_path / "broken.safetensors")
+    (tmp_path / "broken.pth").write_bytes(b"not tensors")
+    with pytest.raises(WeightsError, match=r"broken\.pth"):
+        build_backbone("resnet50", tmp_path / "broken.pth")
+
+    def refuse(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", refuse)
+    with pytest.raises(WeightsError, match=r"could not be downloaded.*scenes-resnet"):
+        build_backbone("resnet50", "imagenet")
+
+
+def test_images_are_never_normalised_twice():
+    backbone = build_backbone("scenes-resnet", "random")
+    with pytest.raises(TypeError, match="uint8"):
+        backbone(IMAGE.float() / 255)
+
+
+def test_official_bn_lets_the_statistics_move():
+    backbone = build_backbone("scenes-resnet", "random")
+    backbone.official_bn = True
+    assert backbone.train().training
+    assert isinstance(backbone, ResNet) and isinstance(backbone.stem[1], nn.BatchNorm2d)
+    assert backbone.stem[1].training

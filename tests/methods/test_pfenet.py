@@ -1,0 +1,217 @@
+"""PFENet against the numbers of its released code, and its behaviour at the edges."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from golden import GOLDEN, golden, prefixed
+from stand_ins import random_episodes, tiny_backbone
+from torch import nn
+
+from fsslib.data.episode import Episode
+from fsslib.encoders import WeightsError, build_backbone
+from fsslib.encoders.stages import StageBackbone
+from fsslib.interop.pfenet import PFENET_NAMES, load_official, load_official_pfenet, rename
+from fsslib.methods.pfenet import PFENet, PFENetConfig
+
+
+class StandIn(StageBackbone):
+    """The convolutions that replaced layer0 to layer4 when the golden numbers were recorded."""
+
+    def __init__(self, layers: list[nn.Module], channels: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.stem, self.layer1, self.layer2, self.layer3, self.layer4 = layers
+        self.channels = channels
+
+
+def relu(*layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*layers, nn.ReLU())
+
+
+def official_episodes(case: dict) -> Episode:
+    """Only the masks: images come normalised in the golden files."""
+    masks = case["s_y"].to(torch.uint8)
+    return Episode(
+        query_image=torch.zeros(*case["x"].shape, dtype=torch.uint8),
+        query_mask=case["y"].to(torch.uint8),
+        support_images=torch.zeros(*case["s_x"].shape, dtype=torch.uint8)[:, None],
+        support_masks=masks[:, None],
+        class_ids=torch.ones(len(masks), 1, dtype=torch.int64),
+        class_names=(),
+        ids=(),
+    )
+
+
+def fem_case():
+    case = golden("pi_clip/pfenet_fem_1shot")
+    layers = [
+        nn.Identity(),
+        nn.Identity(),
+        relu(nn.Conv2d(3, 4, 3, 8, 1)),
+        relu(nn.Conv2d(4, 8, 3, 1, 1)),
+        nn.Sequential(nn.Conv2d(8, 6, 3, 1, 1)),
+    ]
+    scales = tuple(case["scales"].tolist())
+    model = PFENet(StandIn(layers, (4, 8, 6)), PFENetConfig(dim=8, scales=scales))
+    load_official(model, prefixed(case, "w/"), PFENET_NAMES)
+    return case, model
+
+
+def head_case():
+    case = golden("qgnet/pfenet_head_tiny_1shot")
+    layers = [
+        relu(nn.Conv2d(3, 4, 1, 8, bias=False)),
+        nn.Identity(),
+        relu(nn.Conv2d(4, 6, 1, bias=False)),
+        relu(nn.Conv2d(6, 8, 1, bias=False)),
+        relu(nn.Conv2d(8, 10, 1, bias=False)),
+    ]
+    scales = tuple(case["ppm_scales"].tolist())
+    model = PFENet(StandIn(layers, (6, 8, 10)), PFENetConfig(dim=8, scales=scales))
+    load_official(model, prefixed(case, "w/"), PFENET_NAMES)
+    return case, model
+
+
+def predict(case, model):
+    masks = (case["s_y"] == 1).float()
+    return model.predict(case["x"], case["s_x"].flatten(0, 1), masks)
+
+
+def test_fem_1shot_equals_the_released_code():
+    case, model = fem_case()
+    prediction = predict(case, model.eval())
+    torch.testing.assert_close(prediction.maps["prior"], case["prior"], atol=1e-5, rtol=0)
+    for level, logits in enumerate(prediction.auxiliary_logits):
+        torch.testing.assert_close(logits, case[f"inner{level}"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(prediction.logits, case["logits"], atol=1e-5, rtol=0)
+    loss = model.loss(prediction, official_episodes(case))
+    torch.testing.assert_close(loss["main"], case["main_loss"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(loss["auxiliary"], case["aux_loss"], atol=1e-5, rtol=0)
+
+
+def test_head_and_gradients_equal_the_released_code():
+    case, model = head_case()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout2d):
+            module.p = 0.0
+    prediction = predict(case, model.train())
+    torch.testing.assert_close(prediction.logits, case["logits"], atol=1e-4, rtol=0)
+    for level, logits in enumerate(prediction.auxiliary_logits):
+        torch.testing.assert_close(logits, case[f"inner_out{level}"], atol=1e-4, rtol=0)
+    assert torch.equal(prediction.mask.long(), case["pred"])
+    loss = model.loss(prediction, official_episodes(case))
+    torch.testing.assert_close(loss["main"], case["main_loss"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(loss["auxiliary"], case["aux_loss"], atol=1e-4, rtol=0)
+    sum(loss.values()).backward()
+    wanted = {rename(key, PFENET_NAMES): value for key, value in prefixed(case, "g/").items()}
+    given = {name: p.grad for name, p in model.named_parameters() if name in wanted}
+    assert given.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        scale = gradient.abs().max()
+        assert (given[name] - gradient).abs().max() <= 1e-4 * scale, name
+
+
+def test_what_each_scale_sees_equals_the_released_code():
+    case, model = head_case()
+    model.eval()
+    query, support = model.backbone.stages(case["x"]), case["s_x"].flatten(0, 1)
+    from fsslib.layers.prototype import masked_average
+    from fsslib.methods.pfenet import middle_features
+
+    features = model.reduce_query(middle_features(query))
+    stages, soft = model._masked_support(support, (case["s_y"] == 1).float())
+    prototype = masked_average(model.reduce_support(middle_features(stages)), soft)
+    prior = predict(case, model).maps["prior"]
+    for level, scale in enumerate(case["ppm_scales"].int().tolist()):
+        seen = model.fem.gather(features, prototype, prior, (scale, scale))
+        torch.testing.assert_close(seen, case[f"merge_in{level}"], atol=1e-4, rtol=0)
+
+
+def formula_weights(shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
+    """Weights from key names alone, so that two programs can make the same ones."""
+    import zlib
+
+    state = {}
+    for key, shape in shapes.items():
+        z = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape)
+        z = torch.from_numpy(np.asarray(z, np.float32))
+        if key.endswith("num_batches_tracked"):
+            state[key] = torch.zeros((), dtype=torch.int64)
+        elif key.endswith("running_var"):
+            state[key] = 1 + 0.25 * z.abs()
+        elif key.endswith("running_mean"):
+            state[key] = 0.1 * z
+        elif z.ndim >= 2:
+            state[key] = z / float(np.sqrt(np.prod(shape[1:])))
+        else:
+            state[key] = 1 + 0.1 * z if key.endswith("weight") else 0.1 * z
+    return state
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_official_checkpoint_keys_load_completely(prefix):
+    shapes = json.loads((GOLDEN / "keys_pfenet_resnet50.json").read_text())
+    state = {prefix + key: value for key, value in formula_weights(shapes).items()}
+    model = PFENet(build_backbone("resnet50-v2", "random"))
+    load_official_pfenet(model, state)
+    assert torch.equal(model.classifier[3].bias, state[prefix + "cls.3.bias"])
+    assert torch.equal(model.backbone.stem[6].weight, state[prefix + "layer0.6.weight"])
+    assert sum(p.numel() for p in model.parameters()) == 34_448_842
+
+
+def test_official_checkpoint_mismatch_names_the_keys():
+    case, model = fem_case()
+    state = prefixed(case, "w/")
+    state["extra.weight"] = state.pop("cls.0.weight")
+    with pytest.raises(
+        WeightsError, match=r"missing \['cls.0.weight'\].*unknown \['extra.weight'\]"
+    ):
+        load_official(model, state, PFENET_NAMES)
+
+
+@pytest.mark.parametrize("shot", [1, 3])
+def test_predicts_any_shot_and_trains_only_the_head(shot):
+    model = PFENet(tiny_backbone(), PFENetConfig.preset("scenes", dim=8)).train()
+    episodes = random_episodes(batch=2, shot=shot, size=33)
+    prediction = model(episodes)
+    assert prediction.logits.shape == (2, 2, 33, 33)
+    assert prediction.maps["prior_per_shot"].shape[:2] == (2, shot)
+    sum(model.loss(prediction, episodes).values()).backward()
+    for name, parameter in model.named_parameters():
+        assert (parameter.grad is not None) == (not name.startswith("backbone.")), name
+
+
+def test_backbone_batchnorm_is_frozen_unless_official():
+    for official in (False, True):
+        config = PFENetConfig.preset("scenes", dim=8, official_bn=official)
+        model = PFENet(tiny_backbone(), config).train()
+        before = model.backbone.stem[1].running_mean.clone()
+        model(random_episodes(batch=2, shot=1, size=33))
+        moved = not torch.equal(before, model.backbone.stem[1].running_mean)
+        assert moved == official
+
+
+def test_empty_support_mask_gives_a_zero_prior_and_finite_logits():
+    episodes = random_episodes(batch=1, shot=1, size=33)
+    episodes.support_masks.zero_()
+    prediction = PFENet(tiny_backbone(), PFENetConfig.preset("scenes", dim=8)).eval()(episodes)
+    assert prediction.maps["prior"].abs().max() == 0
+    assert torch.isfinite(prediction.logits).all()
+
+
+def test_two_way_episodes_are_refused_in_words():
+    model = PFENet(tiny_backbone(), PFENetConfig.preset("scenes", dim=8))
+    with pytest.raises(ValueError, match="2-way episodes; use way=1"):
+        model(random_episodes(batch=1, shot=1, size=33, way=2))
+
+
+def test_head_state_round_trip_and_mismatch():
+    model = PFENet(tiny_backbone(), PFENetConfig.preset("scenes", dim=8))
+    state = model.head_state()
+    assert not any(key.startswith("backbone.") for key in state)
+    other = PFENet(tiny_backbone(), PFENetConfig.preset("scenes", dim=8))
+    other.load_head_state(state)
+    assert torch.equal(other.classifier[3].weight, model.classifier[3].weight)
+    with pytest.raises(ValueError, match="classifier"):
+        other.load_head_state({k: v for k, v in state.items() if "classifier" not in k})
