@@ -22,6 +22,17 @@ def data_root() -> Path:
     return Path(os.environ.get("FSSLIB_DATA", "~/.cache/fsslib")).expanduser()
 
 
+def repository() -> Path:
+    """The source tree with `notebooks/`; FileNotFoundError when fsslib is installed without it."""
+    root = PACKAGE.parent
+    if not (root / "notebooks" / "runs").is_dir():
+        raise FileNotFoundError(
+            "the notebooks do not lie beside the package; clone the repository and install it "
+            "with `pip install -e .`"
+        )
+    return root
+
+
 @contextlib.contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it on success, remove it on any error."""

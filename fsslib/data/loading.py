@@ -153,6 +153,9 @@ def batches(
         drop_last=drop_last,
         pin_memory=device.startswith("cuda"),
         worker_init_fn=_one_thread if workers else None,
+        # Its own generator: a DataLoader would otherwise draw from torch's, which a resumed
+        # run restores, and dropout would differ from then on.
+        generator=torch.Generator(),
     )
     for batch in loader:
         yield batch.to(device)

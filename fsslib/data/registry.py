@@ -35,7 +35,7 @@ def load_benchmark(protocol: Protocol, root: Path | str | None = None) -> Benchm
             raise ConfigError(f"root={str(root)!r}: Scenes-10i is rendered; leave the root out")
         from fsslib.data.scenes.benchmark import Scenes10i
 
-        return Scenes10i()
+        return Scenes10i(protocol.image_size)
     root = Path(root) if root is not None else default_root(protocol.benchmark)
     if protocol.benchmark == "pascal5i":
         from fsslib.data.pascal import Pascal5i

@@ -37,7 +37,9 @@ def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] |
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); remove it to start anew") from error
+        raise CheckpointError(
+            f"{path} cannot be read ({error}); remove it to start anew"
+        ) from error
     made_with = content["fingerprint"]
     changed = [
         f"{name}: {made_with.get(name)!r} then, {fingerprint.get(name)!r} now"

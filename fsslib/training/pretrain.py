@@ -31,7 +31,7 @@ class PretrainConfig:
     """Settings of the classification pretraining."""
 
     backbone: str = "scenes-resnet"
-    steps: int = 3600
+    steps: int = 2800
     batch_size: int = 64
     size: int = 96
     """Side of the pictures in pixels."""
@@ -144,7 +144,9 @@ def backbone_state(folder: Path, config: PretrainConfig) -> dict[str, Tensor]:
     content = load_checkpoint(folder / "checkpoint.pt", asdict(config))
     prefix = "backbone."
     return {
-        key.removeprefix(prefix): (value.half() if value.is_floating_point() else value).contiguous()
+        key.removeprefix(prefix): (
+            value.half() if value.is_floating_point() else value
+        ).contiguous()
         for key, value in content["model"].items()
         if key.startswith(prefix)
     }

@@ -1,0 +1,47 @@
+"""Heads that ship with the package: PFENet trained on Scenes-10i, one for each fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from fsslib.encoders import WeightsError, build_backbone
+from fsslib.encoders.weights import read_state
+from fsslib.files import PACKAGE, atomic_path, read_json, write_json
+from fsslib.methods import PFENet, build_method
+from fsslib.methods.base import FewShotSegmenter
+
+FOLDER = PACKAGE / "methods" / "weights"
+
+
+def shipped_path(fold: int) -> Path:
+    """Weights file of a fold; its card lies beside it with the suffix `.json`."""
+    return FOLDER / f"pfenet-scenes10i-f{fold}.safetensors"
+
+
+def load_shipped(fold: int = 0) -> PFENet:
+    """PFENet for Scenes-10i, trained on the 30 classes that are not novel in `fold`.
+
+    Raises:
+        WeightsError: there is no shipped head for that fold.
+    """
+    if not shipped_path(fold).is_file():
+        raise WeightsError(f"fold={fold}: no PFENet head is shipped for it; folds are 0 to 3")
+    method = build_method("pfenet", build_backbone("scenes-resnet", "scenes"), "scenes")
+    method.load_head_state(read_state(shipped_path(fold)))
+    return method.eval()
+
+
+def shipped_card(fold: int) -> dict[str, Any]:
+    """Command, settings, seconds and machine behind a shipped head."""
+    return read_json(shipped_path(fold).with_suffix(".json"))
+
+
+def save_head(method: FewShotSegmenter, path: Path, card: dict[str, Any]) -> None:
+    """Write a head in fp16 and its card, each of them whole or not at all."""
+    state = {key: value.half().cpu().contiguous() for key, value in method.head_state().items()}
+    with atomic_path(path) as temporary:
+        save_file(state, temporary)
+    write_json(path.with_suffix(".json"), card)

@@ -1,0 +1,101 @@
+"""`python -m fsslib.runs`: run templates, see how runs stand, print tables.
+
+python -m fsslib.runs run train -p fold=1 -p shot=5
+python -m fsslib.runs run evaluate -p method=prototype -p fold=1
+python -m fsslib.runs status
+python -m fsslib.runs table papermill_runs/published
+python -m fsslib.runs demo
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fsslib.config import ConfigError
+from fsslib.files import repository
+from fsslib.runs.demo import demo
+from fsslib.runs.results import read_results, table
+from fsslib.runs.runner import RunError, run, shown
+from fsslib.runs.status import read_status
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 well, 1 a run failed, 2 a parameter is wrong, 130 stopped by Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (ConfigError, argparse.ArgumentTypeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (RunError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def parameter(text: str) -> tuple[str, Any]:
+    """`name=value`; the value is read as YAML, and checked later against the typed config."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected name=value")
+    return name, yaml.safe_load(value)
+
+
+def _run(options: argparse.Namespace) -> int:
+    run(options.template, dict(options.parameters), options.out, options.again)
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    for path in sorted(options.folder.rglob("status.json")):
+        status = read_status(path.parent)
+        print(f"{status['state']:<12} {shown(path.parent)}  {status.get('error', '')[:100]}")
+    return 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    results = read_results(options.folder)
+    if not results:
+        raise FileNotFoundError(f"no results.json below {options.folder}; run something first")
+    print(table(results))
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    demo(options.again)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fsslib.runs", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("run", help="run a template of notebooks/runs on papermill")
+    one.add_argument("template")
+    one.add_argument("-p", dest="parameters", type=parameter, action="append", default=[])
+    one.add_argument("--out", type=Path, help="folder of the run (default: from the parameters)")
+    one.add_argument("--again", action="store_true", help="repeat a finished run")
+    one.set_defaults(command=_run)
+    runs = repository() / "papermill_runs"
+    for name, command, help_text in (
+        ("status", _status, "state of every run below a folder"),
+        ("table", _table, "scores of every run below a folder"),
+    ):
+        listing = commands.add_parser(name, help=help_text)
+        listing.add_argument("folder", type=Path, nargs="?", default=runs)
+        listing.set_defaults(command=command)
+    show = commands.add_parser("demo", help="train and evaluate PFENet beside its baselines")
+    show.add_argument("--again", action="store_true", help="repeat finished runs")
+    show.set_defaults(command=_demo)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""What the run templates call, in their order: prepare, train, evaluate, write."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import asdict
+from functools import cached_property, partial
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+import fsslib
+from fsslib.config import ConfigError
+from fsslib.data.benchmark import Benchmark
+from fsslib.data.loading import TrainingEpisodes
+from fsslib.data.registry import load_benchmark
+from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
+from fsslib.data.transforms import Augmentation
+from fsslib.encoders import build_backbone
+from fsslib.encoders.weights import read_state
+from fsslib.evaluation.evaluator import Scores, evaluate
+from fsslib.files import PACKAGE, write_json
+from fsslib.methods import BASELINES, FewShotSegmenter, build_method
+from fsslib.methods.shipped import save_head, shipped_path
+from fsslib.runs.config import EvaluateConfig, TrainRunConfig
+from fsslib.training.loop import train
+
+
+def pick_device(name: str) -> str:
+    """`auto` becomes "cuda" where there is one; a device that is not there is an error."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device={name!r}: this machine has no CUDA device; use 'auto' or 'cpu'")
+    return name
+
+
+class Experiment:
+    """One run: the benchmark, the method and the folder that its results go to."""
+
+    def __init__(self, config: EvaluateConfig, folder: Path | str) -> None:
+        self.config, self.folder = config, Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.protocol, self.device = config.protocol(), pick_device(config.device)
+        if self.device == "cpu":
+            # Two threads on a busy two-core machine were measured ten times slower than one.
+            torch.set_num_threads(1)
+        self.training: dict[str, Any] = {}
+
+    @cached_property
+    def benchmark(self) -> Benchmark:
+        return load_benchmark(self.protocol, self.config.root)
+
+    @cached_property
+    def specs(self) -> list[EpisodeSpec]:
+        """The test list."""
+        return test_episodes(self.benchmark, self.protocol)
+
+    @cached_property
+    def method(self) -> FewShotSegmenter:
+        """The method on its device; seeded, so that equal configs start from equal weights."""
+        config = self.config
+        torch.manual_seed(getattr(config, "seed", 0))
+        backbone = build_backbone(config.backbone, config.weights)
+        method = build_method(config.method, backbone, config.preset)
+        if config.head is not None:
+            shipped = config.head == "shipped"
+            path = shipped_path(config.fold) if shipped else Path(config.head)
+            method.load_head_state(read_state(path))
+        return method.to(self.device)
+
+    def train(self) -> dict[str, Any]:
+        """Train or go on; leaves the selected weights in the method and in `head.safetensors`."""
+        config = self.config
+        if not isinstance(config, TrainRunConfig):
+            raise ConfigError("this run's config describes an evaluation; use the train template")
+        settings = config.training()
+        stream = partial(
+            TrainingEpisodes,
+            self.benchmark,
+            self.protocol,
+            settings.steps * settings.batch_size,
+            settings.seed,
+            augmentation=self.augmentation if settings.augment else None,
+        )
+        outcome = train(
+            self.method,
+            lambda start: stream(start=start),
+            settings,
+            self.folder,
+            self.device,
+            self.validate if settings.validate_every else None,
+        )
+        chosen = "last" if self.protocol.selection == "last" else "best"
+        self.method.load_head_state(outcome[chosen])
+        step = settings.steps if chosen == "last" else outcome["best_step"]
+        self.training = {
+            "selected_step": step,
+            "training_seconds": round(outcome["seconds"], 1),
+            "training": asdict(settings),
+        }
+        save_head(self.method, self.folder / "head.safetensors", self.card())
+        return self.training
+
+    @property
+    def augmentation(self) -> Augmentation:
+        scale = (0.8, 1.25) if self.protocol.benchmark == "coco20i" else (0.9, 1.1)
+        return Augmentation(scale=scale)
+
+    @cached_property
+    def _validation_lists(self) -> dict[str, list[EpisodeSpec]]:
+        """Episode lists to look at while training; the first one selects the checkpoint.
+
+        `held_out`: base classes that are not trained on; `base`: classes that are, on images of
+        the val split. Comparing the two shows overfitting to the base classes.
+        """
+        count = self.config.validation_episodes
+        changes = {"episodes": count, "seed": 1000 + self.protocol.seed}
+        protocol = type(self.protocol)(**{**self.protocol.to_dict(), **changes})
+        if self.protocol.selection == "test_fold":
+            return {"novel": test_episodes(self.benchmark, protocol)}
+        lists = {}
+        if self.protocol.held_out:
+            lists["held_out"] = test_episodes(self.benchmark, protocol, "held_out")
+        trained = ClassSplit.of(self.benchmark, protocol).train
+        lists["base"] = listed(EpisodeSampler(self.benchmark, protocol, "val", trained), count)
+        return lists
+
+    def validate(self, method: FewShotSegmenter) -> dict[str, float]:
+        """mIoU on each validation list."""
+        return {
+            name: self._evaluate(method, specs).meter.miou()
+            for name, specs in self._validation_lists.items()
+        }
+
+    def _evaluate(self, method: FewShotSegmenter, specs: list[EpisodeSpec]) -> Scores:
+        batch, workers = self.config.batch_size, self.config.workers
+        return evaluate(method, self.benchmark, self.protocol, specs, self.device, batch, workers)
+
+    def evaluate(self) -> dict[str, Any]:
+        """Score the method on the test list and write `results.json`."""
+        start = perf_counter()
+        scores = self._evaluate(self.method, self.specs)
+        results = self.card() | scores.to_dict() | {"seconds": round(perf_counter() - start, 1)}
+        results["seconds"] += self.training.get("training_seconds", 0)
+        write_json(self.folder / "results.json", results)
+        return results
+
+    def card(self) -> dict[str, Any]:
+        """What must be known about a result besides its numbers."""
+        config = asdict(self.config)
+        for name in ("root", "head"):  # a path says nothing elsewhere
+            config[name] = Path(config[name]).name if config[name] else None
+        oracle = self.protocol.query_labels == "oracle"
+        return {
+            "run": self.config.run_name,
+            "method": self.config.method,
+            "trained": self.config.method not in BASELINES,
+            "privileged_query_labels": oracle,
+            "protocol": self.protocol.to_dict(),
+            "protocol_hash": self.protocol.hash,
+            "config": config,
+            **self.training,
+            **environment(self.device),
+        }
+
+
+def listed(sampler: EpisodeSampler, count: int) -> list[EpisodeSpec]:
+    """`count` balanced episodes of a sampler, a pure function of its protocol."""
+    seed = sampler.protocol.seed
+    return [sampler.balanced(i, np.random.default_rng([seed, 3, i])) for i in range(count)]
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Device, versions and git revision, for results and cards."""
+    names = ("torch", "torchvision", "numpy", "scikit-image")
+    gpu = torch.cuda.get_device_name() if device.startswith("cuda") else None
+    return {
+        "device": gpu or f"CPU ({platform.machine()}, {torch.get_num_threads()} thread)",
+        "versions": {"fsslib": fsslib.__version__, **{name: version(name) for name in names}},
+        "git": git_revision(),
+    }
+
+
+def git_revision() -> str | None:
+    """Commit of the source tree, with `+` if it was changed since; None outside git."""
+    try:
+        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        done = subprocess.run(command, cwd=PACKAGE, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,61 @@
+"""What the cells of a run template call, so that they stay short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from fsslib.data.episode import Episode, stack
+from fsslib.data.loading import EpisodeReader
+from fsslib.files import atomic_path, write_json
+from fsslib.runs.config import CONFIGS, PretrainRunConfig, RunConfig, parse
+from fsslib.runs.experiment import Experiment, environment
+from fsslib.runs.runner import default_folder
+from fsslib.training.pretrain import backbone_state
+
+
+def begin(template: str, namespace: Mapping[str, Any]) -> tuple[RunConfig, Path]:
+    """Typed config from the parameters in a notebook's `globals()`, and the run's folder.
+
+    `output` names the folder; None means the same folder that the command line would choose.
+    """
+    names = {field.name for field in fields(CONFIGS[template])}
+    config = parse(template, {name: namespace[name] for name in names if name in namespace})
+    folder = Path(namespace["output"]) if namespace.get("output") else default_folder(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    return config, folder
+
+
+@torch.inference_mode()
+def predicted(experiment: Experiment, count: int) -> tuple[Episode, torch.Tensor]:
+    """The first test episodes and what the method predicts for them, on the CPU."""
+    reader = EpisodeReader(experiment.benchmark, experiment.protocol)
+    episodes = stack([reader.read(spec) for spec in experiment.specs[:count]])
+    experiment.method.eval()
+    return episodes, experiment.method(episodes.to(experiment.device)).mask.cpu()
+
+
+def finish_pretraining(
+    config: PretrainRunConfig, folder: Path, facts: dict[str, Any], device: str
+) -> dict[str, Any]:
+    """Write `<backbone>.safetensors` and its card into the run's folder; returns the card."""
+    settings = config.training()
+    command = "python -m fsslib.runs run pretrain_backbone"
+    card = {
+        "name": config.backbone,
+        "command": command,
+        "task": "name the object in single-object scenes of Scenes-10i, 40 classes",
+        "seen": "all 40 classes as image labels, those that are novel in a fold too; no masks",
+        **facts,
+        "pictures": settings.steps * settings.batch_size,
+        **environment(device),
+    }
+    with atomic_path(folder / f"{config.backbone}.safetensors") as temporary:
+        save_file(backbone_state(folder, settings), temporary)
+    write_json(folder / f"{config.backbone}.json", card)
+    return card

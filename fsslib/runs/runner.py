@@ -1,0 +1,183 @@
+"""Runs a template on papermill: checks first, then a folder that always tells the truth.
+
+papermill only warns about unknown parameters, needs the output folder to exist, cannot resume,
+and leaves no trace of being killed. This is the layer that mends it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import papermill
+import yaml
+
+from fsslib.config import ConfigError
+from fsslib.files import atomic_path, repository
+from fsslib.runs.config import RunConfig, parse, run_id
+from fsslib.runs.status import RUNNING, Heartbeat, read_status
+
+PATHS = ("root", "head")  # parameters that may be paths, made relative to the run's folder
+
+
+class RunError(RuntimeError):
+    """A run that failed or cannot start."""
+
+
+def default_folder(config: RunConfig) -> Path:
+    """`papermill_runs/<method>/<what>/<id>`; the same parameters share a folder and resume."""
+    return repository() / "papermill_runs" / config.run_name / run_id(config)
+
+
+def template_path(template: str) -> Path:
+    return repository() / "notebooks" / "runs" / f"{template}.ipynb"
+
+
+def run(
+    template: str, parameters: dict[str, Any], folder: Path | None = None, again: bool = False
+) -> Path:
+    """Execute a run template and return its folder. A finished run is not repeated.
+
+    Args:
+        template: name of a notebook in `notebooks/runs/`, without suffix.
+        parameters: by name, all checked before a kernel starts.
+        folder: where everything goes; default from the parameters.
+        again: run even if the folder holds a finished run (its checkpoint is removed first).
+
+    Raises:
+        ConfigError: a parameter is unknown, of the wrong type or impossible.
+        RunError: the notebook failed, or another process is running it in this folder.
+    """
+    config = parse(template, parameters)
+    check_template(template, config)
+    # Absolute, because papermill changes into the run's folder before it writes there.
+    folder = Path(folder).resolve() if folder else default_folder(config)
+    status = read_status(folder)
+    if status and status["state"] == RUNNING and status["pid"] != os.getpid():
+        raise RunError(f"{folder} is being run by process {status['pid']}; wait or stop it first")
+    if status and status["state"] == "finished" and not again:
+        say(f"already finished: {shown(folder)} (--again repeats it)")
+        return folder
+    if again:
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_parameters(folder / "params.yaml", template, config)
+    say(f"{template}: {shown(folder)}")
+    with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
+        _execute(template, _injected(parameters, folder), folder)
+    return folder
+
+
+def check_template(template: str, config: RunConfig) -> None:
+    """The template's parameters cell and the config must list the same names."""
+    declared = set(papermill.inspect_notebook(str(template_path(template)))) - {"output"}
+    known = {field.name for field in fields(config)}
+    if declared != known:
+        raise RunError(
+            f"{template}.ipynb and {type(config).__name__} differ in {sorted(declared ^ known)}"
+        )
+
+
+def _injected(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Parameters as the kernel sees them: it runs inside the folder, so paths become relative."""
+    injected = {**parameters, "output": "."}
+    for name in PATHS:
+        value = injected.get(name)
+        if value and (value != "shipped"):
+            injected[name] = os.path.relpath(Path(value).expanduser().resolve(), folder)
+    return injected
+
+
+def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
+    os.environ["FSSLIB_PROGRESS"] = "lines"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        papermill.execute_notebook(
+            str(template_path(template)),
+            str(folder / "run.ipynb"),
+            parameters,
+            kernel_name="python3",
+            cwd=str(folder),
+            progress_bar=False,
+            log_output=True,
+        )
+    except papermill.PapermillExecutionError as error:
+        raise RunError(
+            f"{template} failed in {shown(folder)}: {error.ename}: {error.evalue}"
+        ) from error
+
+
+def _write_parameters(path: Path, template: str, config: RunConfig) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump({"template": template, **_plain(asdict(config))}))
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+@contextmanager
+def _terminate_as_exit() -> Iterator[None]:
+    """SIGTERM raises SystemExit, so that a cluster's kill still leaves a truthful status."""
+
+    def leave(*_: object) -> None:
+        raise SystemExit(143)
+
+    try:
+        before = signal.signal(signal.SIGTERM, leave)
+    except ValueError:  # not the main thread, which alone may handle signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _log(folder: Path) -> Iterator[None]:
+    """What the notebook prints goes to the terminal and to `log.txt`."""
+    logger = logging.getLogger("papermill")
+    handlers = [logging.StreamHandler(sys.stdout), logging.FileHandler(folder / "log.txt")]
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.addFilter(_printed_by_notebook)
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close() if isinstance(handler, logging.FileHandler) else handler.flush()
+
+
+def _printed_by_notebook(record: logging.LogRecord) -> bool:
+    """Only the notebook's own text and real trouble, not papermill's talk about cells."""
+    record.msg = str(record.msg).rstrip("\n")
+    own = record.module == "clientwrap" or record.levelno >= logging.WARNING
+    talk = ("Executing notebook", "Executing Cell", "Ending Cell", "<Figure", "<IPython")
+    return own and bool(record.msg) and not record.getMessage().startswith(talk)
+
+
+def shown(folder: Path) -> str:
+    """A folder as the user would type it."""
+    try:
+        return str(folder.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+__all__ = ["ConfigError", "RunError", "default_folder", "run"]

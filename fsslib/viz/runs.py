@@ -1,0 +1,76 @@
+"""Figures of the run templates: training curves and a sheet of predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from fsslib.data.episode import Episode
+from fsslib.viz.plots import overlay
+
+
+def show_curves(rows: list[dict[str, Any]]) -> Figure:
+    """Loss (faint: every entry; strong: running mean) and, where there is any, validation mIoU.
+
+    Args:
+        rows: of `metrics.jsonl`.
+    """
+    losses = [row for row in rows if "loss" in row]
+    validations = [row for row in rows if "miou" in row]
+    figure, axes = plt.subplots(1, 1 + bool(validations), figsize=(10, 3.2), squeeze=False)
+    steps = [row["step"] for row in losses]
+    values = np.array([row["loss"] for row in losses])
+    axes[0, 0].plot(steps, values, color="#9fb6d0", linewidth=1)
+    axes[0, 0].plot(steps, _running_mean(values), color="#1f4e8c", linewidth=2)
+    axes[0, 0].set(title="training loss", xlabel="step")
+    names = {"base": "classes trained on", "held_out": "classes kept out", "novel": "test fold"}
+    for split in dict.fromkeys(row["split"] for row in validations):
+        points = [(row["step"], 100 * row["miou"]) for row in validations if row["split"] == split]
+        axes[0, 1].plot(*zip(*points, strict=True), marker="o", label=names.get(split, split))
+        axes[0, 1].set(title="validation mIoU (%)", xlabel="step")
+        axes[0, 1].legend(frameon=False)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+def show_predictions(episodes: Episode, masks: Tensor) -> Figure:
+    """A sheet: first support with its mask, query with the truth, query with the prediction.
+
+    Args:
+        episodes: a batch of B.
+        masks: predicted labels (B,h,w).
+    """
+    count = len(episodes)
+    figure, axes = plt.subplots(3, count, figsize=(1.5 * count, 4.9), squeeze=False)
+    for b in range(count):
+        pictures = (
+            overlay(episodes.support_images[b, 0, 0], episodes.support_masks[b, 0, 0]),
+            overlay(episodes.query_image[b], episodes.query_mask[b]),
+            overlay(episodes.query_image[b], masks[b]),
+        )
+        for axis, picture in zip(axes[:, b], pictures, strict=True):
+            axis.imshow(picture)
+            axis.set(xticks=[], yticks=[])
+        axes[0, b].set_title(", ".join(episodes.class_names[b]), fontsize=9)
+    for axis, name in zip(axes[:, 0], ("support", "truth", "prediction"), strict=True):
+        axis.set_ylabel(name, fontsize=10)
+    figure.tight_layout(pad=0.4)
+    plt.close(figure)
+    return figure
+
+
+def _running_mean(values: np.ndarray, share: float = 0.05) -> np.ndarray:
+    """Mean over a window of 5 % of the curve, shorter at its ends."""
+    half = max(1, int(share * len(values) / 2))
+    edges = np.clip(
+        [np.arange(len(values)) - half, np.arange(len(values)) + half + 1], 0, len(values)
+    )
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    return (total[edges[1]] - total[edges[0]]) / (edges[1] - edges[0])
