@@ -52,6 +52,9 @@ class Protocol:
     sampling: Literal["balanced", "image_first"] = "balanced"
     """Test episodes: every novel class equally often, or go through the images and draw a class
     present in each, however small (PFENet and its line)."""
+    scarce_classes: Literal["error", "skip"] = "error"
+    """Classes with too few images for an episode: stop and name them, or leave them out (a
+    small collection of one's own); scores are then over fewer classes, and results say which."""
     query_labels: Literal["none", "oracle"] = "none"
     """Whether a method may read which classes the query image holds. PI-CLIP's released code
     does (`oracle`); such results are marked."""

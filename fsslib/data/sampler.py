@@ -78,21 +78,28 @@ class EpisodeSampler:
         excluded: Sequence[int] = (),
     ) -> None:
         self.protocol, self.split, self.classes = protocol, split, tuple(classes)
-        if protocol.way > len(self.classes):
-            raise ValueError(f"way={protocol.way}: only {len(self.classes)} classes to choose from")
         areas = benchmark.areas(split)
         kept = np.ones(len(areas), bool)
         if len(excluded):
             kept = ~(areas[:, np.asarray(excluded) - 1] > 0).any(axis=1)
         least = max(protocol.minimum_object_pixels, 1)
         self.images = {c: np.flatnonzero(kept & (areas[:, c - 1] >= least)) for c in self.classes}
-        for c, images in self.images.items():
-            if len(images) <= protocol.shot:
-                raise ValueError(
-                    f"class {benchmark.name_of(c)!r} ({c}) has {len(images)} usable images in "
-                    f"{benchmark.name} {split} (at least {least} px, {int((~kept).sum())} images "
-                    f"left out); {protocol.shot}-shot episodes need {protocol.shot + 1}"
-                )
+        scarce = [c for c, images in self.images.items() if len(images) <= protocol.shot]
+        self.left_out = tuple(scarce)
+        """Classes skipped for having too few images (`scarce_classes="skip"`)."""
+        if scarce and (protocol.scarce_classes == "error" or len(scarce) == len(self.classes)):
+            c, images = scarce[0], self.images[scarce[0]]
+            raise ValueError(
+                f"class {benchmark.name_of(c)!r} ({c}) has {len(images)} usable images in "
+                f"{benchmark.name} {split} (at least {least} px, {int((~kept).sum())} images "
+                f"left out); {protocol.shot}-shot episodes need {protocol.shot + 1}. "
+                f"{len(scarce)} of {len(self.classes)} classes are that scarce; "
+                "scarce_classes='skip' leaves them out, minimum_object_pixels admits more"
+            )
+        self.classes = tuple(c for c in self.classes if c not in scarce)
+        self.images = {c: self.images[c] for c in self.classes}
+        if protocol.way > len(self.classes):
+            raise ValueError(f"way={protocol.way}: only {len(self.classes)} classes to choose from")
         present = areas[:, np.asarray(self.classes) - 1] > 0
         self.present = [np.asarray(self.classes)[row] for row in present]
         self.queries = np.unique(np.concatenate(list(self.images.values())))

@@ -40,6 +40,7 @@ class EvaluateConfig:
     episode_seed: int = 0
     image_size: int | None = None
     minimum_object_pixels: int | None = None
+    scarce_classes: Literal["error", "skip"] = "error"
     sampling: Literal["balanced", "image_first"] = "balanced"
     resolution: Literal["original", "resized"] = "original"
     border: Literal["ignore", "background"] = "ignore"
@@ -65,7 +66,8 @@ class EvaluateConfig:
     def protocol(self) -> Protocol:
         """The protocol that these parameters describe."""
         names = ("fold", "shot", "sampling", "resolution", "border", "coco_folds")
-        values = {name: getattr(self, name) for name in (*names, "selection", "held_out")}
+        names += ("selection", "held_out", "scarce_classes")
+        values = {name: getattr(self, name) for name in names}
         for name in ("episodes", "image_size", "minimum_object_pixels", "novel_in_train"):
             if getattr(self, name) is not None:
                 values[name] = getattr(self, name)

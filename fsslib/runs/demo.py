@@ -12,7 +12,10 @@ from fsslib.runs.runner import run, say, shown
 
 COMMON: dict[str, Any] = {"fold": 0, "shot": 1, "episodes": 300}
 ROWS = {
-    "PFENet, shipped (longer training)": {"method": "pfenet", "head": "shipped"},
+    "PFENet, shipped (longer training)": {
+        **{"method": "pfenet", "head": "shipped"},
+        **{"selection": "held_out_base", "held_out": 5},
+    },
     "masked-average prototype": {"method": "prototype"},
     "prior mask > 0.7": {"method": "prior_threshold"},
     "all foreground": {"method": "all_foreground"},
@@ -31,7 +34,7 @@ def demo(again: bool = False) -> str:
     results = [read_json(folder / "results.json") for folder in folders.values()]
     text = table(results, list(folders))
     page = write_html(trained / "run.ipynb")
-    say(f"\nScenes-10i, fold 0, 1-way 1-shot, protocol {results[0]['protocol_hash']}\n\n{text}\n")
+    say(f"\nScenes-10i, fold 0, 1-way 1-shot, test list {results[0]['episode_list']}\n\n{text}\n")
     say(f"executed notebook  {shown(trained / 'run.ipynb')}")
     say(f"as a web page      {shown(page)}")
     say(f"predictions        {shown(trained / 'predictions.png')}")

@@ -16,6 +16,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import papermill
 import yaml
 
@@ -112,6 +113,19 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
         raise RunError(
             f"{template} failed in {shown(folder)}: {error.ename}: {error.evalue}"
         ) from error
+    finally:
+        _forget_paths(folder / "run.ipynb")
+
+
+def _forget_paths(notebook: Path) -> None:
+    """papermill notes where it read and wrote; in a notebook to be shown that is nobody's."""
+    if not notebook.is_file():
+        return
+    book = nbformat.read(notebook, 4)
+    for name in ("input_path", "output_path"):
+        book.metadata.get("papermill", {}).pop(name, None)
+    with atomic_path(notebook) as temporary:
+        nbformat.write(book, temporary)
 
 
 def _write_parameters(path: Path, template: str, config: RunConfig) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fsslib.data.episode import Episode
-from fsslib.viz.plots import overlay
+from fsslib.viz.overlay import overlay
 
 
 def show_curves(rows: list[dict[str, Any]]) -> Figure:
@@ -48,7 +48,7 @@ def show_predictions(episodes: Episode, masks: Tensor) -> Figure:
         masks: predicted labels (B,h,w).
     """
     count = len(episodes)
-    figure, axes = plt.subplots(3, count, figsize=(1.5 * count, 4.9), squeeze=False)
+    figure, axes = plt.subplots(3, count, figsize=(1.5 * count, 4.7), squeeze=False)
     for b in range(count):
         pictures = (
             overlay(episodes.support_images[b, 0, 0], episodes.support_masks[b, 0, 0]),

@@ -1,0 +1,93 @@
+# make demo   train and evaluate PFENet beside its baselines, print the table
+# make test   everything that is tested: style, pytest, every lesson
+# make lab    the lessons in JupyterLab
+#
+# Each sets itself up. An active virtualenv or conda environment that holds fsslib from this folder
+# is used as it is; otherwise .venv is made here, once.
+
+MAKEFLAGS += --no-print-directory
+export OMP_NUM_THREADS ?= 1
+
+VENV := .venv
+READY := $(VENV)/.ready
+ACTIVE := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
+
+# What must be importable, and fsslib from here: -P keeps the working directory out of it.
+NEEDED := import fsslib, torch, torchvision, papermill, nbconvert, ipywidgets, jupyterlab, \
+	pytest, xdist, nbval, ruff, beartype
+HERE := import pathlib, sys; sys.exit(pathlib.Path(fsslib.__file__).parents[1] != pathlib.Path.cwd())
+
+# Looked at when first needed, then remembered: the active environment if it is suitable.
+SUITABLE = $(eval SUITABLE := $(shell \
+	[ -n "$(ACTIVE)" ] && [ ! "$(ACTIVE)" -ef $(VENV) ] && \
+	"$(ACTIVE)/bin/python" -P -c '$(NEEDED); $(HERE)' 2>/dev/null && echo yes))$(SUITABLE)
+PYTHON = $(if $(SUITABLE),"$(ACTIVE)/bin/python",$(VENV)/bin/python)
+
+LESSONS = notebooks/*.ipynb notebooks/solutions/*.ipynb
+
+.PHONY: help demo test lab environment
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo   train and evaluate PFENet on Scenes-10i, beside its baselines"
+	@echo "make test   check the style, run all tests, run every lesson"
+	@echo "make lab    open the lessons in JupyterLab"
+	@echo "Each makes what it needs in $(VENV) the first time."
+
+demo: environment
+	@$(PYTHON) -m fsslib.runs demo
+
+test: environment
+	@echo "== 1 of 3: style of modules and notebooks (ruff)"
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m ruff check .
+	@echo "== 2 of 3: tests, a small run of every run template among them (pytest)"
+	@$(PYTHON) -m pytest -n 2
+	@echo "== 3 of 3: every lesson and its solutions, top to bottom (nbval)"
+	@$(PYTHON) -m pytest -o addopts= -p no:cacheprovider -n 2 --dist loadscope \
+		--nbval-lax --nbval-current-env $(LESSONS)
+
+lab: environment
+	@echo "Opening JupyterLab with notebooks/00_start_here.ipynb; Ctrl-C here stops it."
+	@$(PYTHON) -m jupyterlab $(LAB_FLAGS) notebooks/00_start_here.ipynb
+
+# The stamp holds the folder's path: a moved folder's .venv points to where it was.
+environment:
+	@if [ -n "$(SUITABLE)" ]; then \
+		echo "Using the active environment $(ACTIVE)."; \
+	else \
+		if [ -n "$(ACTIVE)" ] && [ ! "$(ACTIVE)" -ef $(VENV) ]; then \
+			echo "The active environment $(ACTIVE) does not hold fsslib from this folder with"; \
+			echo "its notebooks and test extras; using $(VENV) instead."; \
+		fi; \
+		[ "$$(cat $(READY) 2>/dev/null)" = "$(CURDIR)" ] || rm -f $(READY); \
+		$(MAKE) $(READY) && echo "Using $(VENV)."; \
+	fi
+
+$(READY): pyproject.toml constraints.txt
+	@rm -f $@
+	@found=; for python in $(VENV)/bin/python python3 python3.13 python3.12 python3.11 python; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			found=$$python; break; \
+		fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "No Python 3.11 or newer found; install one (python.org, conda, your system's" >&2; \
+		echo "packages) so that python3 or python3.11 starts it, then run this again." >&2; \
+		exit 1; \
+	fi; \
+	if [ "$$found" != $(VENV)/bin/python ] || ! $$found -m pip --version >/dev/null 2>&1; then \
+		echo "Making a virtual environment in $(VENV) with $$($$found --version)."; \
+		$$found -m venv --clear $(VENV) || { \
+			echo "That failed; on Debian and Ubuntu the package python3-venv is needed." >&2; \
+			exit 1; \
+		}; \
+	fi
+	@echo "Installing fsslib and its dependencies in $(VENV): about 6 GB with CUDA wheels and"
+	@echo "4 minutes the first time. Nothing outside this folder is changed."
+	@quiet=-q; [ ! -t 1 ] || quiet=; $(VENV)/bin/python -m pip install $$quiet \
+		--disable-pip-version-check -c constraints.txt -e '.[notebooks,test]' || { \
+		echo "The installation did not finish; run this again to go on." >&2; \
+		exit 1; \
+	}
+	@echo "$(CURDIR)" > $@
