@@ -5,7 +5,6 @@
 # Each sets itself up. An active virtualenv or conda environment that holds fsslib from this folder
 # is used as it is; otherwise .venv is made here, once.
 
-MAKEFLAGS += --no-print-directory
 export OMP_NUM_THREADS ?= 1
 
 VENV := .venv
@@ -61,7 +60,7 @@ environment:
 			echo "its notebooks and test extras; using $(VENV) instead."; \
 		fi; \
 		[ "$$(cat $(READY) 2>/dev/null)" = "$(CURDIR)" ] || rm -f $(READY); \
-		$(MAKE) $(READY) && echo "Using $(VENV)."; \
+		$(MAKE) -s --no-print-directory $(READY) && echo "Using $(VENV)."; \
 	fi
 
 $(READY): pyproject.toml constraints.txt

@@ -1,0 +1,56 @@
+"""What the structural tests look at: the repository's files, read once."""
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "fsslib"
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
+TEMPLATES = sorted((ROOT / "notebooks" / "runs").glob("*.ipynb"))
+PUBLISHED = sorted((ROOT / "papermill_runs" / "published").rglob("*.ipynb"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
+NAMES = ("README.md", "TROUBLESHOOTING.md", "fsslib/README.md", "papermill_runs/README.md")
+DOCUMENTS = [ROOT / name for name in NAMES]
+
+ABSOLUTE = re.compile(r"(?<![\w.~])/(?:home|root|work|tmp|Users)/|\bC:\\")
+
+
+def shown(path):
+    return str(path.relative_to(ROOT))
+
+
+def each(paths):
+    return pytest.mark.parametrize("path", paths, ids=shown)
+
+
+@cache
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def outputs(path):
+    return [o for cell in read(path).cells for o in cell.get("outputs", ())]
+
+
+def absolute_paths(texts):
+    """Where a text names a path that exists on one machine only, with what is around it."""
+    matches = [(text, ABSOLUTE.search(text)) for text in texts]
+    return [text[max(m.start() - 40, 0) : m.end() + 40] for text, m in matches if m]
+
+
+@cache
+def tracked():
+    """Paths that git tracks; skips where the tests run outside a clone."""
+    try:
+        done = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git clone: what is tracked cannot be asked")
+    return [Path(name) for name in done.stdout.split("\0") if name]

@@ -1,0 +1,147 @@
+"""The shape of notebooks and package: agreed on once, and kept by these rules."""
+
+import ast
+import json
+
+from repository_files import (
+    LESSONS,
+    MODULES,
+    PACKAGE,
+    PUBLISHED,
+    SOLUTIONS,
+    TEMPLATES,
+    absolute_paths,
+    each,
+    outputs,
+    read,
+    shown,
+)
+
+HEADINGS = (
+    "## Goals",
+    "## Before you start",
+    "## Where the paper and its code differ",
+    "## Our trained result",
+    "## Exercises",
+    "## Quiz",
+    "## What to try next",
+    "## References",
+)
+LARGEST = 1_000_000
+TEMPLATE_CELLS, LESSON_LINES = 12, 25
+
+# A room may import from those before it, and from what lies at the root of the package.
+ROOMS = (
+    *("data", "encoders", "priors", "layers", "methods"),
+    *("training", "evaluation", "interop", "runs", "viz", "predict"),
+)
+SHARED = {"config", "files", "__version__"}
+KNOWS_NOTHING_OF = {
+    "encoders": {"data"},
+    "priors": {"data", "encoders", "files"},
+    "methods": {"training"},
+    "interop": {"training"},
+    "viz": {"training"},
+}
+
+
+@each(LESSONS + SOLUTIONS + TEMPLATES + PUBLISHED)
+def test_notebook_runs_anywhere(path):
+    kernel = read(path).metadata.get("kernelspec", {}).get("name")
+    assert kernel == "python3", f"kernel {kernel!r}; every notebook names 'python3'"
+    size = path.stat().st_size
+    assert size <= LARGEST, f"{size} bytes; at most {LARGEST}: lower the figures' dpi"
+
+
+@each(LESSONS + SOLUTIONS + TEMPLATES + PUBLISHED)
+def test_notebook_speaks_of_no_machine(path):
+    book = read(path)
+    texts = [cell.source for cell in book.cells]
+    texts += [json.dumps(m) for m in (book.metadata, *(cell.metadata for cell in book.cells))]
+    for output in outputs(path):
+        # Only text: the base64 of a picture may hold anything.
+        data = {k: v for k, v in output.get("data", {}).items() if k[:6] != "image/" or "svg" in k}
+        texts += [str(output.get("text", "")), *map(str, data.values())]
+    found = absolute_paths(texts)
+    assert not found, f"absolute paths, which exist on one machine only: {found}"
+
+
+@each(LESSONS + SOLUTIONS + TEMPLATES + PUBLISHED)
+def test_notebook_is_clean(path):
+    assert "widgets" not in read(path).metadata, "saved widget state; remove metadata.widgets"
+    errors = [o.get("evalue") for o in outputs(path) if o.output_type == "error"]
+    assert not errors, f"error outputs {errors}; mend the cell and run the notebook again"
+    timed = [i for i, cell in enumerate(read(path).cells) if "execution" in cell.metadata]
+    assert path in PUBLISHED or not timed, f"cells {timed} hold execution times; strip them"
+
+
+@each(LESSONS)
+def test_lesson_has_its_headings(path):
+    text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    lines = [line.strip() for line in text.splitlines()]
+    missing = [heading for heading in HEADINGS if heading not in lines]
+    assert not missing, f"required headings missing: {missing}"
+
+
+@each(LESSONS)
+def test_lesson_has_solutions(path):
+    solutions = path.parent / "solutions" / f"{path.name[:2]}_solutions.ipynb"
+    assert solutions in SOLUTIONS, f"no {shown(solutions)} for the exercises of {path.name}"
+
+
+@each(LESSONS)
+def test_lesson_cells_are_short(path):
+    lengths = {
+        i: len(cell.source.splitlines())
+        for i, cell in enumerate(read(path).cells)
+        if cell.cell_type == "code"
+    }
+    long = {i: n for i, n in lengths.items() if n > LESSON_LINES}
+    assert not long, f"cells with more than {LESSON_LINES} lines (index: lines): {long}"
+
+
+@each(TEMPLATES)
+def test_template_has_one_cell_of_literal_parameters(path):
+    cells = [c for c in read(path).cells if "parameters" in c.metadata.get("tags", ())]
+    assert len(cells) == 1, f"{len(cells)} cells tagged 'parameters'; papermill needs exactly one"
+    for statement in ast.parse(cells[0].source).body:
+        line = ast.unparse(statement)
+        assert isinstance(statement, ast.AnnAssign), f"{line!r} is no annotated assignment"
+        ast.literal_eval(statement.value)  # ValueError: papermill would leave derived values stale
+
+
+@each(TEMPLATES)
+def test_template_is_short_and_stripped(path):
+    count = len(read(path).cells)
+    assert count <= TEMPLATE_CELLS, f"{count} cells, at most {TEMPLATE_CELLS}: logic is for fsslib"
+    counts = [c.execution_count for c in read(path).cells if c.cell_type == "code"]
+    stripped = not outputs(path) and not any(counts)
+    assert stripped, f"outputs in a run template; run `nbstripout {shown(path)}`"
+
+
+def imports(path):
+    """Dotted fsslib modules that a file imports anywhere, lazily too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{shown(path)}: relative import; write fsslib.… in full"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] == "fsslib")
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@each(MODULES)
+def test_imports_go_downwards_only(path):
+    room, known = room_of(path), {*ROOMS, *SHARED, "__init__"}
+    assert room in known, f"room {room!r} is not in the design's table; known: {sorted(known)}"
+    may = SHARED | set(ROOMS[: ROOMS.index(room) + 1]) if room in ROOMS else set()
+    may -= KNOWS_NOTHING_OF.get(room, set())
+    named = {name: name.split(".")[1] for name in imports(path) if name != "fsslib"}
+    wrong = sorted(name for name, target in named.items() if target not in may)
+    assert not wrong, f"{room} may not import {wrong}; it may import from {sorted(may)}"
