@@ -1,0 +1,49 @@
+"""`predict` on pictures of any size."""
+
+import numpy as np
+import pytest
+from stand_ins import tiny_backbone
+
+from fsslib.methods import build_method
+from fsslib.predict import predict
+
+RNG = np.random.default_rng(0)
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_predicts_at_the_query_size_and_leaves_the_method_as_it_was():
+    method = build_method("pfenet", tiny_backbone(), "scenes", dim=8).train()
+    masks = [np.eye(40, 60, dtype=np.uint8), np.ones((50, 30), np.uint8)]
+    supports = [picture(40, 60), picture(50, 30)]
+    result = predict(picture(71, 45), supports, masks, method, image_size=65)
+    assert result.shape == (71, 45) and set(np.unique(result)) <= {0, 1}
+    assert method.training
+
+
+def test_finds_what_has_the_colour_of_the_support():
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[8:40, 8:40, 0] = 255
+    mask = (red[..., 0] > 0).astype(np.uint8)
+    query = np.roll(red, 20, axis=1)
+    found = predict(query, [red], [mask], build_method("prototype", tiny_backbone()), image_size=65)
+    truth = np.roll(mask, 20, axis=1)
+    assert (found & truth).sum() / (found | truth).sum() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("supports", "masks", "message"),
+    [
+        ([], [], "0 supports"),
+        ([picture(8, 8)], [], "1 supports and 0 masks"),
+        ([picture(8, 8)], [np.zeros((4, 4), np.uint8)], "differ in size"),
+        ([picture(8, 8) / 255], [np.zeros((8, 8), np.uint8)], "expected uint8"),
+        ([picture(8, 8)], [np.full((8, 8), 7, np.uint8)], r"mask holds \[7\]"),
+    ],
+)
+def test_input_that_does_not_fit_is_named(supports, masks, message):
+    method = build_method("prototype", tiny_backbone())
+    with pytest.raises(ValueError, match=message):
+        predict(picture(16, 16), supports, masks, method)
