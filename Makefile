@@ -86,7 +86,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "4 minutes the first time. Nothing outside this folder is changed."
 	@quiet=-q; [ ! -t 1 ] || quiet=; $(VENV)/bin/python -m pip install $$quiet \
 		--disable-pip-version-check -c constraints.txt -e '.[notebooks,test]' || { \
-		echo "The installation did not finish; run this again to go on." >&2; \
+		echo "The installation did not finish; what is above says why. Run this again to go on." >&2; \
 		exit 1; \
 	}
 	@echo "$(CURDIR)" > $@

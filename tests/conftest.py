@@ -7,8 +7,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 
-import torch  # noqa: E402
-from jaxtyping import install_import_hook  # noqa: E402
+import torch
+from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
 
