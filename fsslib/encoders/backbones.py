@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
@@ -48,7 +49,8 @@ def build_backbone(name: str, weights: str | Path, dilated: bool = True) -> Stag
     backbone = BACKBONES[name](**options)
     if str(weights) != "random":
         load_backbone_state(backbone, load_weights(name, weights), str(weights))
-    return backbone.freeze()
+    # Channels last: the layout that convolutions on CPUs and tensor cores are fastest in.
+    return backbone.freeze().to(memory_format=torch.channels_last)
 
 
 def load_backbone_state(

@@ -60,7 +60,7 @@ class TrainConfig:
         with ten times that rate. `coco`: the official COCO recipe on four GPUs."""
         sgd = {"optimizer": "sgd", "weight_decay": 1e-4}
         presets: dict[str, dict[str, Any]] = {
-            "scenes": {"steps": 3000, "augment": False},
+            "scenes": {"steps": 1600, "augment": False},
             "demo": {"steps": 300, "checkpoint_every": 100, "augment": False},
             "paper": {**sgd, "lr": 0.0025, "batch_size": 4, "steps": 200 * (5953 // 4)},
             "official": {**sgd, "lr": 0.025, "batch_size": 4, "steps": 200 * (5953 // 4)},
