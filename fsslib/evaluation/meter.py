@@ -22,8 +22,8 @@ Score = Literal["miou", "fb_iou"]
 
 
 def count(
-    prediction: UInt8[Tensor, "h w"], target: UInt8[Tensor, "h w"], way: int
-) -> Int64[np.ndarray, "way+2 2"]:
+    prediction: UInt8[Tensor, "h w"], target: UInt8[Tensor, "_ _"], way: int
+) -> Int64[np.ndarray, "rows 2"]:
     """Intersection and union in pixels; rows: background, all foreground, class 1..N.
 
     255 in the target leaves a pixel out. Counts are exact integers of any size.
@@ -119,7 +119,7 @@ class Meter:
         return np.stack([counts[:2] for counts in self.counts])
 
 
-def _mean_iou(sums: np.ndarray) -> np.ndarray:
+def _mean_iou(sums: np.ndarray) -> np.ndarray | np.floating:
     """(…, rows, 2) of intersection and union -> mean IoU over the rows with a union."""
     hit, union = sums[..., 0], sums[..., 1]
     seen = union > 0

@@ -19,6 +19,7 @@ from typing import Any
 import nbformat
 import papermill
 import yaml
+from traitlets.config import Config
 
 from fsslib.config import ConfigError
 from fsslib.files import atomic_path, repository
@@ -108,6 +109,7 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
             cwd=str(folder),
             progress_bar=False,
             log_output=True,
+            config=_kernel_config(),
         )
     except papermill.PapermillExecutionError as error:
         raise RunError(
@@ -115,6 +117,11 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
         ) from error
     finally:
         _forget_paths(folder / "run.ipynb")
+
+
+def _kernel_config() -> Config:
+    """Kernels talk over sockets in the file system where there are any: no races for ports."""
+    return Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
 
 
 def _forget_paths(notebook: Path) -> None:

@@ -1,0 +1,64 @@
+"""The Protocol: checked values, presets, and a hash that changes with every field."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from fsslib.config import ConfigError
+from fsslib.data.protocol import PRESETS, Protocol
+
+OTHER = {
+    "benchmark": "coco20i",
+    "fold": 1,
+    "way": 2,
+    "shot": 5,
+    "episodes": 7,
+    "seed": 3,
+    "image_size": 321,
+    "fit": "stretch",
+    "resolution": "resized",
+    "border": "background",
+    "novel_in_train": "drop",
+    "minimum_object_pixels": 1,
+    "sampling": "image_first",
+    "scarce_classes": "skip",
+    "query_labels": "oracle",
+    "selection": "test_fold",
+    "coco_folds": "contiguous",
+    "train_list": "sbd_aug",
+}
+
+
+def test_every_field_is_in_the_hash():
+    base = Protocol("pascal5i")
+    assert base.hash == Protocol("pascal5i").hash and len(base.hash) == 12
+    assert OTHER.keys() | {"held_out"} == {field.name for field in fields(Protocol)}
+    hashes = {replace(base, **{name: value}).hash for name, value in OTHER.items()}
+    held_out = replace(base, selection="held_out_base", held_out=3)
+    assert len(hashes | {base.hash, held_out.hash}) == len(OTHER) + 2
+
+
+@pytest.mark.parametrize("benchmark", sorted(PRESETS))
+def test_presets_are_valid(benchmark):
+    assert Protocol.preset(benchmark).benchmark == benchmark
+    assert Protocol.preset(benchmark, shot=5).shot == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"benchmark": "coco"}, "benchmark='coco'"),
+        ({"fold": 4}, "fold=4"),
+        ({"way": 0}, "way=0: expected at least 1"),
+        ({"shot": 0}, "shot=0"),
+        ({"episodes": 0}, "episodes=0"),
+        ({"image_size": 8}, "image_size=8"),
+        ({"border": "count"}, "border='count'"),
+        ({"held_out": 3}, "'held_out_base' needs held_out"),
+        ({"selection": "held_out_base"}, "'held_out_base' needs held_out"),
+        ({"shots": 5}, "unknown parameter 'shots'; did you mean 'shot'"),
+    ],
+)
+def test_wrong_values_are_named(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Protocol.preset(**{"benchmark": "pascal5i", **changes})

@@ -1,0 +1,93 @@
+"""The meter against hand-made numbers, brute force, and its own promises."""
+
+import numpy as np
+import pytest
+import torch
+
+from fsslib.evaluation.meter import Meter, count
+
+
+def labels(*rows: str) -> torch.Tensor:
+    """Label maps written as digits, x for 255."""
+    values = [[255 if cell == "x" else int(cell) for cell in row] for row in rows]
+    return torch.tensor(values, dtype=torch.uint8)
+
+
+def test_a_case_counted_by_hand():
+    prediction, target = labels("1100", "1000"), labels("1110", "0x00")
+    # foreground: 2 hits of 4; background: 3 hits of 5; one pixel is left out
+    assert count(prediction, target, way=1).tolist() == [[3, 5], [2, 4], [2, 4]]
+    meter = Meter()
+    meter.add(prediction, target, (7,))
+    assert meter.miou() == 0.5 and meter.fb_iou() == pytest.approx((0.5 + 0.6) / 2)
+    assert meter.per_class() == {7: {"intersection": 2, "union": 4, "episodes": 1}}
+
+
+def test_two_way_counts_by_class_and_merges_the_foreground():
+    prediction, target = labels("1122"), labels("1212")
+    assert count(prediction, target, way=2).tolist() == [[0, 0], [4, 4], [1, 3], [1, 3]]
+    meter = Meter()
+    meter.add(prediction, target, (5, 9))
+    assert meter.miou() == pytest.approx(1 / 3) and meter.class_ids() == [5, 9]
+
+
+def test_accumulated_is_not_the_mean_of_episodes():
+    meter = Meter()
+    meter.add(labels("1111"), labels("1111"), (1,))
+    meter.add(labels("1000"), labels("0001"), (1,))
+    assert meter.miou() == pytest.approx(4 / 6)
+    assert meter.per_episode().tolist() == [1.0, 0.0]
+
+
+def test_a_class_absent_from_the_query_costs_when_predicted():
+    meter = Meter()
+    meter.add(labels("2222"), labels("1111"), (1, 2))
+    assert meter.per_class()[2] == {"intersection": 0, "union": 4, "episodes": 1}
+    assert meter.miou() == 0.0
+
+
+def test_random_maps_against_brute_force():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        prediction = rng.integers(0, 4, (9, 11)).astype(np.uint8)
+        target = rng.choice([0, 1, 2, 3, 255], (9, 11)).astype(np.uint8)
+        counts = count(torch.from_numpy(prediction), torch.from_numpy(target), way=3)
+        valid = target != 255
+        for row, label in ((0, 0), (2, 1), (3, 2), (4, 3)):
+            a, b = (prediction == label) & valid, (target == label) & valid
+            assert counts[row].tolist() == [(a & b).sum(), (a | b).sum()]
+        a, b = (prediction > 0) & valid, (target > 0) & valid
+        # Merged foreground as an IoU of its own is pooled over equal labels only where they agree.
+        agree = (prediction == target) & a & b
+        assert counts[1][1] == (a | b).sum() and counts[1][0] >= agree.sum()
+        assert counts[1][0] == (a & b).sum()
+
+
+def test_counts_are_exact_beyond_float32():
+    meter = Meter()
+    meter.classes = [(1,), (1,)]
+    pair = np.array([[0, 1], [2**24 + 1, 2**24 + 3], [2**24 + 1, 2**24 + 3]], np.int64)
+    meter.counts = [pair, pair]
+    assert meter.per_class()[1]["intersection"] == 2 * (2**24 + 1)
+
+
+def test_interval_holds_the_score_and_is_repeatable():
+    rng = np.random.default_rng(1)
+    meter = Meter()
+    for number in range(60):
+        target = rng.integers(0, 2, (8, 8))
+        wrong = rng.random((8, 8)) < 0.3
+        prediction = np.where(wrong, 1 - target, target)
+        pair = (torch.from_numpy(x.astype(np.uint8)) for x in (prediction, target))
+        meter.add(*pair, (number % 3 + 1,))
+    for score in ("miou", "fb_iou"):
+        low, high = meter.interval(score)
+        assert low < getattr(meter, score)() < high < low + 0.2
+        assert meter.interval(score) == (low, high)
+
+
+def test_an_empty_meter_and_unequal_sizes_are_errors():
+    with pytest.raises(ValueError, match="empty"):
+        Meter().fb_iou()
+    with pytest.raises(ValueError, match="differ in size"):
+        count(labels("11"), labels("1"), way=1)
