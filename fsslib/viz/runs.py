@@ -48,7 +48,7 @@ def show_predictions(episodes: Episode, masks: Tensor) -> Figure:
         masks: predicted labels (B,h,w).
     """
     count = len(episodes)
-    figure, axes = plt.subplots(3, count, figsize=(1.5 * count, 4.7), squeeze=False)
+    figure, axes = plt.subplots(3, count, figsize=(1.5 * count, 4.7), dpi=80, squeeze=False)
     for b in range(count):
         pictures = (
             overlay(episodes.support_images[b, 0, 0], episodes.support_masks[b, 0, 0]),
