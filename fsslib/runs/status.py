@@ -7,6 +7,7 @@ its own feet writes how; one that was killed outright stops beating, and readers
 from __future__ import annotations
 
 import os
+import platform
 import threading
 import time
 from pathlib import Path
@@ -30,7 +31,8 @@ class Heartbeat:
     def __init__(self, folder: Path, **facts: Any) -> None:
         self.path = folder / "status.json"
         now = time.time()
-        self.content = {**facts, "state": RUNNING, "pid": os.getpid(), "started": now}
+        who = {"pid": os.getpid(), "host": platform.node()}
+        self.content = {**facts, "state": RUNNING, **who, "started": now}
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -58,11 +60,28 @@ class Heartbeat:
 
 
 def read_status(folder: Path) -> dict[str, Any] | None:
-    """The status of a run as it is now: `running` without a recent heartbeat reads `lost`."""
+    """The status of a run as it is now: a `running` one that was killed reads `lost`.
+
+    On the run's own machine that is seen at once; from another one, by the heartbeat's age.
+    """
     path = folder / "status.json"
     if not path.exists():
         return None
     status = read_json(path)
-    if status["state"] == RUNNING and time.time() - status["heartbeat"] > LOST_AFTER:
+    old = time.time() - status["heartbeat"] > LOST_AFTER
+    if status["state"] == RUNNING and (old or _gone(status)):
         status["state"] = LOST
     return status
+
+
+def _gone(status: dict[str, Any]) -> bool:
+    """Whether the process is known to be no more; not asked on Windows, where asking kills."""
+    if os.name != "posix" or status.get("host") != platform.node():
+        return False
+    try:
+        os.kill(status["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # alive, and somebody else's
+    return False

@@ -118,7 +118,7 @@ def test_wrong_parameters_stop_before_anything_is_written(tmp_path, capsys):
     [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGKILL, "running")],
 )
 def test_stopped_runs_tell_how_and_go_on(tmp_path, stop, state):
-    arguments = {**TRAIN, "steps": 400, "checkpoint_every": 5}
+    arguments = {**TRAIN, "steps": 200, "checkpoint_every": 5}
     command = [sys.executable, "-m", "fsslib.runs", "run", "train", "--out", str(tmp_path)]
     for name, value in arguments.items():
         command += ["-p", f"{name}={value}"]
@@ -133,3 +133,10 @@ def test_stopped_runs_tell_how_and_go_on(tmp_path, stop, state):
     assert stopped["state"] == state
     assert not (tmp_path / "results.json").exists()
     assert not list(tmp_path.glob(".*.pt")), "a half-written checkpoint stayed behind"
+    if stop == signal.SIGKILL:
+        assert read_status(tmp_path)["state"] == "lost", "seen at once, not after the heartbeat"
+        run("train", arguments, tmp_path)
+        assert read_status(tmp_path)["state"] == "finished"
+        assert "going on after step" in (tmp_path / "log.txt").read_text()
+        steps = [row["step"] for row in read_journal(tmp_path / "metrics.jsonl")]
+        assert steps == list(range(20, 201, 20))
