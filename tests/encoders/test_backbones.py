@@ -54,7 +54,8 @@ def test_undilated_resnet_equals_torchvision(name):
         reference(inputs)
         stages = backbone.stages(inputs)
     for layer, tap in taps.items():
-        torch.testing.assert_close(getattr(stages, layer), tap)
+        # Another memory layout sums in another order.
+        torch.testing.assert_close(getattr(stages, layer), tap, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -89,7 +90,7 @@ def test_checkpoints_load_from_files_in_their_usual_wrappings(tmp_path):
     state = build_backbone("scenes-resnet", "random").state_dict()
     torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "a.pth")
     save_file(
-        {k: v.half() if v.is_floating_point() else v for k, v in state.items()},
+        {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()},
         tmp_path / "b.safetensors",
     )
     for name in ("a.pth", "b.safetensors"):
