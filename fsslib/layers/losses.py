@@ -23,6 +23,7 @@ def segmentation_loss(
     `cross_entropy` is every paper's. `cross_entropy_dice` adds the soft Dice loss of the
     foreground classes, which does not let a large background outvote a small object.
     """
+    logits = logits.float()  # sums over a picture's pixels overflow half precision
     if logits.shape[-2:] != mask.shape[-2:]:
         logits = F.interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=True)
     target = mask.long()

@@ -59,7 +59,13 @@ def prior_mask(
 
     Returns:
         (B,1,h,w) in 0..1 and (B,K,h,w), both min-max normalised per shot before the mean.
+        Always computed in fp32: the min-max magnifies what half precision rounds away.
     """
+    with torch.autocast(query.device.type, enabled=False):
+        return _prior_mask(query.float(), support.float(), masks.float())
+
+
+def _prior_mask(query: Tensor, support: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     shots = support.shape[1]
     masks = F.interpolate(masks, support.shape[-2:], mode="bilinear", align_corners=True)
     masked = (support * masks[:, :, None]).flatten(0, 1)

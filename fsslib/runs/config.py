@@ -45,6 +45,8 @@ class EvaluateConfig:
     resolution: Literal["original", "resized"] = "original"
     border: Literal["ignore", "background"] = "ignore"
     coco_folds: Literal["interleaved", "contiguous"] = "interleaved"
+    train_list: Literal["sbd", "sbd_aug"] = "sbd"
+    fit: Literal["pad", "stretch"] = "pad"
     novel_in_train: NovelInTrain | None = None
     selection: Selection = "last"
     held_out: int = 0
@@ -66,7 +68,7 @@ class EvaluateConfig:
     def protocol(self) -> Protocol:
         """The protocol that these parameters describe."""
         names = ("fold", "shot", "sampling", "resolution", "border", "coco_folds")
-        names += ("selection", "held_out", "scarce_classes")
+        names += ("selection", "held_out", "scarce_classes", "train_list", "fit")
         values = {name: getattr(self, name) for name in names}
         for name in ("episodes", "image_size", "minimum_object_pixels", "novel_in_train"):
             if getattr(self, name) is not None:

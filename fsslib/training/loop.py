@@ -8,74 +8,22 @@ ends with the same weights as one that was not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.data.loading import TrainingEpisodes, batches
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
 from fsslib.training.journal import Journal, require_finite
-from fsslib.training.schedule import Schedule, build_optimizer, learning_rate
+from fsslib.training.recipe import TrainConfig
+from fsslib.training.schedule import build_optimizer, learning_rate
 
 Validate = Callable[[FewShotSegmenter], dict[str, float]]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a head is trained. `preset` names the papers' recipes."""
-
-    steps: int = 1000
-    """Optimiser steps."""
-    batch_size: int = 8
-    """Episodes in a step."""
-    optimizer: Literal["sgd", "adamw"] = "adamw"
-    lr: float = 1e-3
-    """The learning rate in force at the start; nothing multiplies it afterwards."""
-    weight_decay: float = 1e-2
-    schedule: Schedule = "poly"
-    warmup: int = 0
-    clip: float = 0.0
-    """Largest gradient norm; 0 leaves gradients as they are."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Autocast on the GPU; on the CPU always fp32."""
-    augment: bool = True
-    seed: int = 0
-    """Of initial weights, dropout and training episodes (not of the test list)."""
-    validate_every: int = 0
-    """Steps between validations; 0 validates never."""
-    checkpoint_every: int = 200
-    log_every: int = 20
-    workers: int = 1
-
-    @classmethod
-    def preset(cls, name: str, **changes: Any) -> TrainConfig:
-        """`scenes`: the embedded benchmark. `demo`: the same in three minutes. `paper`: PFENet on
-        PASCAL-5i as stated (SGD 0.0025; 200 epochs of 5,953 images). `official`: as its code runs,
-        with ten times that rate. `coco`: the official COCO recipe on four GPUs."""
-        sgd = {"optimizer": "sgd", "weight_decay": 1e-4}
-        presets: dict[str, dict[str, Any]] = {
-            "scenes": {"steps": 1600, "augment": False},
-            "demo": {"steps": 300, "checkpoint_every": 100, "augment": False},
-            "paper": {**sgd, "lr": 0.0025, "batch_size": 4, "steps": 200 * (5953 // 4)},
-            "official": {**sgd, "lr": 0.025, "batch_size": 4, "steps": 200 * (5953 // 4)},
-            "coco": {**sgd, "lr": 0.2, "batch_size": 32, "steps": 50 * (82081 // 32)},
-        }
-        if name not in presets:
-            raise ValueError(f"recipe={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "checkpoint_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
-        if self.lr <= 0:
-            raise ValueError(f"lr={self.lr}: expected a positive learning rate")
 
 
 def train(

@@ -215,3 +215,17 @@ def test_head_state_round_trip_and_mismatch():
     assert torch.equal(other.classifier[3].weight, model.classifier[3].weight)
     with pytest.raises(ValueError, match="classifier"):
         other.load_head_state({k: v for k, v in state.items() if "classifier" not in k})
+
+
+def test_half_precision_stays_close_and_finite():
+    model = PFENet(tiny_backbone(), PFENetConfig.preset("scenes", dim=8)).eval()
+    episodes = random_episodes(batch=2, shot=1, size=65)
+    whole = model(episodes)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(episodes)
+        loss = model.loss(half, episodes)
+    assert half.maps["prior"].dtype == torch.float32
+    torch.testing.assert_close(half.logits.float(), whole.logits, atol=0.05, rtol=0.1)
+    for name, value in model.loss(whole, episodes).items():
+        assert loss[name].dtype == torch.float32
+        assert loss[name].item() == pytest.approx(value.item(), rel=0.05)

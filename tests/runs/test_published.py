@@ -1,0 +1,60 @@
+"""What is published is consistent with itself, with the package, and with what README says."""
+
+import pytest
+import torch
+
+from fsslib.data.protocol import Protocol
+from fsslib.data.registry import load_benchmark
+from fsslib.data.sampler import list_hash, test_episodes
+from fsslib.evaluation.evaluator import evaluate
+from fsslib.files import repository
+from fsslib.methods import BASELINES
+from fsslib.methods.shipped import load_shipped, shipped_card
+from fsslib.runs.results import published, table
+
+RESULTS = published()
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda r: r["folder"].name)
+def test_scores_follow_from_the_counts_and_the_protocol(result):
+    ious = [row["intersection"] / row["union"] for row in result["per_class"].values()]
+    assert result["miou"] == pytest.approx(sum(ious) / len(ious))
+    assert result["miou_interval"][0] < result["miou"] < result["miou_interval"][1]
+    protocol = Protocol(**result["protocol"])
+    assert protocol.hash == result["protocol_hash"]
+    episodes = test_episodes(load_benchmark(protocol), protocol)
+    assert list_hash(episodes) == result["episode_list"]
+    assert len(episodes) == result["episodes"] == 1000
+
+
+@pytest.mark.parametrize("fold", range(4))
+def test_pfenet_beats_every_baseline_beyond_the_intervals(fold):
+    (ours,) = published("pfenet", fold)
+    for name in BASELINES:
+        (baseline,) = published(name, fold)
+        assert baseline["episode_list"] == ours["episode_list"], "scored on the same episodes"
+        assert ours["miou_interval"][0] > baseline["miou_interval"][1], name
+
+
+def test_readme_shows_the_published_numbers():
+    text = (repository() / "README.md").read_text()
+    for result in RESULTS:
+        for score in ("miou", "fb_iou"):
+            low, high = result[f"{score}_interval"]
+            cell = f"{100 * result[score]:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+            assert cell in text, f"{result['folder'].name}: {cell}"
+    row = table(RESULTS[:1], ["one"]).splitlines()[2]
+    assert f"{100 * RESULTS[0]['miou']:.1f}" in row
+
+
+@pytest.mark.parametrize("fold", range(4))
+def test_shipped_heads_are_the_published_ones(fold):
+    (result,) = published("pfenet", fold)
+    assert shipped_card(fold)["protocol_hash"] == result["protocol_hash"]
+    protocol = Protocol(**result["protocol"])
+    benchmark = load_benchmark(protocol)
+    # Forty of the thousand episodes, four of each class: near the published score, and no other.
+    specs = test_episodes(benchmark, protocol)[:40]
+    with torch.inference_mode():
+        scores = evaluate(load_shipped(fold), benchmark, protocol, specs)
+    assert scores.meter.miou() == pytest.approx(result["miou"], abs=0.08)
