@@ -53,8 +53,9 @@ def test_shipped_heads_are_the_published_ones(fold):
     assert shipped_card(fold)["protocol_hash"] == result["protocol_hash"]
     protocol = Protocol(**result["protocol"])
     benchmark = load_benchmark(protocol)
-    # Forty of the thousand episodes, four of each class: near the published score, and no other.
-    specs = test_episodes(benchmark, protocol)[:40]
+    # A hundred of the thousand episodes, ten of each class: the published score is within reach.
+    specs = test_episodes(benchmark, protocol)[:100]
     with torch.inference_mode():
         scores = evaluate(load_shipped(fold), benchmark, protocol, specs)
-    assert scores.meter.miou() == pytest.approx(result["miou"], abs=0.08)
+    low, high = scores.meter.interval("miou", level=0.999)
+    assert low < result["miou"] < high
