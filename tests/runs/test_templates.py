@@ -122,7 +122,13 @@ def test_stopped_runs_tell_how_and_go_on(tmp_path, stop, state):
     command = [sys.executable, "-m", "fsslib.runs", "run", "train", "--out", str(tmp_path)]
     for name, value in arguments.items():
         command += ["-p", f"{name}={value}"]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        # Background jobs of a shell inherit an ignored Ctrl-C; a user's terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.time() + 120
     while not (tmp_path / "checkpoint.pt").exists():
         assert process.poll() is None and time.time() < deadline, "training never started"
