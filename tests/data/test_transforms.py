@@ -72,3 +72,12 @@ def test_augmentation_pads_with_the_mean_colour_and_255():
     out, out_label = still(image, label, 33, np.random.default_rng(0))
     assert out[:, 0, 0].tolist() == list(MEAN_COLOUR) and out_label[0, 0] == 255
     assert (out_label == 1).sum() == 81
+
+
+def test_a_photograph_much_larger_than_the_crop_keeps_its_object():
+    image = torch.zeros(3, 300, 400, dtype=torch.uint8)
+    label = torch.zeros(300, 400, dtype=torch.uint8)
+    label[50:250, 80:300] = 1  # a third of the photograph
+    for seed in range(20):
+        _, cut = Augmentation()(image, label, 65, np.random.default_rng(seed))
+        assert (cut == 1).float().mean() > 0.2
