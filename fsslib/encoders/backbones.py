@@ -14,7 +14,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from fsslib.encoders.resnet import ResNet
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
-from fsslib.encoders.weights import WeightsError, load_weights
+from fsslib.encoders.weights import load_fitting, load_weights
 
 BACKBONES: dict[str, Callable[..., StageBackbone]] = {
     "scenes-resnet": partial(ResNet, BasicBlock, (2, 2, 2, 2), width=32),
@@ -62,22 +62,8 @@ def load_backbone_state(
     else:
         state = {_resnet_key(key): value for key, value in state.items()}
     state = {k: v for k, v in state.items() if not k.startswith(("fc.", "classifier."))}
-    wanted = backbone.state_dict()
-    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    shapes = [
-        f"{key}: file {tuple(state[key].shape)}, model {tuple(wanted[key].shape)}"
-        for key in sorted(wanted.keys() & state.keys())
-        if wanted[key].shape != state[key].shape
-    ]
-    # Files from before PyTorch 0.4.1 have no batch counter; frozen BatchNorm never reads it.
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unknown or shapes:
-        raise WeightsError(
-            f"{origin} does not fit {type(backbone).__name__}: missing {missing[:5]}, unknown "
-            f"{unknown[:5]}, other shapes {shapes[:5]} (a deep-stem 'v2' file needs resnet50-v2, "
-            "a torchvision file resnet50)"
-        )
-    backbone.load_state_dict(state, strict=False)
+    hint = " (a deep-stem 'v2' file needs resnet50-v2, a torchvision file resnet50)"
+    load_fitting(backbone, state, origin, hint)
 
 
 def _resnet_key(key: str) -> str:

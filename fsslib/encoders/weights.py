@@ -5,6 +5,9 @@ Nothing here ever falls back to random numbers. `weights="random"` must be asked
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,10 @@ from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from fsslib.files import PACKAGE, read_json
+from fsslib.files import PACKAGE, atomic_path, data_root, read_json
 
 SHIPPED = PACKAGE / "encoders" / "weights"
 
@@ -34,7 +37,8 @@ class Source:
     licence: str
     megabytes: float
     checksum: str | None = None
-    """What the publisher states: torchvision puts the first 8 digits of SHA-256 in the name."""
+    """What the publisher states: the first 8 digits of SHA-256, in torchvision's file names and in
+    the addresses of OpenAI's archives."""
 
 
 SOURCES = {
@@ -49,6 +53,19 @@ SOURCES = {
         Source("imagenet", "vgg16", "VGG16_Weights.IMAGENET1K_V1", "BSD-3", 527.8, "397923af"),
         Source(
             "imagenet", "vgg16_bn", "VGG16_BN_Weights.IMAGENET1K_V1", "BSD-3", 527.9, "6c64b313"
+        ),
+        Source("scenes", "scenes-clip-rn", "scenes-clip-rn.safetensors", "MIT", 7.5),
+        Source("scenes", "scenes-clip-vit", "scenes-clip-vit.safetensors", "MIT", 4.6),
+        # OpenAI's SHA-256 is of its .pt archives; open_clip downloads the hub's copies of the same.
+        Source("openai", "RN50-quickgelu", "timm/resnet50_clip.openai", "MIT", 408.0, "afeb0e10"),
+        Source("openai", "RN101-quickgelu", "timm/resnet101_clip.openai", "MIT", 479.0, "8fa8567b"),
+        Source(
+            *("openai", "ViT-B-16-quickgelu", "timm/vit_base_patch16_clip_224.openai", "MIT"),
+            *(599.0, "5806e77c"),
+        ),
+        Source(
+            *("laion2b_s34b_b88k", "ViT-B-16", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", "MIT"),
+            599.0,
         ),
     )
 }
@@ -71,6 +88,44 @@ def load_weights(architecture: str, weights: str | Path) -> dict[str, Tensor]:
 def weights_card(name: str) -> dict[str, Any]:
     """The card that ships beside embedded weights: command, seed, seconds, machine, accuracy."""
     return read_json(SHIPPED / f"{name}.json")
+
+
+def cached_tensor(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
+    """`make()`, or what it gave before for the same `key`; kept in `<data root>/<kind>/`.
+
+    An unreadable file is made again. Where nothing can be written, nothing is kept.
+    """
+    path = data_root() / kind / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+    if path.is_file():
+        with contextlib.suppress(SafetensorError, KeyError, OSError):
+            return load_file(path)["value"]
+    value = make()
+    with contextlib.suppress(OSError), atomic_path(path) as temporary:
+        save_file({"value": value.contiguous()}, temporary)
+    return value
+
+
+def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint: str = "") -> None:
+    """Load `state` into `module`, every tensor or none.
+
+    Raises:
+        WeightsError: naming missing, unknown and misshapen tensors, and `hint`.
+    """
+    wanted = module.state_dict()
+    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    shapes = [
+        f"{key}: file {tuple(state[key].shape)}, model {tuple(wanted[key].shape)}"
+        for key in sorted(wanted.keys() & state.keys())
+        if wanted[key].shape != state[key].shape
+    ]
+    # Files from before PyTorch 0.4.1 have no batch counter; frozen BatchNorm never reads it.
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unknown or shapes:
+        raise WeightsError(
+            f"{origin} does not fit {type(module).__name__}: missing {missing[:5]}, unknown "
+            f"{unknown[:5]}, other shapes {shapes[:5]}{hint}"
+        )
+    module.load_state_dict(state, strict=False)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
