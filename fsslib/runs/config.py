@@ -15,6 +15,7 @@ from fsslib.config import ConfigError, strict
 from fsslib.data.protocol import BenchmarkName, Protocol
 from fsslib.encoders import BACKBONES
 from fsslib.methods import BASELINES, METHODS, PFENetConfig
+from fsslib.training.clip_recipe import ClipConfig
 from fsslib.training.loop import TrainConfig
 from fsslib.training.pretrain import PretrainConfig
 
@@ -139,12 +140,63 @@ class PretrainRunConfig(PretrainConfig):
         return PretrainConfig(**values)
 
 
+@dataclass(frozen=True)
+class PretrainClipRunConfig:
+    """Parameters of `pretrain_clip.ipynb`."""
+
+    model: str = "scenes-clip-rn"
+    data: str | None = None
+    """Folder of pictures with .txt captions; None: Scenes-10i."""
+    scenes: int = 200_000
+    steps: int | None = None
+    text_steps: int | None = None
+    single_steps: int | None = None
+    coarse_steps: int | None = None
+    unmasked_steps: int | None = None
+    teacher: str | None = None
+    """Embedded CLIP to learn from as well; "" for none."""
+    patch_dropout: float | None = None
+    batch_size: int | None = None
+    coarse_size: int | None = None
+    size: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    warmup: int | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = 0
+    validation_scenes: int = 1000
+    checkpoint_every: int = 100
+    workers: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        self.training()
+
+    @property
+    def run_name(self) -> str:
+        return f"pretrain/{self.model}_s{self.seed}"
+
+    def training(self) -> ClipConfig:
+        """The training settings that these parameters describe."""
+        elsewhere = ("model", "data", "validation_scenes", "device")
+        changes = {k: v for k, v in asdict(self).items() if k not in elsewhere}
+        if self.data is not None:
+            if self.teacher:
+                raise ConfigError(
+                    f"teacher={self.teacher!r} knows the words of Scenes-10i only; leave it out "
+                    "with data="
+                )
+            changes["teacher"] = ""
+        return ClipConfig.preset(self.model, **changes)
+
+
 CONFIGS = {
     "train": TrainRunConfig,
     "evaluate": EvaluateConfig,
     "pretrain_backbone": PretrainRunConfig,
+    "pretrain_clip": PretrainClipRunConfig,
 }
-RunConfig = TrainRunConfig | EvaluateConfig | PretrainRunConfig
+RunConfig = TrainRunConfig | EvaluateConfig | PretrainRunConfig | PretrainClipRunConfig
 
 
 def parse(template: str, parameters: dict[str, Any]) -> RunConfig:

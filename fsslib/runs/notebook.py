@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from fsslib.data.episode import Episode, stack
 from fsslib.data.loading import EpisodeReader
-from fsslib.files import atomic_path, write_json
-from fsslib.runs.config import CONFIGS, PretrainRunConfig, RunConfig, parse
-from fsslib.runs.experiment import Experiment, environment
+from fsslib.runs.config import CONFIGS, RunConfig, parse
+from fsslib.runs.experiment import Experiment
 from fsslib.runs.runner import default_folder
-from fsslib.training.pretrain import backbone_state
 
 
 def begin(template: str, namespace: Mapping[str, Any]) -> tuple[RunConfig, Path]:
@@ -38,24 +35,3 @@ def predicted(experiment: Experiment, count: int) -> tuple[Episode, torch.Tensor
     episodes = stack([reader.read(spec) for spec in experiment.specs[:count]])
     experiment.method.eval()
     return episodes, experiment.method(episodes.to(experiment.device)).mask.cpu()
-
-
-def finish_pretraining(
-    config: PretrainRunConfig, folder: Path, facts: dict[str, Any], device: str
-) -> dict[str, Any]:
-    """Write `<backbone>.safetensors` and its card into the run's folder; returns the card."""
-    settings = config.training()
-    command = "python -m fsslib.runs run pretrain_backbone"
-    card = {
-        "name": config.backbone,
-        "command": command,
-        "task": "name the object in single-object scenes of Scenes-10i, 40 classes",
-        "seen": "all 40 classes as image labels, those that are novel in a fold too; no masks",
-        **facts,
-        "pictures": settings.steps * settings.batch_size,
-        **environment(device),
-    }
-    with atomic_path(folder / f"{config.backbone}.safetensors") as temporary:
-        save_file(backbone_state(folder, settings), temporary)
-    write_json(folder / f"{config.backbone}.json", card)
-    return card

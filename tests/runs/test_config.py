@@ -29,6 +29,9 @@ from fsslib.runs.config import EvaluateConfig, TrainRunConfig, parse, run_id
         ("evaluate", {"method": "prototype", "head": "x"}, "has no head"),
         ("evaluate", {"benchmark": "coco"}, "benchmark='coco'"),
         ("pretrain_backbone", {"steps": "many"}, "steps='many'"),
+        ("pretrain_clip", {"model": "scenes-clip"}, "model='scenes-clip': expected one of"),
+        ("pretrain_clip", {"steps": 5}, "are more than steps=5"),
+        ("pretrain_clip", {"data": "x", "teacher": "scenes-clip-rn"}, "leave it out with data="),
         ("trian", {}, "template='trian'"),
     ],
 )

@@ -10,8 +10,11 @@ import time
 import nbformat
 import pytest
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 
+from fsslib.data.scenes import render_scene
+from fsslib.encoders.clip_loading import load_clip
 from fsslib.runs.__main__ import main
 from fsslib.runs.runner import RunError, run
 from fsslib.runs.status import read_status
@@ -24,6 +27,12 @@ SMALL = {
     "workers": 0,
 }
 TRAIN = {**SMALL, "steps": 4, "train_batch_size": 2, "checkpoint_every": 2}
+
+CLIP = {
+    **{"steps": 2, "text_steps": 1, "single_steps": 0, "coarse_steps": 1, "size": 32},
+    **{"coarse_size": 24, "batch_size": 4, "scenes": 40, "validation_scenes": 4},
+    "unmasked_steps": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +89,20 @@ def test_backbone_pretraining_ships_weights_and_card(tmp_path):
     assert "stem.0.weight" in load_file(folder / "scenes-resnet.safetensors")
 
 
+def test_clip_learns_from_any_folder_of_pictures_with_captions(tmp_path):
+    data = tmp_path / "pictures"
+    data.mkdir()
+    for number in range(6):
+        scene = render_scene("folder", 0, number, 40)
+        Image.fromarray(scene.image).save(data / f"{number}.png")
+        (data / f"{number}.txt").write_text("\n".join(scene.captions))
+    arguments = {"model": "scenes-clip-vit", "data": str(data), "patch_dropout": 0.25}
+    run("pretrain_clip", {**CLIP, **arguments}, tmp_path / "run")
+    card = json.loads((tmp_path / "run" / "scenes-clip-vit.json").read_text())
+    assert card["zero_shot"] is None and str(data) not in json.dumps(card)
+    load_clip("scenes-clip-vit", tmp_path / "run" / "scenes-clip-vit.safetensors")
+
+
 def test_a_finished_run_is_not_repeated(trained, capsys):
     written = (trained / "results.json").stat().st_mtime_ns
     run(
@@ -119,7 +142,36 @@ def test_wrong_parameters_stop_before_anything_is_written(tmp_path, capsys):
 )
 def test_stopped_runs_tell_how_and_go_on(tmp_path, stop, state):
     arguments = {**TRAIN, "steps": 200, "checkpoint_every": 5}
-    command = [sys.executable, "-m", "fsslib.runs", "run", "train", "--out", str(tmp_path)]
+    process = started("train", arguments, tmp_path)
+    os.kill(process.pid, stop)
+    process.wait(60)
+    stopped = json.loads((tmp_path / "status.json").read_text())
+    assert stopped["state"] == state
+    assert not (tmp_path / "results.json").exists()
+    assert not list(tmp_path.glob(".*.pt")), "a half-written checkpoint stayed behind"
+    if stop == signal.SIGKILL:
+        assert read_status(tmp_path)["state"] == "lost", "seen at once, not after the heartbeat"
+        assert run_again("train", arguments, tmp_path) == list(range(20, 201, 20))
+
+
+def test_a_killed_clip_pretraining_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("FSSLIB_DATA", str(tmp_path / "data"))
+    folder, arguments = tmp_path / "run", {**CLIP, "steps": 100, "checkpoint_every": 2}
+    process = started("pretrain_clip", arguments, folder)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(60)
+    assert read_status(folder)["state"] == "lost"
+    assert run_again("pretrain_clip", arguments, folder) == [25, 50, 75, 100]
+    card = json.loads((folder / "scenes-clip-rn.json").read_text())
+    assert card["pictures"] == 400 and card["command"].endswith("run pretrain_clip")
+    assert 0 <= card["zero_shot"]["dense_miou"] <= card["zero_shot"]["dense_miou_interval"][1] <= 1
+    encoder = load_clip("scenes-clip-rn", folder / "scenes-clip-rn.safetensors")
+    assert "mug" in encoder.tokenizer.vocabulary and encoder.stride == 8
+
+
+def started(template, arguments, folder):
+    """A run in a process of its own, as soon as its first checkpoint is there."""
+    command = [sys.executable, "-m", "fsslib.runs", "run", template, "--out", str(folder)]
     for name, value in arguments.items():
         command += ["-p", f"{name}={value}"]
     process = subprocess.Popen(
@@ -130,19 +182,15 @@ def test_stopped_runs_tell_how_and_go_on(tmp_path, stop, state):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.time() + 120
-    while not (tmp_path / "checkpoint.pt").exists():
+    while not (folder / "checkpoint.pt").exists():
         assert process.poll() is None and time.time() < deadline, "training never started"
         time.sleep(0.1)
-    os.kill(process.pid, stop)
-    process.wait(60)
-    stopped = json.loads((tmp_path / "status.json").read_text())
-    assert stopped["state"] == state
-    assert not (tmp_path / "results.json").exists()
-    assert not list(tmp_path.glob(".*.pt")), "a half-written checkpoint stayed behind"
-    if stop == signal.SIGKILL:
-        assert read_status(tmp_path)["state"] == "lost", "seen at once, not after the heartbeat"
-        run("train", arguments, tmp_path)
-        assert read_status(tmp_path)["state"] == "finished"
-        assert "going on after step" in (tmp_path / "log.txt").read_text()
-        steps = [row["step"] for row in read_journal(tmp_path / "metrics.jsonl")]
-        assert steps == list(range(20, 201, 20))
+    return process
+
+
+def run_again(template, arguments, folder):
+    """Run a second time; it goes on, finishes, and its journal's steps are returned."""
+    run(template, arguments, folder)
+    assert read_status(folder)["state"] == "finished"
+    assert "going on after step" in (folder / "log.txt").read_text()
+    return [row["step"] for row in read_journal(folder / "metrics.jsonl")]

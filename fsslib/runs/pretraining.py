@@ -1,0 +1,110 @@
+"""What the two pretraining templates call: data and model before, weights and card after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fsslib.data.scenes.album import Album
+from fsslib.encoders.clip import ClipEncoder
+from fsslib.encoders.clip_loading import load_clip, wrap
+from fsslib.encoders.clip_small import SMALL_CLIPS, small_clip
+from fsslib.encoders.tokenizer import WordTokenizer
+from fsslib.evaluation.zero_shot import zero_shot
+from fsslib.files import atomic_path, write_json
+from fsslib.runs.config import PretrainClipRunConfig, PretrainRunConfig
+from fsslib.runs.experiment import environment
+from fsslib.training.captioned import Captioned, CaptionedScenes, ImageTextFolder
+from fsslib.training.pretrain import backbone_state
+
+
+def finish_pretraining(
+    config: PretrainRunConfig, folder: Path, facts: dict[str, Any], device: str
+) -> dict[str, Any]:
+    """Write `<backbone>.safetensors` and its card into the run's folder; returns the card."""
+    settings = config.training()
+    command = "python -m fsslib.runs run pretrain_backbone"
+    card = {
+        "name": config.backbone,
+        "command": command,
+        "task": "name the object in single-object scenes of Scenes-10i, 40 classes",
+        "seen": "all 40 classes as image labels, those that are novel in a fold too; no masks",
+        **facts,
+        "pictures": settings.steps * settings.batch_size,
+        **environment(device),
+    }
+    with atomic_path(folder / f"{config.backbone}.safetensors") as temporary:
+        save_file(backbone_state(folder, settings), temporary)
+    write_json(folder / f"{config.backbone}.json", card)
+    return card
+
+
+def prepare_clip(config: PretrainClipRunConfig) -> tuple[ClipEncoder, Captioned]:
+    """A CLIP with random weights, and the pictures it will learn from (rendered if need be)."""
+    training = config.training()
+    if config.data is None:
+        album = Album("clip", config.seed, training.scenes, training.size)
+        pictures: Captioned = CaptionedScenes(album.prepare())
+    else:
+        pictures = ImageTextFolder(config.data, training.size)
+    torch.manual_seed(config.seed)
+    if config.model in SMALL_CLIPS:
+        return small_clip(config.model, pictures.vocabulary(), fine=False), pictures
+    model = open_clip.create_model(config.model, load_weights=False, pretrained_text=False)
+    return wrap(model, open_clip.get_tokenizer(config.model), config.model), pictures
+
+
+def prepare_teacher(config: PretrainClipRunConfig, device: str) -> ClipEncoder | None:
+    """The embedded CLIP that is learned from beside the captions, if the settings name one."""
+    teacher = config.training().teacher
+    return load_clip(teacher).to(device) if teacher else None
+
+
+def finish_clip(
+    config: PretrainClipRunConfig,
+    folder: Path,
+    encoder: ClipEncoder,
+    facts: dict[str, Any],
+    device: str,
+) -> dict[str, Any]:
+    """Write `<model>.safetensors` and its card into the run's folder; returns the card.
+
+    An embedded CLIP's vocabulary goes into the file's metadata. What the model is worth zero-shot
+    is measured on held-out scenes, if it learned from scenes.
+    """
+    encoder.eval()
+    scenes = config.data is None
+    given = "" if config.model == PretrainClipRunConfig.model else f" -p model={config.model}"
+    card = {
+        "name": config.model,
+        "command": f"python -m fsslib.runs run pretrain_clip{given}" if scenes else None,
+        "task": "match pictures and captions (symmetric contrastive loss)",
+        "seen": "all 40 names in captions, those that are novel in a fold too; no masks"
+        if scenes
+        else "captions of a folder",
+        **facts,
+        "pictures": facts["settings"]["steps"] * facts["settings"]["batch_size"],
+        "parameters": sum(p.numel() for p in encoder.parameters()),
+        "zero_shot": zero_shot(encoder, config.validation_scenes) if scenes else None,
+        **environment(device),
+    }
+    metadata = {"model": config.model}
+    if isinstance(encoder.tokenizer, WordTokenizer):
+        metadata["vocabulary"] = " ".join(encoder.tokenizer.vocabulary)
+    with atomic_path(folder / f"{config.model}.safetensors") as temporary:
+        save_file(_halved(encoder.model.state_dict()), temporary, metadata)
+    write_json(folder / f"{config.model}.json", card)
+    return card
+
+
+def _halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """fp16 storage: half the size."""
+    return {
+        key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for key, value in state.items()
+    }

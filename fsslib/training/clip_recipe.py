@@ -1,0 +1,121 @@
+"""Settings of the contrastive pretraining, and the recipes of the two embedded CLIPs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from open_clip import get_model_config
+
+from fsslib.config import strict
+from fsslib.training.schedule import learning_rate
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """Settings of the contrastive pretraining."""
+
+    model: str = "scenes-clip-rn"
+    """An embedded CLIP, or any architecture of open_clip."""
+    scenes: int = 200_000
+    """Scenes in the album that it learns from (embedded benchmark only)."""
+    steps: int = 4000
+    coarse_steps: int = 2400
+    """The first steps, on small pictures."""
+    text_steps: int = 100
+    """Before the first step: the text tower alone learns to match two captions of one picture."""
+    single_steps: int = 0
+    """The first of the coarse steps, on single objects, one of each class (scenes only)."""
+    unmasked_steps: int = 0
+    """The last steps, without patch dropout."""
+    teacher: str = ""
+    """An embedded CLIP whose dense features are matched beside the captions, and whose text tower
+    is the starting point; "" for none."""
+    patch_dropout: float = 0.0
+    """Share of a ViT's patches left out between the coarse and the last steps."""
+    batch_size: int = 128
+    coarse_size: int = 64
+    size: int = 96
+    """Side of the pictures in pixels, after the coarse steps."""
+    lr: float = 6e-4
+    weight_decay: float = 0.1
+    warmup: int = 200
+    clip: float = 1.0
+    """Largest gradient norm."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Autocast on the GPU; on the CPU always fp32."""
+    seed: int = 0
+    checkpoint_every: int = 100
+    workers: int = 0
+
+    @classmethod
+    def preset(cls, model: str, **changes: Any) -> ClipConfig:
+        """The settings a model was trained with here; changes that are None change nothing.
+
+        Other architectures of open_clip get their own picture size, no coarse phase, and the
+        rest as the embedded ResNet; on a GPU raise `batch_size`, `steps` and `workers`.
+        """
+        recipes: dict[str, dict[str, Any]] = {
+            "scenes-clip-rn": {
+                "steps": 5650,
+                "single_steps": 3600,
+                "coarse_steps": 4900,
+            },
+            "scenes-clip-vit": {
+                "teacher": "scenes-clip-rn",
+                "text_steps": 0,
+                "steps": 1350,
+                "coarse_steps": 1200,
+                "coarse_size": 48,
+                "batch_size": 64,
+                "warmup": 100,
+            },
+        }
+        if model not in recipes:
+            settings = get_model_config(model)
+            if settings is None:
+                known = sorted(recipes)
+                raise ValueError(
+                    f"model={model!r}: expected one of {known} or an architecture of open_clip"
+                )
+            recipes[model] = {"coarse_steps": 0, "size": settings["vision_cfg"]["image_size"]}
+        given = {name: value for name, value in changes.items() if value is not None}
+        return strict(cls, {"model": model} | recipes[model] | given)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "scenes", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        if self.single_steps > self.coarse_steps:
+            raise ValueError(
+                f"single_steps={self.single_steps} are more than coarse_steps={self.coarse_steps}"
+            )
+        if self.coarse_steps + self.unmasked_steps > self.steps:
+            raise ValueError(
+                f"coarse_steps={self.coarse_steps} and unmasked_steps={self.unmasked_steps} are "
+                f"more than steps={self.steps}"
+            )
+        if self.teacher and self.patch_dropout:
+            raise ValueError(
+                f"teacher={self.teacher!r} with patch_dropout={self.patch_dropout}: a teacher "
+                "answers for every patch; use one or the other"
+            )
+        if not 0 <= self.patch_dropout < 1:
+            raise ValueError(f"patch_dropout={self.patch_dropout}: expected 0 to below 1")
+
+    def size_at(self, step: int) -> int:
+        """Side of the pictures of a step."""
+        return self.coarse_size if step < self.coarse_steps else self.size
+
+    def lr_at(self, step: int) -> float:
+        """Constant after the warm-up, then half a cosine down to 0 from the end of the coarse
+        steps on: the fine ones have much to learn anew."""
+        if step < self.coarse_steps:
+            return self.lr * min(1.0, (step + 1) / self.warmup)
+        done, left = step - self.coarse_steps, self.steps - self.coarse_steps
+        return learning_rate(self.lr, "cosine", done, left, 0 if self.coarse_steps else self.warmup)
+
+    def dropout_at(self, step: int) -> float:
+        """Patch dropout of a step."""
+        masked = self.coarse_steps <= step < self.steps - self.unmasked_steps
+        return self.patch_dropout if masked else 0.0
