@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 COSINE_EPS = 1e-7  # added to the product of norms, and to the range of the min-max
@@ -43,6 +43,33 @@ def min_max(maps: Float[Tensor, "... h w"]) -> Float[Tensor, "... h w"]:
     """Each map stretched to 0..1; a constant map becomes all zero."""
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     return (maps - low) / (high - low + COSINE_EPS)
+
+
+def similarity_maps(
+    query: Float[Tensor, "b c h w"],
+    support: Float[Tensor, "b k c h w"],
+    masks: Shaped[Tensor, "b k hm wm"],
+    stretch: bool = False,
+) -> Float[Tensor, "b k h w"]:
+    """PI-CLIP's visual-visual prior of one layer (VVP, Eqs. 6-8): one map for each shot.
+
+    Args:
+        masks: 1 is foreground, everything else is not (255 too); brought to the features' grid by
+            nearest neighbour.
+        stretch: min-max, as Eq. 8 prints; the released code leaves it out.
+
+    Returns:
+        Cosine of every query cell with its most similar foreground cell, 0 where all are
+        negative; all zero for an empty mask. In fp32 whatever autocast says.
+    """
+    shots, grid = support.shape[1], support.shape[-2:]
+    foreground = F.interpolate((masks == 1).float(), grid)[:, :, None]  # (b, k, 1, h, w)
+    with torch.autocast(query.device.type, enabled=False):
+        masked = (support.float() * foreground).flatten(0, 1)
+        repeated = query.float().repeat_interleave(shots, 0)
+        # Masked-out cells are zero vectors, whose cosine of 0 is the floor.
+        maps = best_match(repeated, masked).clamp_min(0).unflatten(0, (-1, shots))
+    return min_max(maps) if stretch else maps
 
 
 def prior_mask(
