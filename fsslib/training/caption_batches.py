@@ -19,6 +19,7 @@ from torchvision.transforms.v2.functional import resize
 from fsslib.training.captioned import Captioned, mirrored
 
 _TRIES = 4
+_WHOLE_EVERY = 8
 
 
 class Batches(Dataset):
@@ -26,8 +27,11 @@ class Batches(Dataset):
 
     Args:
         size: of step -> side of its pictures in pixels.
-        single_steps: the first steps show single objects, one picture of each class, with simple
-            captions: none of them fits another picture, and naming is all there is to learn.
+        single_steps: the first steps show single objects, one picture of each class, and only name
+            them: no caption fits another picture, and naming is all there is to learn.
+        naming_from: from this step on, all steps but every eighth show one picture of each class,
+            whatever else is in it, and name that class alone. A caption of a whole scene is told
+            from 127 others by any one of its objects; this way each of them counts.
         flip: mirror half of the pictures, and swap "left" and "right" in their captions.
         begin: the first step to be asked for.
     """
@@ -41,6 +45,7 @@ class Batches(Dataset):
         size: Callable[[int], int],
         seed: int = 0,
         single_steps: int = 0,
+        naming_from: int | None = None,
         flip: bool = True,
         begin: int = 0,
     ) -> None:
@@ -49,8 +54,10 @@ class Batches(Dataset):
         self.pictures, self.tokenize, self.flip = pictures, tokenize, flip
         self.batch_size, self.steps, self.begin = batch_size, steps, begin
         self.size, self.seed, self.single_steps = size, seed, single_steps
-        self.singles = pictures.singles() if single_steps > begin else []
-        if single_steps > begin and len(self.singles) < 2:
+        self.naming_from = steps if naming_from is None else naming_from
+        self.alone = pictures.by_class(alone=True) if single_steps > begin else {}
+        self.among_others = pictures.by_class(alone=False) if self.naming_from < steps else {}
+        if single_steps > begin and len(self.alone) < 2:
             raise ValueError(
                 f"single_steps={single_steps}, but the pictures are not known by class; use 0"
             )
@@ -65,8 +72,8 @@ class Batches(Dataset):
         rng = np.random.default_rng((self.seed, step))
         images, texts = [], set[str]()
         captions = []
-        for index in self._indices(step, rng):
-            text = self._new_caption(index, rng, texts, step < self.single_steps)
+        for index, only in self._chosen(step, rng):
+            text = self._new_caption(index, rng, texts, only)
             image = self.pictures.image(index)
             if self.flip and rng.random() < 0.5:
                 image, text = image[:, ::-1], mirrored(text)
@@ -81,27 +88,38 @@ class Batches(Dataset):
 
     def wordings(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`count` times the tokens of two captions of each picture of a batch."""
-        simple = bool(self.singles)
         for number in range(count):
             rng = np.random.default_rng((self.seed, number, 2))
-            indices = self._indices(self.begin, rng) if simple else self._indices(number, rng)
-            pair = [[self.pictures.caption(i, rng, simple) for i in indices] for _ in range(2)]
+            chosen = self._chosen(self.begin if self.alone else number, rng)
+            pair = [[self.pictures.caption(i, rng, only) for i, only in chosen] for _ in range(2)]
             yield self.tokenize(pair[0]), self.tokenize(pair[1])
 
-    def _indices(self, step: int, rng: np.random.Generator) -> list[int]:
-        """Pictures of a step: every epoch goes through all of them in an order of its own."""
+    def _chosen(self, step: int, rng: np.random.Generator) -> list[tuple[int, str | None]]:
+        """Pictures of a step, and the class that a caption names alone, if it does."""
         if step < self.single_steps:
-            return [indices[int(rng.integers(len(indices)))] for indices in self.singles]
+            return _one_of_each(self.alone, rng)
+        if self.among_others and step >= self.naming_from and step % _WHOLE_EVERY:
+            return _one_of_each(self.among_others, rng)
+        return [(index, None) for index in self._in_turn(step)]
+
+    def _in_turn(self, step: int) -> list[int]:
+        """Every epoch goes through all pictures in an order of its own."""
         per_epoch = len(self.pictures) // self.batch_size
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng((self.seed, epoch, 1)).permutation(len(self.pictures))
         return order[place * self.batch_size : (place + 1) * self.batch_size].tolist()
 
     def _new_caption(
-        self, index: int, rng: np.random.Generator, used: set[str], simple: bool
+        self, index: int, rng: np.random.Generator, used: set[str], only: str | None
     ) -> str:
         for _ in range(_TRIES):
-            text = self.pictures.caption(index, rng, simple)
+            text = self.pictures.caption(index, rng, only)
             if text not in used:
                 break
         return text
+
+
+def _one_of_each(
+    by_class: dict[str, list[int]], rng: np.random.Generator
+) -> list[tuple[int, str | None]]:
+    return [(found[int(rng.integers(len(found)))], name) for name, found in by_class.items()]

@@ -26,13 +26,14 @@ class Captioned(Protocol):
 
     def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]: ...
 
-    def caption(self, index: int, rng: np.random.Generator, simple: bool = False) -> str:
-        """One of its captions; `simple`: one that does no more than name, where there is one."""
+    def caption(self, index: int, rng: np.random.Generator, only: str | None = None) -> str:
+        """One of its captions; `only`: one that does no more than name this class of it."""
 
     def vocabulary(self) -> tuple[str, ...]: ...
 
-    def singles(self) -> list[list[int]]:
-        """Per class, the pictures that show nothing else; [] where that is not known."""
+    def by_class(self, alone: bool) -> dict[str, list[int]]:
+        """Per class, the pictures that show it, or that show nothing else; {} where that is not
+        known."""
 
 
 class CaptionedScenes:
@@ -53,9 +54,9 @@ class CaptionedScenes:
     def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         return self.album.image(index)
 
-    def caption(self, index: int, rng: np.random.Generator, simple: bool = False) -> str:
-        kind = rng.random() * (_TEMPLATED if simple else 1)
-        names = self.album.names(index)
+    def caption(self, index: int, rng: np.random.Generator, only: str | None = None) -> str:
+        kind = rng.random() * (_TEMPLATED if only else 1)
+        names = [only] if only else self.album.names(index)
         if kind < _TEMPLATED:
             names = [names[i] for i in rng.permutation(len(names))]
             if kind < _PLAIN:
@@ -71,12 +72,14 @@ class CaptionedScenes:
             return f"{caption} without {noun_phrase(absent)}"
         return NON_TARGET_TEMPLATE.format(absent)
 
-    def singles(self) -> list[list[int]]:
-        by_class: dict[str, list[int]] = {name: [] for name in CLASS_NAMES}
+    def by_class(self, alone: bool) -> dict[str, list[int]]:
+        indices: dict[str, list[int]] = {name: [] for name in CLASS_NAMES}
         for index in range(len(self.album)):
-            if len(names := self.album.names(index)) == 1:
-                by_class[names[0]].append(index)
-        return [indices for indices in by_class.values() if indices]
+            names = self.album.names(index)
+            if len(names) == 1 or not alone:
+                for name in set(names):
+                    indices[name].append(index)
+        return {name: found for name, found in indices.items() if found}
 
     def vocabulary(self, sample: int = 20_000) -> tuple[str, ...]:
         """The words of the first `sample` scenes' captions, of class names and all templates."""
@@ -127,7 +130,7 @@ class ImageTextFolder:
             picture.resize((self.size, self.size), Image.Resampling.BICUBIC, box, reducing_gap=2.0)
         )
 
-    def caption(self, index: int, rng: np.random.Generator, simple: bool = False) -> str:
+    def caption(self, index: int, rng: np.random.Generator, only: str | None = None) -> str:
         return self.lines[index][int(rng.integers(len(self.lines[index])))]
 
     def vocabulary(self) -> tuple[str, ...]:
@@ -135,8 +138,8 @@ class ImageTextFolder:
         captions = [line for lines in self.lines for line in lines]
         return vocabulary_of([*captions, *map(mirrored, captions)])
 
-    def singles(self) -> list[list[int]]:
-        return []
+    def by_class(self, alone: bool) -> dict[str, list[int]]:
+        return {}
 
 
 def mirrored(text: str) -> str:

@@ -207,5 +207,6 @@ def _batches(
         size,
         config.seed,
         config.single_steps,
+        config.coarse_steps,
         begin=begin,
     )

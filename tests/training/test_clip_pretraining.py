@@ -1,6 +1,7 @@
 """Contrastive pretraining: batches, captions, phases, exact going on, and that it learns."""
 
 import math
+import re
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fsslib.data.scenes import render_scene
+from fsslib.data.scenes import CLASS_NAMES, render_scene
 from fsslib.data.scenes.album import Album
 from fsslib.encoders.clip_small import small_clip
 from fsslib.training.caption_batches import Batches
@@ -65,10 +66,21 @@ def test_captions_vary_and_stay_true(pictures):
                 assert not any(name in absent.split() for name in names), (text, names)
 
 
-def test_simple_captions_only_name(pictures):
+def test_captions_of_one_class_name_nothing_else(pictures):
     rng = np.random.default_rng(0)
-    texts = {pictures.caption(index, rng, simple=True) for index in range(60) for _ in range(9)}
-    assert not any("without" in text or "striped" in text or "teal" in text for text in texts)
+    for name, shown in pictures.by_class(alone=False).items():
+        texts = [pictures.caption(index, rng, only=name) for index in shown for _ in range(3)]
+        for text in texts:
+            words = set(re.findall("[a-z]+", text))
+            assert words & set(CLASS_NAMES) == {name}, text
+
+
+def test_pictures_by_class(pictures):
+    among, alone = pictures.by_class(alone=False), pictures.by_class(alone=True)
+    for name, shown in alone.items():
+        assert all(pictures.album.names(index) == [name] for index in shown)
+    assert all(name in pictures.album.names(i) for name, shown in among.items() for i in shown)
+    assert sum(map(len, among.values())) > sum(map(len, alone.values()))
 
 
 def test_the_vocabulary_covers_every_caption(pictures):
@@ -103,7 +115,7 @@ def test_a_batch_is_a_function_of_its_step(pictures):
 def test_an_epoch_shows_every_picture_once(pictures):
     loader = batches(pictures)
     rng = np.random.default_rng(0)
-    shown = [index for step in range(7) for index in loader._indices(step, rng)]
+    shown = [index for step in range(7) for index, _ in loader._chosen(step, rng)]
     assert len(shown) == len(set(shown)) == 56
 
 
@@ -115,10 +127,22 @@ def test_captions_of_a_batch_differ(pictures):
 def test_single_steps_show_each_class_once(pictures):
     loader = batches(pictures, single_steps=2)
     rng = np.random.default_rng(0)
-    names = [pictures.album.names(index) for index in loader._indices(1, rng)]
+    chosen = loader._chosen(1, rng)
+    names = [pictures.album.names(index) for index, _ in chosen]
+    assert [[only] for _, only in chosen] == names
     assert all(len(of_picture) == 1 for of_picture in names)
     assert len({name for (name,) in names}) == len(names) > 5
-    assert len(loader._indices(2, rng)) == 8
+    assert len(loader._chosen(2, rng)) == 8
+
+
+def test_naming_steps_show_each_class_among_others_and_name_it_alone(pictures):
+    loader = batches(pictures, naming_from=2)
+    rng = np.random.default_rng(0)
+    chosen = loader._chosen(3, rng)
+    assert all(only in pictures.album.names(index) for index, only in chosen)
+    assert len({only for _, only in chosen}) == len(chosen) > 8
+    assert max(len(pictures.album.names(index)) for index, _ in chosen) > 1
+    assert all(only is None for step in (1, 8) for _, only in loader._chosen(step, rng))
 
 
 @pytest.mark.parametrize("single_steps", [0, 2])
