@@ -21,7 +21,7 @@ class Episode:
     """One episode, or a batch of B of them with a leading B on every tensor.
 
     N is the way (number of classes), K the shot (support images per class). In a batch,
-    `original_mask`, `class_names` and `ids` are tuples with one entry an episode.
+    `original_mask`, `class_names`, `ids` and `query_classes` are tuples with one entry an episode.
     """
 
     query_image: UInt8[Tensor, "*b 3 h w"]
@@ -37,6 +37,9 @@ class Episode:
     """Sample ids: the query's first, then the supports' in order."""
     original_mask: UInt8[Tensor, "h0 w0"] | tuple | None = None
     """The query mask before resizing; tests at original resolution are scored on it."""
+    query_classes: tuple = ()
+    """Names of all classes in the query image: privileged, and only there under a protocol with
+    `query_labels="oracle"`. In a batch one tuple an episode."""
 
     @property
     def batched(self) -> bool:
@@ -87,6 +90,8 @@ def stack(episodes: Sequence[Episode]) -> Episode:
     }
     lists = {
         name: tuple(getattr(episode, name) for episode in episodes)
-        for name in ("class_names", "ids", "original_mask")
+        for name in ("class_names", "ids", "original_mask", "query_classes")
     }
+    if not any(lists["query_classes"]):
+        lists["query_classes"] = ()
     return Episode(**tensors, **lists)

@@ -57,7 +57,15 @@ class EpisodeReader:
             class_names=tuple(self.benchmark.name_of(c) for c in spec.classes),
             ids=tuple(ids),
             original_mask=label if self.augmentation is None else None,
+            query_classes=self._query_classes(spec),
         )
+
+    def _query_classes(self, spec: EpisodeSpec) -> tuple[str, ...]:
+        """All classes in the query, for methods that are allowed to know (`query_labels`)."""
+        if self.protocol.query_labels == "none":
+            return ()
+        areas = self.benchmark.areas(spec.split)[spec.query]
+        return tuple(self.benchmark.name_of(int(c) + 1) for c in np.flatnonzero(areas))
 
     def _load(
         self, spec: EpisodeSpec, index: int, classes: Sequence[int]

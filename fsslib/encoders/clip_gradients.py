@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from fsslib.encoders.clip import Images
 from fsslib.encoders.clip_attention import attend, block_attention, through
@@ -19,27 +19,65 @@ from fsslib.encoders.clip_dense import TEMPERATURE
 from fsslib.encoders.clip_vit import ClipViT
 
 
-class ClassGradients(NamedTuple):
-    """What a class activation map is made of, the class token left out.
+class Trunk(NamedTuple):
+    """A picture up to the last block: all that does not depend on the prompt.
 
     Attributes:
-        activations, gradients: at the output of `ln_1` of the last block.
+        hidden: tokens that enter the last block, which are the output of the one before it.
+        attention: head-mean maps of the last `blocks` - 1 blocks before it, summed.
+        blocks: how many maps the mean will be over, the last block's included.
+        grid: cells (rows, columns).
+    """
+
+    hidden: Float[Tensor, "b tokens c"]
+    attention: Float[Tensor, "b tokens tokens"]
+    blocks: int
+    grid: tuple[int, int]
+
+
+class ClassGradients(NamedTuple):
+    """What a class activation map is made of.
+
+    Attributes:
+        activations, gradients: at the output of `ln_1` of the last block, without class token.
         chances: softmax probability of every prompt.
-        attention: maps of the last blocks, class token included, the very last block's last.
+        attention: mean over the last blocks, class token included.
+        tokens: output of the last block.
     """
 
     activations: Float[Tensor, "b c rows columns"]
     gradients: Float[Tensor, "b c rows columns"]
     chances: Float[Tensor, "b prompts"]
-    attention: Float[Tensor, "b blocks tokens tokens"]
+    attention: Float[Tensor, "b tokens tokens"]
+    tokens: Float[Tensor, "b tokens c"]
+
+
+@torch.no_grad()
+def trunk(encoder: ClipViT, images: Images, normalised: bool = False, attention: int = 8) -> Trunk:
+    """Run all blocks but the last, in fp32 whatever autocast says.
+
+    Args:
+        attention: over how many of the last blocks attention is averaged; 1 makes no map here.
+
+    Raises:
+        ValueError: more blocks asked for than there are.
+    """
+    encoder.indices([-attention])
+    with torch.autocast(images.device.type, enabled=False):
+        hidden = encoder.embed(images, normalised)
+        tokens = hidden.shape[1]
+        total = hidden.new_zeros(1, 1, 1).expand(len(hidden), tokens, tokens)
+        for index, block in enumerate(encoder.blocks[:-1]):
+            if index >= len(encoder.blocks) - attention:
+                total = total + block_attention(block, hidden)
+            hidden = through(block, hidden)
+    return Trunk(hidden, total, attention, encoder.grid(images.shape[-2:]))
 
 
 def class_gradients(
     encoder: ClipViT,
-    images: Images,
+    found: Trunk,
     text: Float[Tensor, "b prompts d"],
-    normalised: bool = False,
-    attention: int = 8,
     scale: float = TEMPERATURE,
 ) -> ClassGradients:
     """Gradients of each picture's first prompt (PI-CLIP, Eqs. 4-5).
@@ -52,48 +90,39 @@ def class_gradients(
     Args:
         text: unit prompt embeddings, the target's first. Rows of zeros stand for no prompt, so that
             pictures may have different numbers of them.
-        attention: maps of how many of the last blocks to return.
-
-    Raises:
-        ValueError: more blocks asked for than there are.
     """
-    encoder.indices([-attention])
-    with torch.autocast(images.device.type, enabled=False):
-        hidden, maps = _before_last(encoder, images, normalised, attention)
-        # Evaluation runs in inference mode, whose tensors can have no gradient: hence the copies.
-        with torch.inference_mode(False), torch.enable_grad():
-            last, hidden, text = encoder.blocks[-1], hidden.clone(), text.float().clone()
-            inside = last.ln_1(hidden).detach().requires_grad_()
-            mixed, weights = attend(last, inside)
-            chances = _chances(encoder, hidden + mixed, text, scale)
-            (gradient,) = torch.autograd.grad(chances[:, 0].sum(), inside)
-    grid = encoder.grid(images.shape[-2:])
+    whole = torch.autocast(text.device.type, enabled=False)
+    # Evaluation runs in inference mode, whose tensors can have no gradient: hence the copies.
+    with whole, torch.inference_mode(False), torch.enable_grad():
+        last, hidden, text = encoder.blocks[-1], found.hidden.clone(), text.float().clone()
+        inside = last.ln_1(hidden).detach().requires_grad_()
+        mixed, weights = attend(last, inside)
+        tokens = hidden + mixed
+        tokens = tokens + last.ls_2(last.mlp(last.ln_2(tokens)))
+        chances = _chances(encoder, tokens, text, scale)
+        (gradient,) = torch.autograd.grad(chances[:, 0].sum(), inside)
     activations, gradients = (
-        tokens.detach()[:, 1:].transpose(1, 2).unflatten(2, grid) for tokens in (inside, gradient)
+        values.detach()[:, 1:].transpose(1, 2).unflatten(2, found.grid)
+        for values in (inside, gradient)
     )
-    maps = torch.stack([*maps, weights.detach()], 1)
-    return ClassGradients(activations, gradients, chances.detach(), maps)
+    mean = (found.attention + weights.detach()) / found.blocks
+    return ClassGradients(activations, gradients, chances.detach(), mean, tokens.detach())
 
 
 @torch.no_grad()
-def _before_last(
-    encoder: ClipViT, images: Tensor, normalised: bool, attention: int
-) -> tuple[Tensor, list[Tensor]]:
-    """Tokens that enter the last block, and the asked attention maps of the blocks before it."""
-    hidden, maps = encoder.embed(images, normalised), []
-    for index, block in enumerate(encoder.blocks[:-1]):
-        if index >= len(encoder.blocks) - attention:
-            maps.append(block_attention(block, hidden))
-        hidden = through(block, hidden)
-    return hidden, maps
+def last_block(encoder: ClipViT, found: Trunk) -> tuple[Tensor, Tensor]:
+    """Output of the last block (b tokens c), and the mean attention (b tokens tokens)."""
+    last = encoder.blocks[-1]
+    mean = (found.attention + block_attention(last, found.hidden)) / found.blocks
+    return through(last, found.hidden), mean
 
 
 def _chances(
-    encoder: ClipViT, hidden: Tensor, text: Tensor, scale: float
+    encoder: ClipViT, tokens: Tensor, text: Tensor, scale: float
 ) -> Float[Tensor, "b prompts"]:
-    """Softmax over each picture's prompts, from the residual stream after attention."""
-    block: nn.Module = encoder.blocks[-1]
-    hidden = encoder.visual.ln_post(hidden + block.mlp(block.ln_2(hidden)))
-    pooled = F.normalize(hidden[:, 1:].mean(1) @ encoder.visual.proj, dim=-1)
+    """Softmax over each picture's prompts."""
+    pooled = F.normalize(
+        encoder.visual.ln_post(tokens)[:, 1:].mean(1) @ encoder.visual.proj, dim=-1
+    )
     logits = scale * torch.einsum("bd,bpd->bp", pooled, text)
     return logits.masked_fill(text.abs().sum(-1) == 0, -torch.inf).softmax(-1)

@@ -20,7 +20,10 @@ Features = Float[Tensor, "b d h w"]
 
 
 def resize(maps: Float[Tensor, "b c h w"], size: Sequence[int]) -> Float[Tensor, "b c h2 w2"]:
-    """Bilinear with aligned corners, the papers' only way of resizing features."""
+    """Bilinear with aligned corners, the papers' only way of resizing features; no channels, no
+    trouble."""
+    if not maps.shape[1]:
+        return maps.new_zeros(len(maps), 0, *size)
     return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=True)
 
 
@@ -50,7 +53,7 @@ class FeatureEnrichment(nn.Module):
 
     Args:
         dim: channels D of query features and prototype.
-        maps: number of prior channels (PFENet 1, QGNet 2).
+        maps: number of prior channels (PFENet 1, QGNet 2; 0 for none).
         scales: grid sizes, finest first; values up to 1 are fractions of the feature size.
     """
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -42,3 +44,31 @@ def dice_loss(logits: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor,
     overlap = 2 * (probability * truth).sum((-2, -1))
     total = (probability**2).sum((-2, -1)) + truth.sum((-2, -1))
     return 1 - ((overlap + 1) / (total + 1)).mean()
+
+
+def distillation_loss(
+    correlations: Sequence[Float[Tensor, "b _ _"]], mask: UInt8[Tensor, "b h w"]
+) -> Float[Tensor, ""]:
+    """Correlation distillation (HDMNet, Eqs. 9-11): the truth teaches the coarsest map, and every
+    map the next finer one. Mean of the Kullback-Leibler divergences between softmaxes over cells.
+
+    Args:
+        correlations: from coarse to fine; teachers get no gradient.
+        mask: 1 is foreground; 255 counts as background, as in the released code.
+    """
+    teacher = torch.where(mask == 1, 1.0, -1e9)
+    terms = []
+    for student in correlations:
+        terms.append(_divergence(teacher, student.float()))
+        teacher = student.detach().float()
+    return torch.stack(terms).mean()
+
+
+def _divergence(
+    teacher: Float[Tensor, "b ht wt"], student: Float[Tensor, "b h w"]
+) -> Float[Tensor, ""]:
+    if teacher.shape != student.shape:
+        size = student.shape[-2:]
+        teacher = F.interpolate(teacher[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+    wanted, given = (maps.flatten(1).softmax(1) for maps in (teacher, student))
+    return (wanted * ((wanted + 1e-12).log() - (given + 1e-12).log())).sum(1).mean()

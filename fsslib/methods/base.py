@@ -38,6 +38,8 @@ class FewShotSegmenter(nn.Module, ABC):
 
     trainable: bool = True
     """False for methods without a single learned parameter of their own."""
+    frozen: tuple[str, ...] = ("backbone",)
+    """Submodules that come trained and stay as they are; no part of the head."""
 
     @abstractmethod
     def forward(self, episodes: Episode) -> Prediction:
@@ -48,8 +50,8 @@ class FewShotSegmenter(nn.Module, ABC):
         raise TypeError(f"{type(self).__name__} is training-free: evaluate it, do not train it")
 
     def head_state(self) -> dict[str, Tensor]:
-        """The learned part of the state: everything but the frozen backbone."""
-        return {k: v for k, v in self.state_dict().items() if not k.startswith("backbone.")}
+        """The learned part of the state: everything but the frozen submodules."""
+        return {k: v for k, v in self.state_dict().items() if k.split(".")[0] not in self.frozen}
 
     def load_head_state(self, state: dict[str, Tensor]) -> None:
         """Load what `head_state` gave; a mismatch names the keys."""

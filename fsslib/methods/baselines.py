@@ -18,7 +18,7 @@ from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.fem import resize
 from fsslib.layers.prototype import masked_average
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
-from fsslib.methods.pfenet import middle_features
+from fsslib.methods.prior_guided import middle_features
 from fsslib.priors.similarity import prior_mask
 
 

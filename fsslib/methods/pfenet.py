@@ -16,17 +16,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from fsslib.config import strict
 from fsslib.data.episode import Episode
-from fsslib.encoders.stages import StageBackbone, Stages
+from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.fem import FeatureEnrichment, classifier, resize
 from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.prototype import masked_average
-from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
+from fsslib.methods.base import Prediction
+from fsslib.methods.pi_clip import ClipPriors
+from fsslib.methods.pi_clip_config import ClipMaps
+from fsslib.methods.prior_guided import (
+    Prior,
+    PriorGuided,
+    masked_stages,
+    middle_features,
+    reduction,
+)
 from fsslib.priors.similarity import prior_mask
 
 
@@ -34,6 +42,10 @@ from fsslib.priors.similarity import prior_mask
 class PFENetConfig:
     """Numbers of PFENet; `preset` gives the paper's and the embedded benchmark's."""
 
+    prior: Prior = "own"
+    """Its own prior mask, PI-CLIP's maps in its place, or none."""
+    shot: int = 1
+    """Supports of an episode; only PI-CLIP's maps depend on it, one for each."""
     dim: int = 256
     """Channels of the reduced features, the prototype and the decoder."""
     scales: tuple[float, ...] = (60, 30, 15, 8)
@@ -66,56 +78,48 @@ class PFENetConfig:
         return strict(cls, presets[name] | changes)
 
 
-class PFENet(FewShotSegmenter):
-    """PFENet over any stage backbone. Its maps: `prior`, and `prior_per_shot` (B,K,h,w)."""
+class PFENet(PriorGuided):
+    """PFENet over any stage backbone. Its maps: `prior` (B,M,h,w) as the FEM reads them, and
+    `prior_per_shot` (B,K,h,w) of its own."""
 
-    def __init__(self, backbone: StageBackbone, config: PFENetConfig | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        backbone: StageBackbone,
+        config: PFENetConfig | None = None,
+        clip: ClipPriors | None = None,
+    ) -> None:
         config = config or PFENetConfig()
-        self.config, self.backbone = config, backbone
+        super().__init__(backbone, config.prior, clip)
+        self.config = config
         backbone.official_bn = config.official_bn
-        middle = backbone.channels[0] + backbone.channels[1]
-        self.reduce_query = _reduction(middle, config.dim, config.reduce_dropout)
-        self.reduce_support = _reduction(middle, config.dim, config.reduce_dropout)
-        self.fem = FeatureEnrichment(config.dim, maps=1, scales=config.scales)
+        self.reduce_query = reduction(backbone, config.dim, config.reduce_dropout)
+        self.reduce_support = reduction(backbone, config.dim, config.reduce_dropout)
+        self.fem = FeatureEnrichment(config.dim, self.channels(1, config.shot), config.scales)
         self.classifier = classifier(config.dim)
-
-    def forward(self, episodes: Episode) -> Prediction:
-        require_one_way(episodes, "PFENet")
-        query = self.backbone.preprocess(episodes.query_image)
-        images = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
-        masks = foreground(episodes.support_masks[:, 0])
-        return self.predict(query, self.backbone.preprocess(images), masks)
 
     def predict(
         self,
         query: Float[Tensor, "b 3 h w"],
         support: Float[Tensor, "bk 3 h w"],
         masks: Float[Tensor, "b k h w"],
+        maps: ClipMaps | None = None,
+        class_ids: Tensor | None = None,
     ) -> Prediction:
-        """The network on already normalised images; masks are 0 or 1."""
         shots = masks.shape[1]
         with torch.no_grad():
             q = self.backbone.stages(query)
-            s, soft = self._masked_support(support, masks)
+            s, soft = masked_stages(self.backbone, support, masks)
             s4 = s.layer4.unflatten(0, (-1, shots))
             prior, per_shot = prior_mask(q.layer4, s4, masks)
         features = self.reduce_query(middle_features(q))
         pooled = masked_average(self.reduce_support(middle_features(s)), soft)
         prototype = pooled.unflatten(0, (-1, shots)).mean(1)  # (B, D, 1, 1)
-        prior = resize(prior, features.shape[-2:])
+        grid = features.shape[-2:]
+        prior = resize(prior, grid) if maps is None else maps.on(grid)
+        prior = prior[:, :0] if self.prior == "none" else prior
         enriched, inner = self.fem(features, prototype, prior)
         logits = resize(self.classifier(enriched), query.shape[-2:])
         return Prediction(logits, {"prior": prior, "prior_per_shot": per_shot}, inner)
-
-    def _masked_support(
-        self, support: Float[Tensor, "bk 3 h w"], masks: Float[Tensor, "b k h w"]
-    ) -> tuple[Stages, Float[Tensor, "bk 1 hf wf"]]:
-        """Support features with layer4 computed on masked layer3, and the soft mask on the grid."""
-        layer2 = self.backbone.layer2(self.backbone.layer1(self.backbone.stem(support)))
-        layer3 = self.backbone.layer3(layer2)
-        soft = resize(masks.flatten(0, 1)[:, None], layer3.shape[-2:])
-        return Stages(layer2, layer3, self.backbone.layer4(layer3 * soft)), soft
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`main`, and `auxiliary`: the weighted mean over the inner predictions (Eq. 8)."""
@@ -125,17 +129,3 @@ class PFENet(FewShotSegmenter):
             "main": segmentation_loss(prediction.logits, mask, name),
             "auxiliary": self.config.auxiliary_weight * torch.stack(inner).mean(),
         }
-
-
-def middle_features(stages: Stages) -> Float[Tensor, "b c h w"]:
-    """cat[layer3, layer2] in the official order, layer2 brought to layer3's grid (VGG)."""
-    layer2 = stages.layer2
-    if layer2.shape[-2:] != stages.layer3.shape[-2:]:
-        layer2 = resize(layer2, stages.layer3.shape[-2:])
-    return torch.cat([stages.layer3, layer2], 1)
-
-
-def _reduction(channels: int, dim: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, dim, 1, bias=False), nn.ReLU(inplace=True), nn.Dropout2d(dropout)
-    )

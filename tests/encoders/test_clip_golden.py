@@ -21,7 +21,7 @@ from fsslib.encoders.clip_dense import (
     score_map,
     smooth_keys,
 )
-from fsslib.encoders.clip_gradients import class_gradients
+from fsslib.encoders.clip_gradients import class_gradients, trunk
 from fsslib.encoders.clip_resnet import attention_path, attention_pool, value_path
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.prompts import TEMPLATES, class_words, prompt_ensemble
@@ -225,12 +225,13 @@ def test_visual_text_prior_of_pi_clip_from_end_to_end(inference) -> None:
 
     with torch.inference_mode(inference):
         text = recorded["text_features"][None, TARGET_FIRST]
-        found = class_gradients(encoder, images, text, scale=case["logit_scale"].exp().item())
+        scale = case["logit_scale"].exp().item()
+        found = class_gradients(encoder, trunk(encoder, images), text, scale)
     near(found.chances, recorded["probs"][:, TARGET_FIRST], 1e-4)
     near(found.activations, recorded["activations"], 1e-4)
     cam = grad_cam(found.activations, found.gradients)
     near(cam[0], recorded["cam"], 1e-3)
-    affinity = mean_attention(found.attention)
+    affinity = mean_attention(found.attention[:, None], last=1)
     near(affinity[0], recorded["attn_mean_last8"], 1e-5)
     matrix = high_order(sinkhorn(affinity), square=True)
     near(matrix[0], recorded["R2"], 1e-5)
@@ -252,7 +253,7 @@ def test_two_prompts_and_batches_of_the_visual_text_prior() -> None:
     text = torch.zeros(2, 6, 24)
     text[0], text[1, :2] = case["nohalf/text_features"][TARGET_FIRST], pair
     scale = case["logit_scale"].exp().item()
-    found = class_gradients(encoder, inputs, text, normalised=True, scale=scale)
+    found = class_gradients(encoder, trunk(encoder, inputs, normalised=True), text, scale)
     near(found.chances[1, :2], case["single/probs"][0], 1e-4)
     assert not found.chances[1, 2:].any()
     cams = grad_cam(found.activations, found.gradients)

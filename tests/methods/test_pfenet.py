@@ -2,18 +2,19 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
-from golden import GOLDEN, golden, prefixed
+from golden import GOLDEN, formula_weights, golden, prefixed
 from stand_ins import random_episodes, tiny_backbone
 from torch import nn
 
 from fsslib.data.episode import Episode
 from fsslib.encoders import WeightsError, build_backbone
 from fsslib.encoders.stages import StageBackbone
-from fsslib.interop.pfenet import PFENET_NAMES, load_official, load_official_pfenet, rename
+from fsslib.interop.official import PFENET_NAMES, load_official, official_name
+from fsslib.layers.prototype import masked_average
 from fsslib.methods.pfenet import PFENet, PFENetConfig
+from fsslib.methods.prior_guided import masked_stages, middle_features
 
 
 class StandIn(StageBackbone):
@@ -54,7 +55,7 @@ def fem_case():
     ]
     scales = tuple(case["scales"].tolist())
     model = PFENet(StandIn(layers, (4, 8, 6)), PFENetConfig(dim=8, scales=scales))
-    load_official(model, prefixed(case, "w/"), PFENET_NAMES)
+    load_official(model, prefixed(case, "w/"))
     return case, model
 
 
@@ -69,7 +70,7 @@ def head_case():
     ]
     scales = tuple(case["ppm_scales"].tolist())
     model = PFENet(StandIn(layers, (6, 8, 10)), PFENetConfig(dim=8, scales=scales))
-    load_official(model, prefixed(case, "w/"), PFENET_NAMES)
+    load_official(model, prefixed(case, "w/"))
     return case, model
 
 
@@ -104,9 +105,9 @@ def test_head_and_gradients_equal_the_released_code():
     torch.testing.assert_close(loss["main"], case["main_loss"], atol=1e-4, rtol=0)
     torch.testing.assert_close(loss["auxiliary"], case["aux_loss"], atol=1e-4, rtol=0)
     sum(loss.values()).backward()
-    wanted = {rename(key, PFENET_NAMES): value for key, value in prefixed(case, "g/").items()}
-    given = {name: p.grad for name, p in model.named_parameters() if name in wanted}
-    assert given.keys() == wanted.keys()
+    wanted = prefixed(case, "g/")
+    named = {official_name(n, PFENET_NAMES): p.grad for n, p in model.named_parameters()}
+    given = {name: named[name] for name in wanted}
     for name, gradient in wanted.items():
         scale = gradient.abs().max()
         assert (given[name] - gradient).abs().max() <= 1e-4 * scale, name
@@ -116,11 +117,8 @@ def test_what_each_scale_sees_equals_the_released_code():
     case, model = head_case()
     model.eval()
     query, support = model.backbone.stages(case["x"]), case["s_x"].flatten(0, 1)
-    from fsslib.layers.prototype import masked_average
-    from fsslib.methods.pfenet import middle_features
-
     features = model.reduce_query(middle_features(query))
-    stages, soft = model._masked_support(support, (case["s_y"] == 1).float())
+    stages, soft = masked_stages(model.backbone, support, (case["s_y"] == 1).float())
     prototype = masked_average(model.reduce_support(middle_features(stages)), soft)
     prior = predict(case, model).maps["prior"]
     for level, scale in enumerate(case["ppm_scales"].int().tolist()):
@@ -128,33 +126,12 @@ def test_what_each_scale_sees_equals_the_released_code():
         torch.testing.assert_close(seen, case[f"merge_in{level}"], atol=1e-4, rtol=0)
 
 
-def formula_weights(shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
-    """Weights from key names alone, so that two programs can make the same ones."""
-    import zlib
-
-    state = {}
-    for key, shape in shapes.items():
-        z = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape)
-        z = torch.from_numpy(np.asarray(z, np.float32))
-        if key.endswith("num_batches_tracked"):
-            state[key] = torch.zeros((), dtype=torch.int64)
-        elif key.endswith("running_var"):
-            state[key] = 1 + 0.25 * z.abs()
-        elif key.endswith("running_mean"):
-            state[key] = 0.1 * z
-        elif z.ndim >= 2:
-            state[key] = z / float(np.sqrt(np.prod(shape[1:])))
-        else:
-            state[key] = 1 + 0.1 * z if key.endswith("weight") else 0.1 * z
-    return state
-
-
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_official_checkpoint_keys_load_completely(prefix):
     shapes = json.loads((GOLDEN / "keys_pfenet_resnet50.json").read_text())
     state = {prefix + key: value for key, value in formula_weights(shapes).items()}
     model = PFENet(build_backbone("resnet50-v2", "random"))
-    load_official_pfenet(model, state)
+    load_official(model, state)
     assert torch.equal(model.classifier[3].bias, state[prefix + "cls.3.bias"])
     assert torch.equal(model.backbone.stem[6].weight, state[prefix + "layer0.6.weight"])
     assert sum(p.numel() for p in model.parameters()) == 34_448_842

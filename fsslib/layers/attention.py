@@ -1,0 +1,152 @@
+"""Transformer blocks of HDMNet's decoder (Peng et al., CVPR 2023, Sec. 3.3): Mix Transformer
+(SegFormer) for what lies within an image, matching attention between query and support.
+
+Matching turns attention round: the softmax runs over *query* positions, so that every support cell
+hands out its one vote among them, and the votes of background cells are struck out.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Tokens = Float[Tensor, "b n d"]
+Grid = tuple[int, int]
+
+TEMPERATURE = 0.1
+"""Of the cosines between query and support."""
+LAYER_NORM_EPS = 1e-6
+
+
+def as_map(tokens: Tokens, grid: Grid) -> Float[Tensor, "b d h w"]:
+    """Tokens row by row on their grid."""
+    return rearrange(tokens, "b (h w) d -> b d h w", h=grid[0], w=grid[1])
+
+
+def as_tokens(maps: Float[Tensor, "b d h w"]) -> Tokens:
+    """A map's cells, row by row."""
+    return rearrange(maps, "b d h w -> b (h w) d")
+
+
+class MultiHeadAttention(nn.Module):
+    """Four linear layers without bias, and two ways of attending."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim={dim} cannot be divided among {heads} heads")
+        self.heads = heads
+        self.linear_q, self.linear_k, self.linear_v, self.linear_o = (
+            nn.Linear(dim, dim, bias=False) for _ in range(4)
+        )
+
+    def forward(self, query: Tokens, source: Float[Tensor, "b m d"]) -> Tokens:
+        """Ordinary attention."""
+        return self._out(F.scaled_dot_product_attention(*self._split(query, source)))
+
+    def match(
+        self,
+        query: Tokens,
+        support: Float[Tensor, "b m d"],
+        mask: Float[Tensor, "b m"],
+    ) -> tuple[Tokens, Float[Tensor, "b n"]]:
+        """Matching attention, and the correlation map: the mean cosine / 0.1 of each query position
+        with the support's foreground, mean over heads; 0 where there is no foreground."""
+        q, k, v = self._split(query, support)
+        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
+        scores = torch.einsum("bhnd,bhmd->bhnm", q, k) / TEMPERATURE
+        chosen = mask[:, None, None]  # (b, 1, 1, m)
+        votes = scores.softmax(2).masked_fill(chosen == 0, 0)
+        correlation = (scores * chosen).sum(3) / (chosen.sum(3) + 1e-9)
+        return self._out(votes @ v), correlation.mean(1)
+
+    def _split(self, query: Tensor, source: Tensor) -> list[Tensor]:
+        parts = (self.linear_q(query), self.linear_k(source), self.linear_v(source))
+        return [rearrange(part, "b n (h d) -> b h n d", h=self.heads) for part in parts]
+
+    def _out(self, mixed: Float[Tensor, "b heads n e"]) -> Tokens:
+        return self.linear_o(rearrange(mixed, "b h n d -> b n (h d)"))
+
+
+class MixFFN(nn.Module):
+    """Feed-forward network with a depthwise 3x3 convolution, which tells positions apart."""
+
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__()
+        hidden = 4 * dim
+        self.layers = nn.Sequential(
+            nn.Conv2d(dim, hidden, 1),
+            nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Conv2d(hidden, dim, 1),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, tokens: Tokens, grid: Grid) -> Tokens:
+        return as_tokens(self.layers(as_map(tokens, grid)))
+
+
+class Block(nn.Module):
+    """Pre-norm attention and Mix-FFN, each with a residual.
+
+    Args:
+        reduction: side of the squares that keys and values are reduced by (self-attention).
+    """
+
+    def __init__(self, dim: int, heads: int, reduction: int = 1, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = layer_norm(dim), layer_norm(dim)
+        self.attention = MultiHeadAttention(dim, heads)
+        self.reduce = Reduction(dim, reduction) if reduction > 1 else None
+        self.dropout = nn.Dropout(dropout)
+        self.ffn = MixFFN(dim, dropout)
+
+    def forward(self, tokens: Tokens, grid: Grid) -> Tokens:
+        inside = self.norm1(tokens)
+        source = inside if self.reduce is None else self.reduce(inside, grid)
+        tokens = tokens + self.dropout(self.attention(inside, source))
+        return tokens + self.ffn(self.norm2(tokens), grid)
+
+    def match(
+        self,
+        tokens: Tokens,
+        grid: Grid,
+        support: Float[Tensor, "b m d"],
+        mask: Float[Tensor, "b m"],
+    ) -> tuple[Tokens, Float[Tensor, "b n"]]:
+        """The same with matching attention to the support; and the correlation map."""
+        mixed, correlation = self.attention.match(self.norm1(tokens), self.norm1(support), mask)
+        tokens = tokens + self.dropout(mixed)
+        return tokens + self.ffn(self.norm2(tokens), grid), correlation
+
+
+class Reduction(nn.Module):
+    """Squares of side `ratio` become one token each; what is left over at the border is dropped."""
+
+    def __init__(self, dim: int, ratio: int) -> None:
+        super().__init__()
+        self.sr, self.norm = nn.Conv2d(dim, dim, ratio, ratio), layer_norm(dim)
+
+    def forward(self, tokens: Tokens, grid: Grid) -> Float[Tensor, "b m d"]:
+        return self.norm(as_tokens(self.sr(as_map(tokens, grid))))
+
+
+class PatchEmbedding(nn.Module):
+    """A map to tokens, by a convolution and a LayerNorm."""
+
+    def __init__(self, dim: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(dim, dim, kernel, stride, padding=stride // 2)
+        self.norm = layer_norm(dim)
+
+    def forward(self, maps: Float[Tensor, "b d h w"]) -> tuple[Tokens, Grid]:
+        cells = self.projection(maps)
+        return self.norm(as_tokens(cells)), (cells.shape[2], cells.shape[3])
+
+
+def layer_norm(dim: int) -> nn.LayerNorm:
+    return nn.LayerNorm(dim, eps=LAYER_NORM_EPS)

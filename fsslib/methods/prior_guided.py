@@ -1,0 +1,113 @@
+"""What PFENet, BAM and HDMNet share: a frozen backbone, and prior maps that come from somewhere.
+
+The prior is the one thing that PI-CLIP changes. `prior="own"` is the method as published,
+`"pi_clip"` puts PI-CLIP's maps in its place (not beside it), `"none"` gives the decoder no map.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fsslib.data.episode import Episode
+from fsslib.encoders.stages import StageBackbone, Stages
+from fsslib.layers.fem import resize
+from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
+from fsslib.methods.pi_clip import ClipPriors
+from fsslib.methods.pi_clip_config import ClipMaps
+
+Prior = Literal["own", "pi_clip", "none"]
+
+
+class PriorGuided(FewShotSegmenter):
+    """A binary method over a backbone whose decoder reads prior maps.
+
+    Args:
+        prior: where they come from.
+        clip: makes them, for "pi_clip".
+
+    Raises:
+        ValueError: "pi_clip" without `clip`, or `clip` with another prior.
+    """
+
+    frozen = ("backbone", "clip")
+
+    def __init__(
+        self, backbone: StageBackbone, prior: str = "own", clip: ClipPriors | None = None
+    ) -> None:
+        super().__init__()
+        if prior not in ("own", "pi_clip", "none"):
+            raise ValueError(f"prior={prior!r}: expected 'own', 'pi_clip' or 'none'")
+        if (prior == "pi_clip") != (clip is not None):
+            need = (
+                "needs clip=ClipPriors(…)" if clip is None else "does not read clip=; leave it out"
+            )
+            raise ValueError(f"prior={prior!r} {need}")
+        self.backbone, self.prior, self.clip = backbone, prior, clip
+
+    def forward(self, episodes: Episode) -> Prediction:
+        require_one_way(episodes, type(self).__name__)
+        query = self.backbone.preprocess(episodes.query_image)
+        images = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
+        masks = foreground(episodes.support_masks[:, 0])
+        maps = None if self.clip is None else self.clip(episodes)
+        support = self.backbone.preprocess(images)
+        prediction = self.predict(query, support, masks, maps, episodes.class_ids[:, 0])
+        if maps is None:
+            return prediction
+        return replace(prediction, maps=prediction.maps | maps.named())
+
+    @abstractmethod
+    def predict(
+        self,
+        query: Float[Tensor, "b 3 h w"],
+        support: Float[Tensor, "bk 3 h w"],
+        masks: Float[Tensor, "b k h w"],
+        maps: ClipMaps | None = None,
+        class_ids: Tensor | None = None,
+    ) -> Prediction:
+        """The network on already normalised images.
+
+        Args:
+            masks: 0 or 1.
+            maps: PI-CLIP's, for `prior="pi_clip"`.
+            class_ids: the episodes' classes, for methods that know their base classes.
+        """
+
+    def channels(self, own: int, shots: int) -> int:
+        """How many prior maps the decoder reads; `own` is the method's count."""
+        if self.clip is not None:
+            return self.clip.channels(shots)
+        return own if self.prior == "own" else 0
+
+
+def masked_stages(
+    backbone: StageBackbone, support: Float[Tensor, "bk 3 h w"], masks: Float[Tensor, "b k h w"]
+) -> tuple[Stages, Float[Tensor, "bk 1 hf wf"]]:
+    """Support features with layer4 computed on masked layer3, and the soft mask on the grid."""
+    layer2 = backbone.layer2(backbone.layer1(backbone.stem(support)))
+    layer3 = backbone.layer3(layer2)
+    soft = resize(masks.flatten(0, 1)[:, None], layer3.shape[-2:])
+    return Stages(layer2, layer3, backbone.layer4(layer3 * soft)), soft
+
+
+def middle_features(stages: Stages) -> Float[Tensor, "b c h w"]:
+    """cat[layer3, layer2] in the official order, layer2 brought to layer3's grid (VGG)."""
+    layer2 = stages.layer2
+    if layer2.shape[-2:] != stages.layer3.shape[-2:]:
+        layer2 = resize(layer2, stages.layer3.shape[-2:])
+    return torch.cat([stages.layer3, layer2], 1)
+
+
+def reduction(backbone: StageBackbone, dim: int, dropout: float = 0.5) -> nn.Sequential:
+    """Middle features to `dim` channels."""
+    channels = backbone.channels[0] + backbone.channels[1]
+    return nn.Sequential(
+        nn.Conv2d(channels, dim, 1, bias=False), nn.ReLU(inplace=True), nn.Dropout2d(dropout)
+    )
