@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import types
+from collections.abc import Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -39,6 +40,12 @@ def strict(cls: type[Config], values: dict[str, Any]) -> Config:
                 f"parameter {name!r} is missing: {cls.__name__} has no default for it"
             )
     return cls(**{name: cast(value, hints[name], name) for name, value in values.items()})
+
+
+def require_known(name: str, value: str, known: Iterable[str]) -> None:
+    """ConfigError if `value` is not among the `known` ones."""
+    if value not in known:
+        raise ConfigError(f"{name}={value!r}: expected one of {list(known)}")
 
 
 def cast(value: Any, kind: Any, name: str) -> Any:

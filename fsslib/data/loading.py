@@ -47,12 +47,12 @@ class EpisodeReader:
                 support, mask, name = self._load(spec, index, (class_id,))
                 support, mask = self._resize(support, mask, rng)
                 images.append(support), masks.append(mask), ids.append(name)
-        shape = (len(spec.classes), self.protocol.shot)
+        way, shots, size = len(spec.classes), len(spec.supports[0]), query_mask.shape
         return Episode(
             query_image=query_image,
             query_mask=query_mask,
-            support_images=torch.stack(images).unflatten(0, shape),
-            support_masks=torch.stack(masks).unflatten(0, shape),
+            support_images=_stacked(images, (way, shots, 3, *size)),
+            support_masks=_stacked(masks, (way, shots, *size)),
             class_ids=torch.tensor(spec.classes),
             class_names=tuple(self.benchmark.name_of(c) for c in spec.classes),
             ids=tuple(ids),
@@ -82,6 +82,11 @@ class EpisodeReader:
         if self.augmentation is not None and rng is not None:
             return self.augmentation(image, mask, size, rng)
         return fit_square(image, mask, size, self.protocol.fit)
+
+
+def _stacked(parts: list[Tensor], shape: Sequence[int]) -> Tensor:
+    """Parts in order as one tensor; none of them where there is no support."""
+    return torch.stack(parts).view(*shape) if parts else torch.zeros(shape, dtype=torch.uint8)
 
 
 def relabel(label: np.ndarray, classes: Sequence[int], hidden: Sequence[int] = ()) -> np.ndarray:

@@ -14,6 +14,8 @@ from typing import Any, Literal
 from fsslib.config import ConfigError, strict
 
 BenchmarkName = Literal["scenes10i", "pascal5i", "coco20i", "folder"]
+NovelInTrain = Literal["background", "drop", "ignore"]
+Selection = Literal["last", "held_out_base", "test_fold"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Protocol:
     border: Literal["ignore", "background"] = "ignore"
     """What 255 pixels are. Ignored by everyone who reports high numbers; counting them as
     background moved PFENet from 60.8 to 56.2 on PASCAL."""
-    novel_in_train: Literal["background", "drop", "ignore"] = "background"
+    novel_in_train: NovelInTrain = "background"
     """Training images that hold novel objects: kept with those pixels as background (PFENet,
     QGNet), dropped (BAM, HDMNet, PI-CLIP: worth about three points), or kept with those pixels
     ignored. Base classes kept out of training by `held_out` are treated the same way."""
@@ -58,7 +60,7 @@ class Protocol:
     query_labels: Literal["none", "oracle"] = "none"
     """Whether a method may read which classes the query image holds. PI-CLIP's released code
     does (`oracle`); such results are marked."""
-    selection: Literal["last", "held_out_base", "test_fold"] = "last"
+    selection: Selection = "last"
     """Which checkpoint is reported: the last; the best on base classes kept out of training; or
     the best on the test fold itself, which is what the papers do."""
     held_out: int = 0

@@ -49,6 +49,10 @@ class FewShotSegmenter(nn.Module, ABC):
         """Terms to be summed and minimised. Training-free methods have none."""
         raise TypeError(f"{type(self).__name__} is training-free: evaluate it, do not train it")
 
+    def slow_parameters(self) -> list[nn.Parameter]:
+        """What learns at a rate of its own (`TrainConfig.slow`)."""
+        return []
+
     def head_state(self) -> dict[str, Tensor]:
         """The learned part of the state: everything but the frozen submodules."""
         return {k: v for k, v in self.state_dict().items() if k.split(".")[0] not in self.frozen}

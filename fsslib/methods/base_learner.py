@@ -7,37 +7,76 @@ A PSPNet, trained once for each fold, whose backbone the few-shot network reads 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from fsslib.config import strict
+from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.ensemble import Ensemble, Unsort, known_objects, shot_weights
 from fsslib.layers.fem import resize
+from fsslib.layers.losses import segmentation_loss
 from fsslib.layers.pyramid import BaseHead
-from fsslib.methods.base import Prediction
+from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.prior_guided import PriorGuided
 
 
-class BaseLearner(nn.Module):
-    """PSPNet: pictures to logits of background and the base classes.
+@dataclass(frozen=True)
+class BaseLearnerConfig:
+    """Numbers of the base learner; `preset` gives the papers' and the embedded benchmark's."""
+
+    dim: int = 512
+    """Channels of the head's embedding."""
+    train_backbone: bool = True
+    """The papers' backbone learns too, and BAM and HDMNet then read that one."""
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> BaseLearnerConfig:
+        """`paper`, and `scenes`: a smaller head on the embedded backbone as it is, which makes a
+        training of minutes and a file of 1 MB."""
+        scenes = {"dim": 128, "train_backbone": False}
+        presets: dict[str, dict[str, Any]] = {"paper": {}, "scenes": scenes}
+        if name not in presets:
+            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
+        return strict(cls, presets[name] | changes)
+
+
+class BaseLearner(FewShotSegmenter):
+    """PSPNet for the base classes. An episode of its own is a picture with all of them in question
+    and no support (N-way, 0-shot), which is what `BaseEpisodes` gives.
 
     Args:
         class_ids: global ids of the base classes, in the order of the logits.
-        dim: channels of the head's embedding (512 in the papers).
     """
 
-    def __init__(self, backbone: StageBackbone, class_ids: Sequence[int], dim: int = 512) -> None:
+    def __init__(
+        self,
+        backbone: StageBackbone,
+        class_ids: Sequence[int],
+        config: BaseLearnerConfig | None = None,
+    ) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.head = BaseHead(backbone.channels[2], len(class_ids), dim)
-        self.register_buffer("class_ids", torch.tensor(class_ids, dtype=torch.int64))
+        self.config = config or BaseLearnerConfig()
+        self.backbone = backbone.requires_grad_(self.config.train_backbone)
+        self.frozen = () if self.config.train_backbone else ("backbone",)
+        self.head = BaseHead(backbone.channels[2], len(class_ids), self.config.dim)
+        self.register_buffer("class_ids", torch.tensor(list(class_ids), dtype=torch.int64))
 
-    def forward(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b classes h w"]:
-        layer4 = self.backbone(images).layer4
-        return resize(self.head(layer4), images.shape[-2:])
+    def forward(self, episodes: Episode) -> Prediction:
+        with torch.set_grad_enabled(self.config.train_backbone and torch.is_grad_enabled()):
+            layer4 = self.backbone(episodes.query_image).layer4
+        return Prediction(resize(self.head(layer4), episodes.query_image.shape[-2:]))
+
+    def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
+        return {"main": segmentation_loss(prediction.logits, episodes.query_mask)}
+
+    def slow_parameters(self) -> list[nn.Parameter]:
+        return list(self.backbone.parameters())
 
 
 class WithBaseLearner(PriorGuided):

@@ -18,6 +18,7 @@ from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.fem import resize
 from fsslib.layers.prototype import masked_average
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
+from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.prior_guided import middle_features
 from fsslib.priors.similarity import prior_mask
 
@@ -57,12 +58,37 @@ class PriorThreshold(FewShotSegmenter):
         require_one_way(episodes, "PriorThreshold")
         masks = foreground(episodes.support_masks[:, 0])
         images = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
-        query, support = self.backbone(episodes.query_image), self.backbone(images)
-        soft = resize(masks.flatten(0, 1)[:, None], support.layer3.shape[-2:])
-        layer4 = self.backbone.layer4(support.layer3 * soft).unflatten(0, masks.shape[:2])
-        prior, _ = prior_mask(query.layer4, layer4, masks)
+        query, support = self.backbone(episodes.query_image), self.backbone.preprocess(images)
+        layer4 = masked_stages(self.backbone, support, masks)[0].layer4
+        prior, _ = prior_mask(query.layer4, layer4.unflatten(0, masks.shape[:2]), masks)
         full = resize(prior, episodes.query_mask.shape[-2:])[:, 0]
         return Prediction(binary_logits(full - self.threshold), {"prior": prior})
+
+
+class ClipPriorThreshold(FewShotSegmenter):
+    """PI-CLIP's visual-text prior cut at a threshold: a word, a CLIP, and no training at all.
+
+    Without VTP the mean of the visual-visual prior's maps takes its place.
+
+    Args:
+        threshold: in 0..1.
+    """
+
+    trainable = False
+
+    def __init__(self, clip: ClipPriors, threshold: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold={threshold}: expected a value in 0..1")
+        self.clip, self.threshold = clip, threshold
+
+    @torch.no_grad()
+    def forward(self, episodes: Episode) -> Prediction:
+        require_one_way(episodes, "ClipPriorThreshold")
+        maps = self.clip(episodes)
+        prior = maps.vvp.mean(1, keepdim=True) if maps.vtp is None else maps.vtp
+        full = resize(prior, episodes.query_mask.shape[-2:])[:, 0]
+        return Prediction(binary_logits(full - self.threshold), maps.named())
 
 
 class MaskedAveragePrototype(FewShotSegmenter):

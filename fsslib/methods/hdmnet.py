@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from fsslib.config import strict
 from fsslib.data.episode import Episode
@@ -102,7 +102,7 @@ class HDMNet(WithBaseLearner):
         if config.unsort == "official":
             self.shot_weights.requires_grad_(False)
 
-    def slow_parameters(self) -> list[Tensor]:
+    def slow_parameters(self) -> list[nn.Parameter]:
         return list(self.decoder.parameters())
 
     def predict(

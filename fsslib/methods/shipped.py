@@ -1,4 +1,4 @@
-"""Heads that ship with the package: PFENet trained on Scenes-10i, one for each fold."""
+"""What ships with the package: PFENet's heads for Scenes-10i and base learners, one a fold."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 from safetensors.torch import save_file
 
 from fsslib.encoders import WeightsError, build_backbone
+from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state
 from fsslib.files import PACKAGE, atomic_path, read_json, write_json
 from fsslib.methods import PFENet, build_method
 from fsslib.methods.base import FewShotSegmenter
+from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 
 FOLDER = PACKAGE / "methods" / "weights"
 
@@ -34,6 +36,31 @@ def load_shipped(fold: int = 0) -> PFENet:
     return method.eval()
 
 
+def base_path(fold: int) -> Path:
+    """The shipped base learner of a fold; its card lies beside it."""
+    return FOLDER / f"base-scenes10i-f{fold}.safetensors"
+
+
+def load_base_learner(backbone: StageBackbone, path: Path | str, preset: str) -> BaseLearner:
+    """A trained base learner on `backbone`, frozen.
+
+    Where its backbone was trained too, the file holds that one, and `backbone` becomes it.
+
+    Args:
+        path: a file that `train_base` wrote.
+        preset: what it was trained with, a preset of `BaseLearnerConfig`.
+
+    Raises:
+        WeightsError: the file is not there. ValueError: it does not fit; names the keys.
+    """
+    state = read_state(Path(path))
+    config = BaseLearnerConfig.preset(preset)
+    learner = BaseLearner(backbone, state["class_ids"].tolist(), config)
+    learner.load_head_state(state)
+    learner.requires_grad_(False)
+    return learner.eval()
+
+
 def shipped_card(fold: int) -> dict[str, Any]:
     """Command, settings, seconds and machine behind a shipped head."""
     return read_json(shipped_path(fold).with_suffix(".json"))
@@ -41,7 +68,10 @@ def shipped_card(fold: int) -> dict[str, Any]:
 
 def save_head(method: FewShotSegmenter, path: Path, card: dict[str, Any]) -> None:
     """Write a head in fp16 and its card, each of them whole or not at all."""
-    state = {key: value.half().cpu().contiguous() for key, value in method.head_state().items()}
+    state = {
+        key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for key, value in method.head_state().items()
+    }
     with atomic_path(path) as temporary:
         save_file(state, temporary)
     write_json(path.with_suffix(".json"), card)

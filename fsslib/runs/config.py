@@ -11,16 +11,23 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from fsslib.config import ConfigError, strict
-from fsslib.data.protocol import BenchmarkName, Protocol
-from fsslib.encoders import BACKBONES
-from fsslib.methods import BASELINES, METHODS, PFENetConfig
-from fsslib.training.clip_recipe import ClipConfig
-from fsslib.training.loop import TrainConfig
-from fsslib.training.pretrain import PretrainConfig
+import yaml
 
-Selection = Literal["last", "held_out_base", "test_fold"]
-NovelInTrain = Literal["background", "drop", "ignore"]
+from fsslib.config import ConfigError, require_known, strict
+from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
+from fsslib.encoders import BACKBONES
+from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED
+from fsslib.methods.pi_clip_config import ClipPriorConfig
+from fsslib.methods.prior_guided import Prior
+from fsslib.runs.pretrain_config import (
+    BaseLearnerRunConfig,
+    PretrainClipRunConfig,
+    PretrainRunConfig,
+)
+from fsslib.training.recipe import TrainConfig
+
+PATHS = ("root", "head", "base", "clip_weights")
+"""Parameters that may be paths, made relative to the run's folder."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,17 @@ class EvaluateConfig:
     weights: str = "scenes"
     head: str | None = None
     """Trained head: a `.safetensors` file, or "shipped"."""
+    prior: Prior = "own"
+    """Of PFENet, BAM and HDMNet: as published, PI-CLIP's in its place, or none."""
+    base: str = "shipped"
+    """Base learner of BAM and HDMNet: a `.safetensors` file, or "shipped" (Scenes-10i)."""
+    clip_model: str = "scenes-clip-vit"
+    clip_weights: str = "scenes"
+    """CLIP of the priors: model and weights tag of open_clip, or the embedded one."""
+    pi_clip: str = "scenes"
+    """Preset of PI-CLIP's priors, and changes to it: "scenes vvp=false candidate_classes=all"."""
+    clip_cache: int = 0
+    """MiB of memory for passes of pictures that CLIP has seen before."""
     benchmark: BenchmarkName = "scenes10i"
     root: str | None = None
     fold: int = 0
@@ -56,11 +74,13 @@ class EvaluateConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        _known("method", self.method, METHODS)
-        _known("backbone", self.backbone, sorted(BACKBONES))
+        require_known("method", self.method, METHODS)
+        require_known("backbone", self.backbone, sorted(BACKBONES))
         trainable = self.method not in BASELINES
         if trainable:
-            PFENetConfig.preset(self.preset)
+            PRIOR_GUIDED[self.method].preset(self.preset)
+        elif self.prior != "own":
+            raise ConfigError(f"prior={self.prior!r}: method {self.method!r} reads no prior")
         if type(self) is EvaluateConfig and trainable != (self.head is not None):
             need = "needs head=: a trained file, or 'shipped'" if trainable else "has no head"
             raise ConfigError(f"head={self.head!r}: method {self.method!r} {need}")
@@ -74,12 +94,29 @@ class EvaluateConfig:
         for name in ("episodes", "image_size", "minimum_object_pixels", "novel_in_train"):
             if getattr(self, name) is not None:
                 values[name] = getattr(self, name)
+        if self.reads_clip and self.clip_priors().candidate_classes == "oracle":
+            values["query_labels"] = "oracle"
         return Protocol.preset(self.benchmark, seed=self.episode_seed, **values)
+
+    @property
+    def reads_clip(self) -> bool:
+        """Whether PI-CLIP's priors are needed."""
+        return self.prior == "pi_clip" or self.method == "clip_prior"
+
+    def clip_priors(self) -> ClipPriorConfig:
+        """The settings of PI-CLIP's priors that `pi_clip` describes."""
+        preset, *changes = self.pi_clip.split()
+        return ClipPriorConfig.preset(preset, **dict(map(_change, changes)))
+
+    @property
+    def label(self) -> str:
+        """The method and where its prior comes from: `hdmnet`, `hdmnet+pi_clip`."""
+        return self.method if self.prior == "own" else f"{self.method}+{self.prior}"
 
     @property
     def run_name(self) -> str:
         """`pfenet/scenes10i_f0_1shot_scenes-resnet`: the folder of runs that belong together."""
-        return f"{self.method}/{self.benchmark}_f{self.fold}_{self.shot}shot_{self.backbone}"
+        return f"{self.label}/{self.benchmark}_f{self.fold}_{self.shot}shot_{self.backbone}"
 
 
 @dataclass(frozen=True)
@@ -124,84 +161,25 @@ class TrainRunConfig(EvaluateConfig):
         return f"{super().run_name}_s{self.seed}"
 
 
-@dataclass(frozen=True)
-class PretrainRunConfig(PretrainConfig):
-    """Parameters of `pretrain_backbone.ipynb`."""
-
-    device: str = "auto"
-
-    @property
-    def run_name(self) -> str:
-        return f"pretrain/{self.backbone}_s{self.seed}"
-
-    def training(self) -> PretrainConfig:
-        values = asdict(self)
-        values.pop("device")
-        return PretrainConfig(**values)
-
-
-@dataclass(frozen=True)
-class PretrainClipRunConfig:
-    """Parameters of `pretrain_clip.ipynb`."""
-
-    model: str = "scenes-clip-rn"
-    data: str | None = None
-    """Folder of pictures with .txt captions; None: Scenes-10i."""
-    scenes: int = 200_000
-    steps: int | None = None
-    text_steps: int | None = None
-    single_steps: int | None = None
-    coarse_steps: int | None = None
-    unmasked_steps: int | None = None
-    teacher: str | None = None
-    """Embedded CLIP to learn from as well; "" for none."""
-    patch_dropout: float | None = None
-    batch_size: int | None = None
-    coarse_size: int | None = None
-    size: int | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    warmup: int | None = None
-    precision: Literal["fp32", "bf16"] = "fp32"
-    seed: int = 0
-    validation_scenes: int = 1000
-    checkpoint_every: int = 100
-    workers: int = 0
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        self.training()
-
-    @property
-    def run_name(self) -> str:
-        return f"pretrain/{self.model}_s{self.seed}"
-
-    def training(self) -> ClipConfig:
-        """The training settings that these parameters describe."""
-        elsewhere = ("model", "data", "validation_scenes", "device")
-        changes = {k: v for k, v in asdict(self).items() if k not in elsewhere}
-        if self.data is not None:
-            if self.teacher:
-                raise ConfigError(
-                    f"teacher={self.teacher!r} knows the words of Scenes-10i only; leave it out "
-                    "with data="
-                )
-            changes["teacher"] = ""
-        return ClipConfig.preset(self.model, **changes)
-
-
 CONFIGS = {
     "train": TrainRunConfig,
     "evaluate": EvaluateConfig,
+    "train_base": BaseLearnerRunConfig,
     "pretrain_backbone": PretrainRunConfig,
     "pretrain_clip": PretrainClipRunConfig,
 }
-RunConfig = TrainRunConfig | EvaluateConfig | PretrainRunConfig | PretrainClipRunConfig
+RunConfig = (
+    TrainRunConfig
+    | EvaluateConfig
+    | BaseLearnerRunConfig
+    | PretrainRunConfig
+    | PretrainClipRunConfig
+)
 
 
 def parse(template: str, parameters: dict[str, Any]) -> RunConfig:
     """Check every parameter of a template before anything starts; ConfigError names the trouble."""
-    _known("template", template, sorted(CONFIGS))
+    require_known("template", template, sorted(CONFIGS))
     try:
         return strict(CONFIGS[template], parameters)
     except ConfigError:
@@ -216,6 +194,9 @@ def run_id(config: RunConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _known(name: str, value: str, known: Any) -> None:
-    if value not in known:
-        raise ConfigError(f"{name}={value!r}: expected one of {list(known)}")
+def _change(text: str) -> tuple[str, Any]:
+    """`vvp=false` as ("vvp", False)."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"pi_clip: {text!r}; expected a preset, then changes as name=value")
+    return name, yaml.safe_load(value)

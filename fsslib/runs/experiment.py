@@ -22,12 +22,17 @@ from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
 from fsslib.data.transforms import Augmentation
 from fsslib.encoders import build_backbone
+from fsslib.encoders.clip_loading import load_clip
+from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state
 from fsslib.evaluation.evaluator import Scores, evaluate
 from fsslib.files import PACKAGE, write_json
-from fsslib.methods import BASELINES, FewShotSegmenter, build_method
-from fsslib.methods.shipped import save_head, shipped_path
-from fsslib.runs.config import EvaluateConfig, TrainRunConfig
+from fsslib.interop.official import load_official
+from fsslib.methods import BASELINES, PRIOR_GUIDED, WITH_BASE, FewShotSegmenter, build_method
+from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
+from fsslib.methods.pi_clip import ClipPriors
+from fsslib.methods.shipped import base_path, load_base_learner, save_head, shipped_path
+from fsslib.runs.config import PATHS, EvaluateConfig, TrainRunConfig
 from fsslib.training.loop import train
 
 
@@ -64,15 +69,41 @@ class Experiment:
     @cached_property
     def method(self) -> FewShotSegmenter:
         """The method on its device; seeded, so that equal configs start from equal weights."""
-        config = self.config
+        config, settings = self.config, {}
+        clip = self._clip_priors() if config.reads_clip else None
+        if config.method in PRIOR_GUIDED:
+            settings = {"prior": config.prior, "shot": config.shot}
         torch.manual_seed(getattr(config, "seed", 0))
         backbone = build_backbone(config.backbone, config.weights)
-        method = build_method(config.method, backbone, config.preset)
+        base = self._base_learner(backbone) if config.method in WITH_BASE else None
+        method = build_method(config.method, backbone, config.preset, clip, base, **settings)
         if config.head is not None:
             shipped = config.head == "shipped"
             path = shipped_path(config.fold) if shipped else Path(config.head)
             method.load_head_state(read_state(path))
         return method.to(self.device)
+
+    def _clip_priors(self) -> ClipPriors:
+        config = self.config
+        encoder = load_clip(config.clip_model, config.clip_weights, positions="bilinear")
+        names = self.benchmark.class_names
+        return ClipPriors(encoder, config.clip_priors(), names, config.clip_cache)
+
+    def _base_learner(self, backbone: StageBackbone) -> BaseLearner:
+        """From a file of `train_base`, or one that BAM's authors publish."""
+        config, classes = self.config, ClassSplit.of(self.benchmark, self.protocol).train
+        path = base_path(config.fold) if config.base == "shipped" else Path(config.base)
+        if "class_ids" not in read_state(path):
+            learner = BaseLearner(backbone, classes, BaseLearnerConfig.preset(config.preset))
+            load_official(learner, path)
+            return learner.requires_grad_(False).eval()
+        learner = load_base_learner(backbone, path, config.preset)
+        if tuple(learner.class_ids.tolist()) != classes:
+            raise ConfigError(
+                f"base={config.base!r} knows other classes than fold {config.fold} with "
+                f"held_out={self.protocol.held_out} trains on; make one with train_base"
+            )
+        return learner
 
     def train(self) -> dict[str, Any]:
         """Train or go on; leaves the selected weights in the method and in `head.safetensors`."""
@@ -154,8 +185,9 @@ class Experiment:
     def card(self) -> dict[str, Any]:
         """What must be known about a result besides its numbers."""
         config = asdict(self.config)
-        for name in ("root", "head"):  # a path says nothing elsewhere
-            config[name] = Path(config[name]).name if config[name] else None
+        for name in PATHS:  # a path says nothing elsewhere
+            if name in config:
+                config[name] = Path(config[name]).name if config[name] else None
         oracle = self.protocol.query_labels == "oracle"
         return {
             "run": self.config.run_name,

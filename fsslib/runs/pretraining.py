@@ -1,7 +1,8 @@
-"""What the two pretraining templates call: data and model before, weights and card after."""
+"""What the pretraining templates call: data and model before, weights and card after."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,29 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fsslib.data.base_pictures import BasePictures, picture_specs
+from fsslib.data.registry import load_benchmark
+from fsslib.data.sampler import ClassSplit
 from fsslib.data.scenes.album import Album
+from fsslib.data.transforms import Augmentation
+from fsslib.encoders import build_backbone
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_loading import load_clip, wrap
 from fsslib.encoders.clip_small import SMALL_CLIPS, small_clip
 from fsslib.encoders.tokenizer import WordTokenizer
+from fsslib.evaluation.evaluator import evaluate
 from fsslib.evaluation.zero_shot import zero_shot
 from fsslib.files import atomic_path, write_json
-from fsslib.runs.config import PretrainClipRunConfig, PretrainRunConfig
-from fsslib.runs.experiment import environment
+from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
+from fsslib.methods.shipped import save_head
+from fsslib.runs.experiment import environment, pick_device
+from fsslib.runs.pretrain_config import (
+    BaseLearnerRunConfig,
+    PretrainClipRunConfig,
+    PretrainRunConfig,
+)
 from fsslib.training.captioned import Captioned, CaptionedScenes, ImageTextFolder
+from fsslib.training.loop import train
 from fsslib.training.pretrain import backbone_state
 
 
@@ -42,6 +56,50 @@ def finish_pretraining(
         save_file(backbone_state(folder, settings), temporary)
     write_json(folder / f"{config.backbone}.json", card)
     return card
+
+
+def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, Any]:
+    """Train a base learner (or go on), score it on base classes of the val split, and write
+    `base.safetensors`, its card and `results.json`; returns the results."""
+    protocol, device, settings = config.protocol(), pick_device(config.device), config.training()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    benchmark = load_benchmark(protocol, config.root)
+    torch.manual_seed(config.seed)
+    backbone = build_backbone(config.backbone, config.weights)
+    classes = ClassSplit.of(benchmark, protocol).train
+    learner = BaseLearner(backbone, classes, BaseLearnerConfig.preset(config.preset))
+    outcome = train(
+        learner,
+        lambda start: BasePictures(
+            benchmark,
+            protocol,
+            settings.steps * settings.batch_size,
+            settings.seed,
+            start,
+            Augmentation(scale=(0.5, 2.0)) if settings.augment else None,
+        ),
+        settings,
+        folder,
+        device,
+    )
+    specs = picture_specs(benchmark, protocol, "val", config.pictures)
+    batch, workers = config.batch_size, config.workers
+    scores = evaluate(learner, benchmark, protocol, specs, device, batch, workers)
+    card = {
+        "run": config.run_name,
+        "method": "base_learner",
+        "seen": "masks of the fold's base classes",
+        "protocol": protocol.to_dict(),
+        "config": {**asdict(config), "root": None},
+        "training": asdict(settings),
+        "training_seconds": round(outcome["seconds"], 1),
+        **environment(device),
+    }
+    results = card | scores.to_dict()
+    save_head(learner, folder / "base.safetensors", card | {"base_miou": results["miou"]})
+    write_json(folder / "results.json", results)
+    return results
 
 
 def prepare_clip(config: PretrainClipRunConfig) -> tuple[ClipEncoder, Captioned]:

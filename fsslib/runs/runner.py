@@ -23,10 +23,8 @@ from traitlets.config import Config
 
 from fsslib.config import ConfigError
 from fsslib.files import atomic_path, repository
-from fsslib.runs.config import RunConfig, parse, run_id
+from fsslib.runs.config import PATHS, RunConfig, parse, run_id
 from fsslib.runs.status import RUNNING, Heartbeat, read_status
-
-PATHS = ("root", "head")  # parameters that may be paths, made relative to the run's folder
 
 
 class RunError(RuntimeError):
@@ -92,7 +90,7 @@ def _injected(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     injected = {**parameters, "output": "."}
     for name in PATHS:
         value = injected.get(name)
-        if value and (value != "shipped"):
+        if value and Path(value).expanduser().exists():  # not a tag, such as "shipped"
             injected[name] = os.path.relpath(Path(value).expanduser().resolve(), folder)
     return injected
 

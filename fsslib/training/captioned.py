@@ -31,9 +31,11 @@ class Captioned(Protocol):
 
     def vocabulary(self) -> tuple[str, ...]: ...
 
-    def by_class(self, alone: bool) -> dict[str, list[int]]:
-        """Per class, the pictures that show it, or that show nothing else; {} where that is not
-        known."""
+    def names(self, index: int) -> list[str]:
+        """The classes it shows; [] where that is not known."""
+
+    def singles(self) -> dict[str, list[int]]:
+        """Per class, the pictures that show nothing else; {} where that is not known."""
 
 
 class CaptionedScenes:
@@ -72,14 +74,15 @@ class CaptionedScenes:
             return f"{caption} without {noun_phrase(absent)}"
         return NON_TARGET_TEMPLATE.format(absent)
 
-    def by_class(self, alone: bool) -> dict[str, list[int]]:
-        indices: dict[str, list[int]] = {name: [] for name in CLASS_NAMES}
+    def names(self, index: int) -> list[str]:
+        return self.album.names(index)
+
+    def singles(self) -> dict[str, list[int]]:
+        alone: dict[str, list[int]] = {name: [] for name in CLASS_NAMES}
         for index in range(len(self.album)):
-            names = self.album.names(index)
-            if len(names) == 1 or not alone:
-                for name in set(names):
-                    indices[name].append(index)
-        return {name: found for name, found in indices.items() if found}
+            if len(names := self.album.names(index)) == 1:
+                alone[names[0]].append(index)
+        return {name: indices for name, indices in alone.items() if indices}
 
     def vocabulary(self, sample: int = 20_000) -> tuple[str, ...]:
         """The words of the first `sample` scenes' captions, of class names and all templates."""
@@ -138,7 +141,10 @@ class ImageTextFolder:
         captions = [line for lines in self.lines for line in lines]
         return vocabulary_of([*captions, *map(mirrored, captions)])
 
-    def by_class(self, alone: bool) -> dict[str, list[int]]:
+    def names(self, index: int) -> list[str]:
+        return []
+
+    def singles(self) -> dict[str, list[int]]:
         return {}
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from open_clip.loss import ClipLoss
 from open_clip.transformer import PatchDropout
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_resnet import stop_pooling
 from fsslib.encoders.clip_small import UNPOOLED
 from fsslib.encoders.clip_vit import ClipViT
-from fsslib.training.caption_batches import Batches
+from fsslib.training.caption_batches import Batch, Batches
 from fsslib.training.captioned import Captioned
 from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
 from fsslib.training.clip_recipe import ClipConfig
@@ -63,6 +64,8 @@ def pretrain_clip(
         TrainingDiverged: a loss that is not finite. CheckpointError: a folder of another run.
     """
     encoder.to(device, memory_format=torch.channels_last)
+    if teacher is not None:
+        adopt_text(encoder, teacher)
     optimizer = _optimizer(encoder, config)
     path, settings = folder / "checkpoint.pt", asdict(config)
     saved = load_checkpoint(path, settings) or {"step": 0, "seconds": 0.0, "losses": []}
@@ -74,19 +77,17 @@ def pretrain_clip(
     start, losses = perf_counter() - saved["seconds"], saved["losses"]
     encoder.train()
     batches = _batches(config, encoder, pictures, saved["step"], full_size=teacher is not None)
-    if not saved["step"] and teacher is not None:
-        adopt_text(encoder, teacher)
-    elif not saved["step"]:
+    if not saved["step"] and teacher is None:
         _warm_text(encoder, batches, config, optimizer)
     # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
     loader = DataLoader(
         batches, batch_size=None, num_workers=config.workers, generator=torch.Generator()
     )
-    for step, (images, tokens) in enumerate(loader, saved["step"]):
+    for step, batch in enumerate(loader, saved["step"]):
         _enter_phase(encoder, config, step)
         lr = config.lr_at(step)
-        images, tokens = images.to(device), tokens.to(device)
-        facts = _step(encoder, images, tokens, optimizer, config, lr, step, teacher)
+        batch = Batch(*(part.to(device) for part in batch))
+        facts = _step(encoder, batch, optimizer, config, lr, step, teacher)
         require_finite(step, lr, facts)
         losses = [*losses[-24:], facts.pop("loss")]
         done, seconds = step + 1, perf_counter() - start
@@ -128,7 +129,7 @@ def _warm_text(
 def _enter_phase(encoder: ClipEncoder, config: ClipConfig, step: int) -> None:
     """Pools and patch dropout as they should be at `step`; calling it again changes nothing."""
     if config.model == "scenes-clip-rn":
-        stop_pooling(encoder.visual, UNPOOLED if step >= config.coarse_steps else UNPOOLED[-1:])
+        stop_pooling(encoder.visual, UNPOOLED if config.fine_at(step) else UNPOOLED[-1:])
     if isinstance(encoder, ClipViT):
         share = config.dropout_at(step)
         encoder.visual.patch_dropout = PatchDropout(share) if share else nn.Identity()
@@ -136,8 +137,7 @@ def _enter_phase(encoder: ClipEncoder, config: ClipConfig, step: int) -> None:
 
 def _step(
     encoder: ClipEncoder,
-    images: Tensor,
-    tokens: Tensor,
+    batch: Batch,
     optimizer: torch.optim.Optimizer,
     config: ClipConfig,
     lr: float,
@@ -145,21 +145,40 @@ def _step(
     teacher: ClipEncoder | None,
 ) -> dict[str, float]:
     """One optimiser step: the contrastive `loss`, its `accuracy` (how often a picture finds its own
-    caption), and the `distance` to a teacher."""
-    device = images.device.type
+    caption), the loss of `naming`, and the `distance` to a teacher."""
+    device = batch.images.device.type
+    terms = {}
     with torch.autocast(
         device, torch.bfloat16, enabled=config.precision == "bf16" and device != "cpu"
     ):
-        pooled, distance = look(encoder, images, config.size_at(step), teacher)
+        pooled, distance = look(encoder, batch.images, config.size_at(step), teacher)
         image = F.normalize(pooled, dim=-1)
-        text = F.normalize(encoder.encode_tokens(tokens), dim=-1)
-        loss = ClipLoss()(image, text, encoder.logit_scale)
-    _descend(encoder, loss + distance, optimizer, config, lr)
+        texts = encoder.encode_tokens(torch.cat([batch.tokens, batch.names]))
+        text, names = F.normalize(texts, dim=-1).tensor_split([len(image)])
+        terms["loss"] = ClipLoss()(image, text, encoder.logit_scale)
+        if len(names):
+            terms["naming"] = naming_loss(image, names, batch.shown, encoder.logit_scale)
+        if teacher is not None:
+            terms["distance"] = distance
+    _descend(encoder, torch.stack(list(terms.values())).sum(), optimizer, config, lr)
     with torch.no_grad():
         encoder.model.logit_scale.clamp_(0, LARGEST_SCALE)
         found = (image @ text.T).argmax(1).cpu() == torch.arange(len(image))
-    facts = {"loss": loss.item(), "accuracy": found.float().mean().item()}
-    return facts if teacher is None else facts | {"distance": distance.item()}
+    return {"accuracy": found.float().mean().item()} | {k: v.item() for k, v in terms.items()}
+
+
+def naming_loss(
+    image: Float[Tensor, "b d"],
+    names: Float[Tensor, "classes d"],
+    shown: Bool[Tensor, "b classes"],
+    scale: Float[Tensor, ""],
+    rounds: int = 4,
+) -> Float[Tensor, ""]:
+    """The same loss between classes and pictures: each class named by itself meets a random picture
+    that shows it, in a few `rounds`, so that most objects of a batch have their turn."""
+    drawn = torch.multinomial(shown.T.float(), rounds, replacement=True)  # (classes, rounds)
+    losses = [ClipLoss()(image[pictures], names, scale) for pictures in drawn.T]
+    return torch.stack(losses).mean()
 
 
 def _descend(
@@ -182,6 +201,8 @@ def _optimizer(encoder: ClipEncoder, config: ClipConfig) -> torch.optim.Optimize
     spared = encoder.model.no_weight_decay()
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in encoder.model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         decays = parameter.ndim >= 2 and name not in spared
         groups.setdefault((name.startswith("visual."), decays), []).append(parameter)
     options = [
@@ -207,6 +228,6 @@ def _batches(
         size,
         config.seed,
         config.single_steps,
-        config.coarse_steps,
+        config.naming_from,
         begin=begin,
     )

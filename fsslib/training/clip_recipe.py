@@ -26,6 +26,11 @@ class ClipConfig:
     """Before the first step: the text tower alone learns to match two captions of one picture."""
     single_steps: int = 0
     """The first of the coarse steps, on single objects, one of each class (scenes only)."""
+    naming_from: int = 0
+    """From this step on, classes are also named by themselves (scenes only)."""
+    fine_steps: int | None = None
+    """The last steps, at the stride the embedded ResNet is used at; None: all that are not
+    coarse."""
     unmasked_steps: int = 0
     """The last steps, without patch dropout."""
     teacher: str = ""
@@ -90,7 +95,7 @@ class ClipConfig:
             raise ValueError(
                 f"single_steps={self.single_steps} are more than coarse_steps={self.coarse_steps}"
             )
-        if self.coarse_steps + self.unmasked_steps > self.steps:
+        if self.coarse_steps + max(self.unmasked_steps, self.fine_steps or 0) > self.steps:
             raise ValueError(
                 f"coarse_steps={self.coarse_steps} and unmasked_steps={self.unmasked_steps} are "
                 f"more than steps={self.steps}"
@@ -106,6 +111,11 @@ class ClipConfig:
     def size_at(self, step: int) -> int:
         """Side of the pictures of a step."""
         return self.coarse_size if step < self.coarse_steps else self.size
+
+    def fine_at(self, step: int) -> bool:
+        """Whether the embedded ResNet's last pools are out."""
+        fine = self.steps - self.coarse_steps if self.fine_steps is None else self.fine_steps
+        return step >= self.steps - fine
 
     def lr_at(self, step: int) -> float:
         """Constant after the warm-up, then half a cosine down to 0 from the end of the coarse

@@ -17,10 +17,13 @@ from fsslib.encoders.clip import ClipEncoder
 
 
 def adopt_text(encoder: ClipEncoder, teacher: ClipEncoder) -> None:
-    """Start from the teacher's text tower: both then speak of one space."""
+    """Take the teacher's text tower as it is, and keep it: only then do its features fit the words
+    (a locked text tower, as LiT, Zhai et al. 2022, locks the image tower)."""
     state = teacher.model.state_dict()
     text = {key: value for key, value in state.items() if not key.startswith("visual.")}
     encoder.model.load_state_dict(text, strict=False)
+    for name, parameter in encoder.model.named_parameters():
+        parameter.requires_grad_(name.startswith("visual."))
 
 
 def look(

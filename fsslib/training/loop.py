@@ -48,8 +48,14 @@ def train(
         TrainingDiverged: a loss that is not finite. CheckpointError: a folder of another run.
     """
     method.to(device)
-    trained = [p for p in method.parameters() if p.requires_grad]
-    optimizer = build_optimizer(config.optimizer, trained, config.lr, config.weight_decay)
+    optimizer = build_optimizer(
+        config.optimizer,
+        method.parameters(),
+        config.lr,
+        config.weight_decay,
+        method.slow_parameters(),
+        config.slow,
+    )
     scaler = torch.amp.GradScaler(enabled=config.precision == "fp16" and device != "cpu")
     state = {"step": 0, "seconds": 0.0, "best": None, "best_step": 0, "best_score": -1.0}
     fingerprint, path = asdict(config), folder / "checkpoint.pt"
@@ -97,7 +103,7 @@ def _step(
 ) -> dict[str, float]:
     """One optimiser step; returns the loss terms and their sum."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["factor"]
     device = batch.query_image.device.type
     half = torch.bfloat16 if config.precision == "bf16" else torch.float16
     autocast = config.precision != "fp32" and device != "cpu"
@@ -108,7 +114,8 @@ def _step(
     scaler.scale(loss).backward()
     if config.clip:
         scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], config.clip)
+        trained = [p for group in optimizer.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(trained, config.clip)
     scaler.step(optimizer)
     scaler.update()
     return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}

@@ -5,6 +5,7 @@ import torch
 from golden import golden
 from torch import nn
 
+from fsslib.training.recipe import TrainConfig
 from fsslib.training.schedule import build_optimizer, learning_rate, poly
 
 
@@ -49,3 +50,25 @@ def test_optimisers():
         build_optimizer("sgd", [], 0.1, 0)
     with pytest.raises(ValueError, match="optimizer='lion'"):
         build_optimizer("lion", layer.parameters(), 0.1, 0)
+
+
+def test_a_slow_part_has_a_factor_of_its_own():
+    fast, slow = nn.Linear(2, 2), nn.Linear(2, 2)
+    both = [*fast.parameters(), *slow.parameters()]
+    optimizer = build_optimizer("adamw", both, 1e-3, 0, slow.parameters(), 0.1)
+    groups = {group["factor"]: group["params"] for group in optimizer.param_groups}
+    assert {id(p) for p in groups[1.0]} == {id(p) for p in fast.parameters()}
+    assert {id(p) for p in groups[0.1]} == {id(p) for p in slow.parameters()}
+    (alone,) = build_optimizer("sgd", both, 1e-3, 0, slow.parameters(), 1.0).param_groups
+    assert len(alone["params"]) == 4
+
+
+def test_every_recipe_says_the_rate_in_force():
+    """What the released configs say, times the ten that their schedule multiplies by."""
+    stated = {"official": 0.0025, "coco": 0.02, "bam": 0.005, "hdmnet": 1e-4, "base": 2.5e-4}
+    for name, rate in stated.items():
+        recipe = TrainConfig.preset(name)
+        assert recipe.lr == pytest.approx(10 * rate)
+        assert recipe.slow == (0.1 if name in ("hdmnet", "base") else 1.0)
+    assert TrainConfig.preset("paper").lr == pytest.approx(0.0025)
+    assert TrainConfig.preset("pi_clip_paper").steps == 30 * (5953 // 4)

@@ -1,0 +1,139 @@
+"""Typed parameters of what comes before the few-shot training: base learners and encoders."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from fsslib.config import ConfigError, require_known
+from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol
+from fsslib.encoders import BACKBONES
+from fsslib.methods.base_learner import BaseLearnerConfig
+from fsslib.training.clip_recipe import ClipConfig
+from fsslib.training.pretrain import PretrainConfig
+from fsslib.training.recipe import TrainConfig
+
+
+@dataclass(frozen=True)
+class BaseLearnerRunConfig:
+    """Parameters of `train_base.ipynb`: the base learner of BAM and HDMNet, one for each fold."""
+
+    preset: str = "scenes"
+    backbone: str = "scenes-resnet"
+    weights: str = "scenes"
+    benchmark: BenchmarkName = "scenes10i"
+    root: str | None = None
+    fold: int = 0
+    image_size: int | None = None
+    novel_in_train: NovelInTrain | None = None
+    coco_folds: Literal["interleaved", "contiguous"] = "interleaved"
+    train_list: Literal["sbd", "sbd_aug"] = "sbd"
+    held_out: int = 0
+    """Base classes left out, as in a training with `selection="held_out_base"`."""
+    pictures: int = 1000
+    """Of the val split, for the score on base classes."""
+    recipe: str = "base_scenes"
+    seed: int = 0
+    steps: int | None = None
+    train_batch_size: int | None = None
+    lr: float | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    batch_size: int = 8
+    workers: int = 1
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_known("backbone", self.backbone, sorted(BACKBONES))
+        BaseLearnerConfig.preset(self.preset)
+        self.training()
+        self.protocol()
+
+    def protocol(self) -> Protocol:
+        """Which pictures and classes are base, and their size."""
+        names = ("fold", "coco_folds", "train_list", "held_out")
+        values = {name: getattr(self, name) for name in names}
+        for name in ("image_size", "novel_in_train"):
+            if getattr(self, name) is not None:
+                values[name] = getattr(self, name)
+        if self.held_out:
+            values["selection"] = "held_out_base"
+        return Protocol.preset(self.benchmark, episodes=self.pictures, **values)
+
+    def training(self) -> TrainConfig:
+        """The training settings that these parameters describe."""
+        values = {"steps": self.steps, "batch_size": self.train_batch_size, "lr": self.lr}
+        given = {name: value for name, value in values.items() if value is not None}
+        given |= {"seed": self.seed, "precision": self.precision, "workers": self.workers}
+        return TrainConfig.preset(self.recipe, **given)
+
+    @property
+    def run_name(self) -> str:
+        return f"base_learner/{self.benchmark}_f{self.fold}_{self.backbone}_s{self.seed}"
+
+
+@dataclass(frozen=True)
+class PretrainRunConfig(PretrainConfig):
+    """Parameters of `pretrain_backbone.ipynb`."""
+
+    device: str = "auto"
+
+    @property
+    def run_name(self) -> str:
+        return f"pretrain/{self.backbone}_s{self.seed}"
+
+    def training(self) -> PretrainConfig:
+        values = asdict(self)
+        values.pop("device")
+        return PretrainConfig(**values)
+
+
+@dataclass(frozen=True)
+class PretrainClipRunConfig:
+    """Parameters of `pretrain_clip.ipynb`."""
+
+    model: str = "scenes-clip-rn"
+    data: str | None = None
+    """Folder of pictures with .txt captions; None: Scenes-10i."""
+    scenes: int = 200_000
+    steps: int | None = None
+    text_steps: int | None = None
+    single_steps: int | None = None
+    coarse_steps: int | None = None
+    naming_from: int | None = None
+    fine_steps: int | None = None
+    unmasked_steps: int | None = None
+    teacher: str | None = None
+    """Embedded CLIP to learn from as well; "" for none."""
+    patch_dropout: float | None = None
+    batch_size: int | None = None
+    coarse_size: int | None = None
+    size: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    warmup: int | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = 0
+    validation_scenes: int = 1000
+    checkpoint_every: int = 100
+    workers: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        self.training()
+
+    @property
+    def run_name(self) -> str:
+        return f"pretrain/{self.model}_s{self.seed}"
+
+    def training(self) -> ClipConfig:
+        """The training settings that these parameters describe."""
+        elsewhere = ("model", "data", "validation_scenes", "device")
+        changes = {k: v for k, v in asdict(self).items() if k not in elsewhere}
+        if self.data is not None:
+            if self.teacher:
+                raise ConfigError(
+                    f"teacher={self.teacher!r} knows the words of Scenes-10i only; leave it out "
+                    "with data="
+                )
+            changes["teacher"] = ""
+        return ClipConfig.preset(self.model, **changes)
