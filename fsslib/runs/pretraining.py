@@ -146,7 +146,6 @@ def finish_clip(
         if scenes
         else "captions of a folder",
         **facts,
-        "pictures": facts["settings"]["steps"] * facts["settings"]["batch_size"],
         "parameters": sum(p.numel() for p in encoder.parameters()),
         "zero_shot": zero_shot(encoder, config.validation_scenes) if scenes else None,
         **environment(device),

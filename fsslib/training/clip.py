@@ -38,6 +38,7 @@ from fsslib.training.journal import Journal, require_finite
 TEXT_RATE = 0.4
 """Learning rate of the text tower, in parts of the image tower's. The pictures
 are what is hard; a text tower as fast as they are was measured to learn no sooner."""
+_FRESH = {"step": 0, "seconds": 0.0, "losses": [], "pictures": 0}
 LARGEST_SCALE = math.log(100)
 """Of the logit scale, as in CLIP: more would make training unstable."""
 
@@ -58,7 +59,7 @@ def pretrain_clip(
         teacher: frozen; it sees every picture at full size, also in the coarse steps.
 
     Returns:
-        `seconds` of training, the last `loss` (a mean over 25 steps) and the `settings`.
+        `seconds` of training, `pictures` seen, the last `loss` (a mean over 25 steps), `settings`.
 
     Raises:
         TrainingDiverged: a loss that is not finite. CheckpointError: a folder of another run.
@@ -68,13 +69,14 @@ def pretrain_clip(
         adopt_text(encoder, teacher)
     optimizer = _optimizer(encoder, config)
     path, settings = folder / "checkpoint.pt", asdict(config)
-    saved = load_checkpoint(path, settings) or {"step": 0, "seconds": 0.0, "losses": []}
+    saved = load_checkpoint(path, settings) or dict(_FRESH)
     if saved["step"]:
         encoder.model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         report(f"going on after step {saved['step']} of {config.steps}")
     journal = Journal(folder / "metrics.jsonl", saved["step"])
-    start, losses = perf_counter() - saved["seconds"], saved["losses"]
+    start = perf_counter() - saved["seconds"]
+    losses, seen = saved["losses"], saved["pictures"]
     encoder.train()
     batches = _batches(config, encoder, pictures, saved["step"], full_size=teacher is not None)
     if not saved["step"] and teacher is None:
@@ -89,19 +91,19 @@ def pretrain_clip(
         batch = Batch(*(part.to(device) for part in batch))
         facts = _step(encoder, batch, optimizer, config, lr, step, teacher)
         require_finite(step, lr, facts)
-        losses = [*losses[-24:], facts.pop("loss")]
+        losses, seen = [*losses[-24:], facts.pop("loss")], seen + len(batch.images)
         done, seconds = step + 1, perf_counter() - start
         if done % 25 == 0 or done == config.steps:
             facts |= {"logit_scale": encoder.logit_scale.item(), "lr": lr}
             journal.write(done, loss=_mean(losses), **facts, seconds=seconds)
         if done % config.checkpoint_every == 0 or done == config.steps:
-            saved = {"step": done, "seconds": seconds, "losses": losses}
+            saved = {"step": done, "seconds": seconds, "losses": losses, "pictures": seen}
             state = {"model": encoder.model.state_dict(), "optimizer": optimizer.state_dict()}
             save_checkpoint(path, saved | state, settings)
             report(f"step {done}/{config.steps}  loss {_mean(losses):.3f}  {seconds:.0f} s")
     _enter_phase(encoder, config, config.steps)
     facts = {"seconds": round(saved["seconds"]), "loss": round(_mean(saved["losses"]), 4)}
-    return {**facts, "settings": settings}
+    return {**facts, "pictures": saved["pictures"], "settings": settings}
 
 
 def _mean(losses: list[float]) -> float:
@@ -145,14 +147,16 @@ def _step(
     teacher: ClipEncoder | None,
 ) -> dict[str, float]:
     """One optimiser step: the contrastive `loss`, its `accuracy` (how often a picture finds its own
-    caption), the loss of `naming`, and the `distance` to a teacher."""
+    caption), the loss of `naming`, and the `distance` to a teacher, which is all that the coarse
+    steps minimise where there is one: the other losses' gradients are many times as large."""
     device = batch.images.device.type
+    only_teacher = teacher is not None and step < config.coarse_steps
     terms = {}
     with torch.autocast(
         device, torch.bfloat16, enabled=config.precision == "bf16" and device != "cpu"
     ):
         pooled, distance = look(encoder, batch.images, config.size_at(step), teacher)
-        image = F.normalize(pooled, dim=-1)
+        image = F.normalize(pooled.detach() if only_teacher else pooled, dim=-1)
         texts = encoder.encode_tokens(torch.cat([batch.tokens, batch.names]))
         text, names = F.normalize(texts, dim=-1).tensor_split([len(image)])
         terms["loss"] = ClipLoss()(image, text, encoder.logit_scale)
@@ -160,7 +164,8 @@ def _step(
             terms["naming"] = naming_loss(image, names, batch.shown, encoder.logit_scale)
         if teacher is not None:
             terms["distance"] = distance
-    _descend(encoder, torch.stack(list(terms.values())).sum(), optimizer, config, lr)
+    total = torch.stack([terms["distance"]] if only_teacher else list(terms.values())).sum()
+    _descend(encoder, total, optimizer, config, lr)
     with torch.no_grad():
         encoder.model.logit_scale.clamp_(0, LARGEST_SCALE)
         found = (image @ text.T).argmax(1).cpu() == torch.arange(len(image))

@@ -95,11 +95,13 @@ class ClipConfig:
             raise ValueError(
                 f"single_steps={self.single_steps} are more than coarse_steps={self.coarse_steps}"
             )
-        if self.coarse_steps + max(self.unmasked_steps, self.fine_steps or 0) > self.steps:
-            raise ValueError(
-                f"coarse_steps={self.coarse_steps} and unmasked_steps={self.unmasked_steps} are "
-                f"more than steps={self.steps}"
-            )
+        for name in ("unmasked_steps", "fine_steps"):
+            last = getattr(self, name) or 0
+            if self.coarse_steps + last > self.steps:
+                raise ValueError(
+                    f"coarse_steps={self.coarse_steps} and {name}={last} are more than "
+                    f"steps={self.steps}"
+                )
         if self.teacher and self.patch_dropout:
             raise ValueError(
                 f"teacher={self.teacher!r} with patch_dropout={self.patch_dropout}: a teacher "
