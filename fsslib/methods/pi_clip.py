@@ -27,10 +27,10 @@ from fsslib.encoders.clip import ClipEncoder, Norm
 from fsslib.encoders.clip_gradients import Trunk, class_gradients, last_block, trunk
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.pass_cache import PassCache
-from fsslib.encoders.prompts import class_words
 from fsslib.layers.fem import resize as resize_maps
 from fsslib.methods.base import foreground
 from fsslib.methods.pi_clip_config import ClipMaps, ClipPriorConfig
+from fsslib.methods.pi_clip_prompts import Prompts
 from fsslib.priors.gradcam import grad_cam
 from fsslib.priors.refinement import box_mask, high_order, mean_attention, refine, sinkhorn
 from fsslib.priors.similarity import min_max, similarity_maps
@@ -61,11 +61,8 @@ class ClipPriors(nn.Module):
                 "load_clip('scenes-clip-vit', positions='bilinear')"
             )
         self.config = config or ClipPriorConfig()
-        if self.config.candidate_classes == "all" and not names:
-            raise ValueError("candidate_classes='all' needs names=, all classes of the benchmark")
-        self.encoder, self.names = encoder, tuple(names)
-        self.cache = PassCache(cache_mb * 2**20)
-        self._texts: dict[str, Tensor] = {}
+        self.encoder, self.cache = encoder, PassCache(cache_mb * 2**20)
+        self.text = Prompts(encoder, self.config.candidate_classes, self.config.words, names)
 
     def channels(self, shots: int, repeat_vtp: int = 1) -> int:
         """How many maps an episode of `shots` supports gets."""
@@ -88,37 +85,6 @@ class ClipPriors(nn.Module):
         if config.vvp:
             vvp = self._vvp(episodes, found, tokens, mean)
         return ClipMaps(vtp, vvp, cam, boxes)
-
-    def text(self, episodes: Episode) -> Float[Tensor, "b prompts d"]:
-        """Prompt embeddings of each episode: "a photo of …" of its candidates, the target first,
-        then "a photo without …" of the same; rows of zeros fill up."""
-        rows = []
-        for number, (target,) in enumerate(episodes.class_names):
-            others = [name for name in self._others(episodes, number) if name != target]
-            pairs = torch.stack([self._pair(name) for name in (target, *others)])
-            rows.append(torch.cat([pairs[:, 0], pairs[:, 1]]))
-        longest = max(len(row) for row in rows)
-        return torch.stack([F.pad(row, (0, 0, 0, longest - len(row))) for row in rows])
-
-    def _others(self, episodes: Episode, number: int) -> Sequence[str]:
-        if self.config.candidate_classes == "target":
-            return ()
-        if self.config.candidate_classes == "all":
-            return self.names
-        if not episodes.query_classes:
-            raise ValueError(
-                "candidate_classes='oracle' reads the query's labels, and these episodes carry "
-                "none; a protocol with query_labels='oracle' gives them"
-            )
-        return episodes.query_classes[number]
-
-    def _pair(self, name: str) -> Float[Tensor, "2 d"]:
-        """Unit embeddings of a class's target and non-target prompt."""
-        if name not in self._texts:
-            words = class_words([name], self.config.words)
-            both = [self.encoder.encode_text(words, group) for group in ("target", "non_target")]
-            self._texts[name] = torch.cat(both)
-        return self._texts[name].to(self.encoder.logit_scale.device)
 
     def _vtp_trunk(self, episodes: Episode) -> Trunk:
         """The query, its sides rounded up to whole patches."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from dataclasses import asdict
 from functools import cached_property, partial
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import fsslib
 from fsslib.config import ConfigError
 from fsslib.data.benchmark import Benchmark
 from fsslib.data.loading import TrainingEpisodes
@@ -26,23 +22,15 @@ from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state
 from fsslib.evaluation.evaluator import Scores, evaluate
-from fsslib.files import PACKAGE, write_json
+from fsslib.files import write_json
 from fsslib.interop.official import load_official
 from fsslib.methods import BASELINES, PRIOR_GUIDED, WITH_BASE, FewShotSegmenter, build_method
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.shipped import base_path, load_base_learner, save_head, shipped_path
 from fsslib.runs.config import PATHS, EvaluateConfig, TrainRunConfig
+from fsslib.runs.machine import environment, pick_device
 from fsslib.training.loop import train
-
-
-def pick_device(name: str) -> str:
-    """`auto` becomes "cuda" where there is one; a device that is not there is an error."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device={name!r}: this machine has no CUDA device; use 'auto' or 'cpu'")
-    return name
 
 
 class Experiment:
@@ -206,24 +194,3 @@ def listed(sampler: EpisodeSampler, count: int) -> list[EpisodeSpec]:
     """`count` balanced episodes of a sampler, a pure function of its protocol."""
     seed = sampler.protocol.seed
     return [sampler.balanced(i, np.random.default_rng([seed, 3, i])) for i in range(count)]
-
-
-def environment(device: str) -> dict[str, Any]:
-    """Device, versions and git revision, for results and cards."""
-    names = ("torch", "torchvision", "numpy", "scikit-image")
-    gpu = torch.cuda.get_device_name() if device.startswith("cuda") else None
-    return {
-        "device": gpu or f"CPU ({platform.machine()}, {torch.get_num_threads()} thread)",
-        "versions": {"fsslib": fsslib.__version__, **{name: version(name) for name in names}},
-        "git": git_revision(),
-    }
-
-
-def git_revision() -> str | None:
-    """Commit of the source tree, with `+` if it was changed since; None outside git."""
-    try:
-        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        done = subprocess.run(command, cwd=PACKAGE, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -26,7 +26,7 @@ from fsslib.evaluation.zero_shot import zero_shot
 from fsslib.files import atomic_path, write_json
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.shipped import save_head
-from fsslib.runs.experiment import environment, pick_device
+from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,

@@ -9,7 +9,6 @@ a fold too, as real CLIP has seen every name of PASCAL VOC; neither has seen a m
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,30 +16,18 @@ from time import perf_counter
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
-from open_clip.loss import ClipLoss
-from open_clip.transformer import PatchDropout
-from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fsslib.encoders.clip import ClipEncoder
-from fsslib.encoders.clip_resnet import stop_pooling
-from fsslib.encoders.clip_small import UNPOOLED
-from fsslib.encoders.clip_vit import ClipViT
 from fsslib.training.caption_batches import Batch, Batches
 from fsslib.training.captioned import Captioned
 from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
 from fsslib.training.clip_recipe import ClipConfig
-from fsslib.training.clip_teacher import adopt_text, look
+from fsslib.training.clip_step import build_clip_optimizer, enter_phase, learn, warm_text
+from fsslib.training.clip_teacher import adopt_text
 from fsslib.training.journal import Journal, require_finite
 
-TEXT_RATE = 0.4
-"""Learning rate of the text tower, in parts of the image tower's. The pictures
-are what is hard; a text tower as fast as they are was measured to learn no sooner."""
 _FRESH = {"step": 0, "seconds": 0.0, "losses": [], "pictures": 0}
-LARGEST_SCALE = math.log(100)
-"""Of the logit scale, as in CLIP: more would make training unstable."""
 
 
 def pretrain_clip(
@@ -67,7 +54,7 @@ def pretrain_clip(
     encoder.to(device, memory_format=torch.channels_last)
     if teacher is not None:
         adopt_text(encoder, teacher)
-    optimizer = _optimizer(encoder, config)
+    optimizer = build_clip_optimizer(encoder, config)
     path, settings = folder / "checkpoint.pt", asdict(config)
     saved = load_checkpoint(path, settings) or dict(_FRESH)
     if saved["step"]:
@@ -80,16 +67,16 @@ def pretrain_clip(
     encoder.train()
     batches = _batches(config, encoder, pictures, saved["step"], full_size=teacher is not None)
     if not saved["step"] and teacher is None:
-        _warm_text(encoder, batches, config, optimizer)
+        warm_text(encoder, batches, config, optimizer)
     # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
     loader = DataLoader(
         batches, batch_size=None, num_workers=config.workers, generator=torch.Generator()
     )
     for step, batch in enumerate(loader, saved["step"]):
-        _enter_phase(encoder, config, step)
+        enter_phase(encoder, config, step)
         lr = config.lr_at(step)
         batch = Batch(*(part.to(device) for part in batch))
-        facts = _step(encoder, batch, optimizer, config, lr, step, teacher)
+        facts = learn(encoder, batch, optimizer, config, lr, step, teacher)
         require_finite(step, lr, facts)
         losses, seen = [*losses[-24:], facts.pop("loss")], seen + len(batch.images)
         done, seconds = step + 1, perf_counter() - start
@@ -101,124 +88,13 @@ def pretrain_clip(
             state = {"model": encoder.model.state_dict(), "optimizer": optimizer.state_dict()}
             save_checkpoint(path, saved | state, settings)
             report(f"step {done}/{config.steps}  loss {_mean(losses):.3f}  {seconds:.0f} s")
-    _enter_phase(encoder, config, config.steps)
+    enter_phase(encoder, config, config.steps)
     facts = {"seconds": round(saved["seconds"]), "loss": round(_mean(saved["losses"]), 4)}
     return {**facts, "pictures": saved["pictures"], "settings": settings}
 
 
 def _mean(losses: list[float]) -> float:
     return sum(losses) / len(losses)
-
-
-def _warm_text(
-    encoder: ClipEncoder, batches: Batches, config: ClipConfig, optimizer: torch.optim.Optimizer
-) -> None:
-    """Teach the text tower that wordings differ and what they name does not.
-
-    A fresh text tower embeds all captions of a length alike, and what little differs is the
-    template. Two captions of one picture are pulled together, others apart: a few seconds, after
-    which the image tower has something to aim at.
-    """
-    device = encoder.logit_scale.device
-    for one, other in batches.wordings(config.text_steps):
-        texts = [
-            F.normalize(encoder.encode_tokens(tokens.to(device)), dim=-1) for tokens in (one, other)
-        ]
-        loss = ClipLoss()(*texts, encoder.logit_scale.detach())
-        _descend(encoder, loss, optimizer, config, config.lr / TEXT_RATE)
-
-
-def _enter_phase(encoder: ClipEncoder, config: ClipConfig, step: int) -> None:
-    """Pools and patch dropout as they should be at `step`; calling it again changes nothing."""
-    if config.model == "scenes-clip-rn":
-        stop_pooling(encoder.visual, UNPOOLED if config.fine_at(step) else UNPOOLED[-1:])
-    if isinstance(encoder, ClipViT):
-        share = config.dropout_at(step)
-        encoder.visual.patch_dropout = PatchDropout(share) if share else nn.Identity()
-
-
-def _step(
-    encoder: ClipEncoder,
-    batch: Batch,
-    optimizer: torch.optim.Optimizer,
-    config: ClipConfig,
-    lr: float,
-    step: int,
-    teacher: ClipEncoder | None,
-) -> dict[str, float]:
-    """One optimiser step: the contrastive `loss`, its `accuracy` (how often a picture finds its own
-    caption), the loss of `naming`, and the `distance` to a teacher, which is all that the coarse
-    steps minimise where there is one: the other losses' gradients are many times as large."""
-    device = batch.images.device.type
-    only_teacher = teacher is not None and step < config.coarse_steps
-    terms = {}
-    with torch.autocast(
-        device, torch.bfloat16, enabled=config.precision == "bf16" and device != "cpu"
-    ):
-        pooled, distance = look(encoder, batch.images, config.size_at(step), teacher)
-        image = F.normalize(pooled.detach() if only_teacher else pooled, dim=-1)
-        texts = encoder.encode_tokens(torch.cat([batch.tokens, batch.names]))
-        text, names = F.normalize(texts, dim=-1).tensor_split([len(image)])
-        terms["loss"] = ClipLoss()(image, text, encoder.logit_scale)
-        if len(names):
-            terms["naming"] = naming_loss(image, names, batch.shown, encoder.logit_scale)
-        if teacher is not None:
-            terms["distance"] = distance
-    total = torch.stack([terms["distance"]] if only_teacher else list(terms.values())).sum()
-    _descend(encoder, total, optimizer, config, lr)
-    with torch.no_grad():
-        encoder.model.logit_scale.clamp_(0, LARGEST_SCALE)
-        found = (image @ text.T).argmax(1).cpu() == torch.arange(len(image))
-    return {"accuracy": found.float().mean().item()} | {k: v.item() for k, v in terms.items()}
-
-
-def naming_loss(
-    image: Float[Tensor, "b d"],
-    names: Float[Tensor, "classes d"],
-    shown: Bool[Tensor, "b classes"],
-    scale: Float[Tensor, ""],
-    rounds: int = 4,
-) -> Float[Tensor, ""]:
-    """The same loss between classes and pictures: each class named by itself meets a random picture
-    that shows it, in a few `rounds`, so that most objects of a batch have their turn."""
-    drawn = torch.multinomial(shown.T.float(), rounds, replacement=True)  # (classes, rounds)
-    losses = [ClipLoss()(image[pictures], names, scale) for pictures in drawn.T]
-    return torch.stack(losses).mean()
-
-
-def _descend(
-    encoder: ClipEncoder,
-    loss: Tensor,
-    optimizer: torch.optim.Optimizer,
-    config: ClipConfig,
-    lr: float,
-) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group["rate"]
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(encoder.parameters(), config.clip)
-    optimizer.step()
-
-
-def _optimizer(encoder: ClipEncoder, config: ClipConfig) -> torch.optim.Optimizer:
-    """AdamW with CLIP's momenta; gains, biases, positions and the scale do not decay."""
-    spared = encoder.model.no_weight_decay()
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in encoder.model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        decays = parameter.ndim >= 2 and name not in spared
-        groups.setdefault((name.startswith("visual."), decays), []).append(parameter)
-    options = [
-        {
-            "params": parameters,
-            "weight_decay": config.weight_decay if decays else 0.0,
-            "rate": 1.0 if visual else TEXT_RATE,
-        }
-        for (visual, decays), parameters in groups.items()
-    ]
-    return torch.optim.AdamW(options, config.lr, betas=(0.9, 0.98), eps=1e-6)
 
 
 def _batches(

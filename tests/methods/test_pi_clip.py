@@ -52,7 +52,7 @@ def recorded_case() -> tuple[dict, ClipPriors, Episode]:
     scale = case["logit_scale"].exp().item()
     priors = ClipPriors(encoder, ClipPriorConfig.preset("official", vvp=False, scale=scale))
     for number, pair in enumerate(zip(case["fg_text"], case["bg_text"], strict=True)):
-        priors._texts[str(number)] = torch.stack(pair)
+        priors.text.made[str(number)] = torch.stack(pair)
     picture = case["x_cv2"].permute(2, 0, 1)[None].contiguous()
     blank = torch.zeros(1, 97, 97, dtype=torch.uint8)
     episode = Episode(
@@ -82,7 +82,7 @@ def test_target_prompts_equal_the_papers_softmax():
     case, priors, episode = recorded_case()
     alone = replace(priors.config, candidate_classes="target")
     priors = ClipPriors(priors.encoder, alone)
-    priors._texts = recorded_case()[1]._texts
+    priors.text.made = recorded_case()[1].text.made
     near(priors(episode).cam[0], case["single/cam"], 1e-2)
 
 

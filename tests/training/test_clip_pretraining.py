@@ -15,8 +15,9 @@ from fsslib.encoders.clip_small import small_clip
 from fsslib.training.caption_batches import Batches
 from fsslib.training.captioned import CaptionedScenes, ImageTextFolder, mirrored
 from fsslib.training.checkpoint import CheckpointError
-from fsslib.training.clip import naming_loss, pretrain_clip
+from fsslib.training.clip import pretrain_clip
 from fsslib.training.clip_recipe import ClipConfig
+from fsslib.training.clip_step import naming_loss
 from fsslib.training.clip_teacher import distance
 from fsslib.training.journal import read_journal
 
