@@ -77,3 +77,46 @@ def iou(prediction: np.ndarray, mask: np.ndarray) -> float:
     hit = ((prediction == 1) & (mask == 1) & valid).sum()
     union = (((prediction == 1) | (mask == 1)) & valid).sum()
     return float(hit / union) if union else 1.0
+
+
+def patch_picker(
+    pictures: Sequence[Picture], grid: tuple[int, int], picture: widgets.IntSlider
+) -> tuple[widgets.GridBox, widgets.IntSlider, widgets.IntSlider]:
+    """A picture made of buttons, one a patch in its mean colour, and sliders for row and column.
+
+    Clicking a patch moves the sliders; moving `picture` shows another one.
+
+    Args:
+        pictures: (3,h,w) uint8 each.
+        grid: rows and columns of patches.
+    """
+    rows, columns = grid
+    row = widgets.IntSlider(rows // 2, 0, rows - 1, description="row")
+    column = widgets.IntSlider(columns // 2, 0, columns - 1, description="column")
+    small = widgets.Layout(width="18px", height="18px", margin="0", padding="0")
+    buttons = [widgets.Button(layout=small) for _ in range(rows * columns)]
+
+    def click(number: int) -> None:
+        row.value, column.value = divmod(number, columns)
+
+    def paint(_: object = None) -> None:
+        for button, colour in zip(
+            buttons, patch_colours(pictures[picture.value], grid), strict=True
+        ):
+            button.style.button_color = colour
+
+    for number, button in enumerate(buttons):
+        button.on_click(lambda _, number=number: click(number))
+    picture.observe(paint, "value")
+    paint()
+    template = widgets.Layout(grid_template_columns=f"repeat({columns}, 18px)", grid_gap="0")
+    return widgets.GridBox(buttons, layout=template), row, column
+
+
+def patch_colours(image: Picture, grid: tuple[int, int]) -> list[str]:
+    """Mean colour of every patch, row by row, as #rrggbb; what is left over is cut off."""
+    pixels = to_array(image)
+    side = [length // count for length, count in zip(pixels.shape[:2], grid, strict=True)]
+    cut = pixels[: side[0] * grid[0], : side[1] * grid[1]]
+    means = cut.reshape(grid[0], side[0], grid[1], side[1], 3).mean((1, 3)).astype(int)
+    return ["#{:02x}{:02x}{:02x}".format(*colour) for colour in means.reshape(-1, 3)]

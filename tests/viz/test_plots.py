@@ -86,3 +86,20 @@ def test_iou_by_hand():
     assert widgets.iou(np.zeros((1, 2)), np.zeros((1, 2))) == 1.0
     figure = widgets.threshold_figure(np.zeros((1, 4, 3), np.uint8), np.eye(1, 4), mask, 0.5)
     assert figure.axes[2].get_title() == "prior > 0.50: IoU 50 %"
+
+
+def test_patch_colours_are_means_of_patches():
+    image = np.zeros((5, 4, 3), np.uint8)  # the last row is left over
+    image[:2, :2], image[2:4, 2:] = (255, 0, 0), (0, 0, 128)
+    assert widgets.patch_colours(image, (2, 2)) == ["#ff0000", "#000000", "#000000", "#000080"]
+
+
+def test_a_click_on_a_patch_moves_the_sliders():
+    pictures = [np.zeros((4, 6, 3), np.uint8), np.full((4, 6, 3), 255, np.uint8)]
+    which = IntSlider(0, 0, 1)
+    box, row, column = widgets.patch_picker(pictures, (2, 3), which)
+    box.children[5].click()
+    assert (row.value, column.value) == (1, 2)
+    assert box.children[0].style.button_color == "#000000"
+    which.value = 1
+    assert {button.style.button_color for button in box.children} == {"#ffffff"}
