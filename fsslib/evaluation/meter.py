@@ -86,7 +86,7 @@ class Meter:
         """Mean of foreground and background IoU, both pooled over all episodes and classes."""
         return float(_mean_iou(self._pooled().sum(0)))
 
-    def per_episode(self) -> Float64[np.ndarray, "episodes"]:
+    def per_episode(self) -> Float64[np.ndarray, " episodes"]:
         """Foreground IoU of each episode by itself; 1 where neither side has foreground."""
         hit, union = self._pooled()[:, 1].T
         return np.where(union > 0, hit / np.maximum(union, 1), 1.0)

@@ -76,7 +76,7 @@ def zero_shot(
     }
 
 
-def named(similarity: Float[Tensor, "classes"], class_ids: tuple[int, ...]) -> tuple[int, int]:
+def named(similarity: Float[Tensor, " classes"], class_ids: tuple[int, ...]) -> tuple[int, int]:
     """How many of the k classes are among the k most similar names, and k."""
     top = similarity.topk(len(class_ids)).indices.tolist()
     return len({index + 1 for index in top} & set(class_ids)), len(class_ids)

@@ -19,7 +19,7 @@ from fsslib.layers.fem import resize
 from fsslib.layers.prototype import masked_average
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
 from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.prior_guided import middle_features
+from fsslib.methods.prior_guided import masked_stages, middle_features
 from fsslib.priors.similarity import prior_mask
 
 

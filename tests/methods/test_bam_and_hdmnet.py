@@ -12,6 +12,7 @@ from fsslib.encoders import build_backbone
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.interop.official import load_official
 from fsslib.layers.pyramid import BaseHead
+from fsslib.methods import build_method
 from fsslib.methods.bam import BAM, BAMConfig
 from fsslib.methods.base_learner import BaseLearner
 from fsslib.methods.hdmnet import HDMNet, HDMNetConfig
@@ -213,3 +214,22 @@ def test_official_shot_weights_of_hdmnet_are_not_trained():
     fixed, official = build("hdmnet", shot=3), build("hdmnet", shot=3, unsort="official")
     assert all(p.requires_grad for p in fixed.shot_weights.parameters())
     assert not any(p.requires_grad for p in official.shot_weights.parameters())
+
+
+@pytest.mark.parametrize("name", ["prior_threshold", "prototype", "all_foreground", "clip_prior"])
+def test_baselines_by_name_predict_any_shot(name):
+    clip = ClipPriors(tiny_clip(), ClipPriorConfig.preset("scenes"))
+    method = build_method(name, tiny_backbone(), clip=clip)
+    for shot in (1, 3):
+        prediction = method(random_episodes(batch=2, shot=shot, size=65))
+        assert prediction.logits.shape == (2, 2, 65, 65)
+    assert not method.trainable
+
+
+def test_parts_that_are_missing_are_named():
+    with pytest.raises(ValueError, match="'bam' needs base=, a trained base learner"):
+        build_method("bam", tiny_backbone(), "scenes")
+    with pytest.raises(ValueError, match="'clip_prior' needs clip="):
+        build_method("clip_prior", tiny_backbone())
+    with pytest.raises(ValueError, match="expected one of"):
+        build_method("unet", tiny_backbone())
