@@ -62,17 +62,21 @@ class ClipConfig:
         """
         recipes: dict[str, dict[str, Any]] = {
             "scenes-clip-rn": {
-                "steps": 5650,
+                "steps": 14_500,
                 "single_steps": 3600,
-                "coarse_steps": 4900,
+                "coarse_steps": 8700,
+                "naming_from": 8700,
+                "fine_steps": 2000,
+                "batch_size": 64,
             },
             "scenes-clip-vit": {
                 "teacher": "scenes-clip-rn",
                 "text_steps": 0,
-                "steps": 1350,
-                "coarse_steps": 1200,
-                "coarse_size": 48,
+                "steps": 2280,
+                "coarse_steps": 1800,
+                "naming_from": 1800,
                 "batch_size": 64,
+                "lr": 8e-4,
                 "warmup": 100,
             },
         }
