@@ -31,7 +31,7 @@ TRAIN = {**SMALL, "steps": 4, "train_batch_size": 2, "checkpoint_every": 2}
 CLIP = {
     **{"steps": 2, "text_steps": 1, "single_steps": 0, "coarse_steps": 1, "size": 32},
     **{"coarse_size": 24, "batch_size": 4, "scenes": 40, "validation_scenes": 4},
-    "unmasked_steps": 0,
+    **{"unmasked_steps": 0, "fine_steps": 1},
 }
 
 
