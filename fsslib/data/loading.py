@@ -5,7 +5,9 @@ A `DataLoader` over one of these gives the same batches with any number of worke
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,8 +117,8 @@ class ListedEpisodes(Dataset):
         return self.reader.read(self.specs[number])
 
 
-class TrainingEpisodes(Dataset):
-    """An endless stream of training episodes; number i is a function of (seed, i) alone.
+class EpisodeStream(Dataset, ABC):
+    """An endless stream for training; number i is a function of (seed, i) alone.
 
     `length` episodes from number `start` on: resuming a run means starting at its position.
     """
@@ -130,13 +132,14 @@ class TrainingEpisodes(Dataset):
         start: int = 0,
         augmentation: Augmentation | None = None,
     ) -> None:
-        split = ClassSplit.of(benchmark, protocol)
-        unseen = split.novel + split.held_out
-        drop = unseen if protocol.novel_in_train == "drop" else ()
-        hide = unseen if protocol.novel_in_train == "ignore" else ()
-        self.sampler = EpisodeSampler(benchmark, protocol, "train", split.train, excluded=drop)
+        hidden = protocol.novel_in_train == "ignore"
+        hide = ClassSplit.of(benchmark, protocol).unseen if hidden else ()
         self.reader = EpisodeReader(benchmark, protocol, hide, augmentation)
         self.length, self.seed, self.start = length, seed, start
+
+    @abstractmethod
+    def draw(self, number: int) -> tuple[EpisodeSpec, np.random.Generator]:
+        """Episode `number`, and the generator that its augmentation goes on with."""
 
     def __len__(self) -> int:
         return self.length - self.start
@@ -145,13 +148,26 @@ class TrainingEpisodes(Dataset):
         number = self.start + offset
         if not self.start <= number < self.length:
             raise IndexError(f"training episode {number} of {self.length}")
+        return self.reader.read(*self.draw(number))
+
+
+class TrainingEpisodes(EpisodeStream):
+    """Few-shot episodes of the trained classes."""
+
+    def __init__(
+        self, benchmark: Benchmark, protocol: Protocol, *settings: Any, **more: Any
+    ) -> None:
+        super().__init__(benchmark, protocol, *settings, **more)
+        split = ClassSplit.of(benchmark, protocol)
+        drop = split.unseen if protocol.novel_in_train == "drop" else ()
+        self.sampler = EpisodeSampler(benchmark, protocol, "train", split.train, excluded=drop)
+
+    def draw(self, number: int) -> tuple[EpisodeSpec, np.random.Generator]:
         rng = np.random.default_rng([self.seed, 2, number])
         sampler = self.sampler
         if sampler.protocol.sampling == "image_first":
-            spec = sampler.image_first(int(rng.integers(len(sampler.queries))), rng)
-        else:
-            spec = sampler.balanced(int(rng.integers(len(sampler.classes))), rng)
-        return self.reader.read(spec, rng)
+            return sampler.image_first(int(rng.integers(len(sampler.queries))), rng), rng
+        return sampler.balanced(int(rng.integers(len(sampler.classes))), rng), rng
 
 
 def batches(

@@ -42,6 +42,11 @@ class ClassSplit:
     held_out: tuple[int, ...]
     novel: tuple[int, ...]
 
+    @property
+    def unseen(self) -> tuple[int, ...]:
+        """What training must not learn: novel classes, and those held out."""
+        return self.novel + self.held_out
+
     @classmethod
     def of(cls, benchmark: Benchmark, protocol: Protocol) -> ClassSplit:
         """`protocol.held_out` base classes, spread evenly over the list, are kept for selection."""

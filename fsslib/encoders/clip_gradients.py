@@ -24,13 +24,14 @@ class Trunk(NamedTuple):
 
     Attributes:
         hidden: tokens that enter the last block, which are the output of the one before it.
-        attention: head-mean maps of the last `blocks` - 1 blocks before it, summed.
+        attention: head-mean maps of the last `blocks` - 1 blocks before it, summed; (b,1,1) zeros
+            where there are none.
         blocks: how many maps the mean will be over, the last block's included.
         grid: cells (rows, columns).
     """
 
     hidden: Float[Tensor, "b tokens c"]
-    attention: Float[Tensor, "b tokens tokens"]
+    attention: Float[Tensor, "b _ _"]
     blocks: int
     grid: tuple[int, int]
 
@@ -65,8 +66,7 @@ def trunk(encoder: ClipViT, images: Images, normalised: bool = False, attention:
     encoder.indices([-attention])
     with torch.autocast(images.device.type, enabled=False):
         hidden = encoder.embed(images, normalised)
-        tokens = hidden.shape[1]
-        total = hidden.new_zeros(1, 1, 1).expand(len(hidden), tokens, tokens)
+        total = hidden.new_zeros(len(hidden), 1, 1)
         for index, block in enumerate(encoder.blocks[:-1]):
             if index >= len(encoder.blocks) - attention:
                 total = total + block_attention(block, hidden)
@@ -107,14 +107,6 @@ def class_gradients(
     )
     mean = (found.attention + weights.detach()) / found.blocks
     return ClassGradients(activations, gradients, chances.detach(), mean, tokens.detach())
-
-
-@torch.no_grad()
-def last_block(encoder: ClipViT, found: Trunk) -> tuple[Tensor, Tensor]:
-    """Output of the last block (b tokens c), and the mean attention (b tokens tokens)."""
-    last = encoder.blocks[-1]
-    mean = (found.attention + block_attention(last, found.hidden)) / found.blocks
-    return through(last, found.hidden), mean
 
 
 def _chances(

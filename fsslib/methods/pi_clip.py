@@ -24,7 +24,8 @@ from torchvision.transforms.v2.functional import pil_to_tensor, resize, to_pil_i
 
 from fsslib.data.episode import Episode
 from fsslib.encoders.clip import ClipEncoder, Norm
-from fsslib.encoders.clip_gradients import Trunk, class_gradients, last_block, trunk
+from fsslib.encoders.clip_attention import block_attention, through
+from fsslib.encoders.clip_gradients import Trunk, class_gradients, trunk
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.pass_cache import PassCache
 from fsslib.layers.fem import resize as resize_maps
@@ -32,7 +33,7 @@ from fsslib.methods.base import foreground
 from fsslib.methods.pi_clip_config import ClipMaps, ClipPriorConfig
 from fsslib.methods.pi_clip_prompts import Prompts
 from fsslib.priors.gradcam import grad_cam
-from fsslib.priors.refinement import box_mask, high_order, mean_attention, refine, sinkhorn
+from fsslib.priors.refinement import box_mask, high_order, refine, sinkhorn
 from fsslib.priors.similarity import min_max, similarity_maps
 
 _BICUBIC = InterpolationMode.BICUBIC
@@ -121,9 +122,14 @@ class ClipPriors(nn.Module):
         """One map per layer and shot. Supports are masked before CLIP sees them: their background
         becomes the mean colour, zero after normalisation."""
         config, shots = self.config, episodes.shot
+        last = self.encoder.blocks[-1]
         if not (config.shared_pass and found is not None):
-            found = self._trunk("vvp", episodes.query_image, config.blocks, config.vvp_norm)
-            tokens, mean = last_block(self.encoder, found)
+            # Attention is only made where it will be read.
+            blocks = config.blocks if config.refine_vvp else 1
+            found = self._trunk("vvp", episodes.query_image, blocks, config.vvp_norm)
+            tokens = through(last, found.hidden)
+            if config.refine_vvp:
+                mean = (found.attention + block_attention(last, found.hidden)) / blocks
         masks = episodes.support_masks[:, 0]
         pictures = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         shown = foreground(masks).flatten(0, 1)[:, None]
@@ -132,7 +138,7 @@ class ClipPriors(nn.Module):
             patch = self.encoder.stride
             size = [rows * patch for rows in found.grid]
         supports = self._trunk("support", pictures, 1, config.vvp_norm, shown, size)
-        layers = [(tokens, last_block(self.encoder, supports)[0]), (found.hidden, supports.hidden)]
+        layers = [(tokens, through(last, supports.hidden)), (found.hidden, supports.hidden)]
         maps = [
             similarity_maps(
                 _cells(query, found.grid),
@@ -173,7 +179,7 @@ class ClipPriors(nn.Module):
         self, prior: Float[Tensor, "b h w"], mean: Tensor, boxes: Tensor
     ) -> Float[Tensor, "b h w"]:
         """PIR, stretched to 0..1."""
-        affinity = mean_attention(mean[:, None], last=1)
+        affinity = mean[:, 1:, 1:]  # without the class token
         matrix = high_order(sinkhorn(affinity, self.config.rounds), self.config.square)
         return min_max(refine(prior, matrix, boxes, self.config.box_on))
 

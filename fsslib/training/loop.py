@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from fsslib.data.episode import Episode
-from fsslib.data.loading import TrainingEpisodes, batches
+from fsslib.data.loading import EpisodeStream, batches
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
 from fsslib.training.journal import Journal, require_finite
@@ -28,7 +28,7 @@ Validate = Callable[[FewShotSegmenter], dict[str, float]]
 
 def train(
     method: FewShotSegmenter,
-    episodes: Callable[[int], TrainingEpisodes],
+    episodes: Callable[[int], EpisodeStream],
     config: TrainConfig,
     folder: Path,
     device: str = "cpu",
