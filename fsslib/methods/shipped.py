@@ -1,4 +1,5 @@
-"""What ships with the package: PFENet's heads for Scenes-10i and base learners, one a fold."""
+"""What ships with the package: PFENet's heads for Scenes-10i, one a fold; base learners, once they
+are trained, lie beside them."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def load_shipped(fold: int = 0) -> PFENet:
 
 
 def base_path(fold: int) -> Path:
-    """The shipped base learner of a fold; its card lies beside it."""
+    """Where the shipped base learner of a fold lies; its card has the suffix `.json`."""
     return FOLDER / f"base-scenes10i-f{fold}.safetensors"
 
 

@@ -43,7 +43,8 @@ class EvaluateConfig:
     prior: Prior = "own"
     """Of PFENet, BAM and HDMNet: as published, PI-CLIP's in its place, or none."""
     base: str = "shipped"
-    """Base learner of BAM and HDMNet: a `.safetensors` file, or "shipped" (Scenes-10i)."""
+    """Base learner of BAM and HDMNet: a `.safetensors` file of `train_base`, or "shipped", which
+    finds one that lies in `methods/weights` (none does yet)."""
     clip_model: str = "scenes-clip-vit"
     clip_weights: str = "scenes"
     """CLIP of the priors: model and weights tag of open_clip, or the embedded one."""
