@@ -120,16 +120,20 @@ class ClipConfig:
 
     def fine_at(self, step: int) -> bool:
         """Whether the embedded ResNet's last pools are out."""
-        fine = self.steps - self.coarse_steps if self.fine_steps is None else self.fine_steps
-        return step >= self.steps - fine
+        return step >= self.steps - self._fine_steps
+
+    @property
+    def _fine_steps(self) -> int:
+        return self.steps - self.coarse_steps if self.fine_steps is None else self.fine_steps
 
     def lr_at(self, step: int) -> float:
-        """Constant after the warm-up, then half a cosine down to 0 from the end of the coarse
-        steps on: the fine ones have much to learn anew."""
-        if step < self.coarse_steps:
+        """Constant after the warm-up, then half a cosine down to 0 over the fine steps, which have
+        much to learn anew."""
+        begin = self.steps - self._fine_steps
+        if step < begin:
             return self.lr * min(1.0, (step + 1) / self.warmup)
-        done, left = step - self.coarse_steps, self.steps - self.coarse_steps
-        return learning_rate(self.lr, "cosine", done, left, 0 if self.coarse_steps else self.warmup)
+        warmup = 0 if begin else self.warmup
+        return learning_rate(self.lr, "cosine", step - begin, self._fine_steps, warmup)
 
     def dropout_at(self, step: int) -> float:
         """Patch dropout of a step."""

@@ -66,13 +66,21 @@ def naming_loss(
     names: Float[Tensor, "classes d"],
     shown: Bool[Tensor, "b classes"],
     scale: Float[Tensor, ""],
-    rounds: int = 4,
 ) -> Float[Tensor, ""]:
-    """The same loss between classes and pictures: each class named by itself meets a random picture
-    that shows it, in a few `rounds`, so that most objects of a batch have their turn."""
-    drawn = torch.multinomial(shown.T.float(), rounds, replacement=True)  # (classes, rounds)
-    losses = [ClipLoss()(image[pictures], names, scale) for pictures in drawn.T]
-    return torch.stack(losses).mean()
+    """The same loss between pictures and classes named by themselves, where several are right.
+
+    Each right pair is compared with the wrong ones of its row, and of its column: a picture of a
+    fox and a bell is no negative of either (cf. UniCL, Yang et al. 2022; supervised contrastive
+    learning, Khosla et al. 2020).
+    """
+    logits = scale * image @ names.T
+    return (_right_ones(logits, shown) + _right_ones(logits.T, shown.T)) / 2
+
+
+def _right_ones(logits: Tensor, right: Tensor) -> Tensor:
+    """Mean of -log softmax over the right entries, each among itself and its row's wrong ones."""
+    wrong = logits.masked_fill(right, -1e4).logsumexp(1, keepdim=True)
+    return F.softplus(wrong - logits)[right].mean()
 
 
 def _descend(
