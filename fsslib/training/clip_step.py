@@ -22,6 +22,10 @@ from fsslib.training.clip_teacher import look
 TEXT_RATE = 0.4
 """Learning rate of the text tower, in parts of the image tower's. The pictures
 are what is hard; a text tower as fast as they are was measured to learn no sooner."""
+DISTANCE_WEIGHT = 5.0
+"""Of the distance to a teacher beside the other losses, whose gradients are five to ten times as
+large. They point the same way more than not, and the distance is the less noisy one: it has a
+target for every cell."""
 LARGEST_SCALE = math.log(100)
 """Of the logit scale, as in CLIP: more would make training unstable."""
 
@@ -53,7 +57,8 @@ def learn(
             terms["naming"] = naming_loss(image, names, batch.shown, encoder.logit_scale)
         if teacher is not None:
             terms["distance"] = distance
-    total = torch.stack([terms["distance"]] if only_teacher else list(terms.values())).sum()
+    weighed = {**terms, "distance": DISTANCE_WEIGHT * distance}
+    total = weighed["distance"] if only_teacher else torch.stack(list(weighed.values())).sum()
     _descend(encoder, total, optimizer, config, lr)
     with torch.no_grad():
         encoder.model.logit_scale.clamp_(0, LARGEST_SCALE)

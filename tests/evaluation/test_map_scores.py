@@ -1,0 +1,64 @@
+"""Scores of maps, against counting pairs and against what must hold."""
+
+import numpy as np
+import pytest
+import torch
+
+from fsslib.evaluation.map_scores import auroc, best_iou, mean_interval
+
+
+@pytest.fixture
+def pictures():
+    """Maps in steps of a tenth (with ties) and masks with all three labels."""
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randint(0, 11, (4, 9, 9), generator=generator) / 10
+    masks = torch.tensor([0, 1, 255])[torch.randint(0, 3, (4, 9, 9), generator=generator)]
+    return maps, masks.to(torch.uint8)
+
+
+def test_auroc_counts_pairs(pictures):
+    for map_, mask, score in zip(*pictures, auroc(*pictures), strict=True):
+        inside, outside = map_[mask == 1][:, None], map_[mask == 0][None]
+        pairs = (inside > outside).float() + (inside == outside).float() / 2
+        assert score == pytest.approx(pairs.mean().item(), abs=1e-6)
+
+
+def test_auroc_is_blind_to_a_stretch_and_turns_with_the_map(pictures):
+    maps, masks = pictures
+    np.testing.assert_allclose(auroc(3 * maps - 7, masks), auroc(maps, masks))
+    np.testing.assert_allclose(auroc(-maps, masks), 1 - auroc(maps, masks))
+    assert auroc(torch.ones_like(maps), masks) == pytest.approx([0.5] * 4)
+
+
+def test_truth_is_perfect_at_any_size(pictures):
+    masks = pictures[1]
+    assert best_iou((masks == 1).float(), masks) == 1
+    half = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    half[:, :, 4:] = 1
+    small = torch.tensor([[[0.0, 0.4, 0.6, 1.0]] * 4])
+    assert auroc(small, half) == [1]
+    assert best_iou(small, half) == 1
+
+
+def test_best_iou_is_common_to_all_pictures():
+    """Each map alone would reach 1 with a threshold of its own."""
+    masks = torch.tensor([[[0, 1]], [[0, 1]]], dtype=torch.uint8)
+    maps = torch.tensor([[[0.1, 0.3]], [[0.6, 0.9]]])
+    assert best_iou(maps, masks) == pytest.approx(2 / 3)
+    assert best_iou(maps[:1], masks[:1]) == 1
+
+
+@pytest.mark.parametrize(("label", "what"), [(0, "no object"), (1, "nothing but object")])
+def test_a_mask_with_one_label_has_no_auroc(pictures, label, what):
+    maps, masks = pictures
+    masks[2] = label
+    with pytest.raises(ValueError, match=f"mask 2 has {what}"):
+        auroc(maps, masks)
+
+
+def test_interval_of_a_mean():
+    values = np.random.default_rng(1).normal(5, 2, 400)
+    low, high = mean_interval(values)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * 2 / 20, rel=0.15)
+    assert mean_interval(values) == (low, high)
