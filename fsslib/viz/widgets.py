@@ -23,11 +23,12 @@ HEIGHT = "260px"
 
 
 def explorer(draw: Callable[..., Figure], **controls: Any) -> widgets.VBox:
-    """Controls over `draw(**values) -> Figure`, redrawn in a box of fixed height.
+    """Controls over `draw(**values) -> Figure`, redrawn in a box that never gets lower.
 
     `continuous_update` is off for every slider: a picture is drawn when the handle is let go.
     """
     for control in controls.values():
+        control.layout.flex = "0 0 auto"  # rather a second row than sliders without a track
         if hasattr(control, "continuous_update"):
             control.continuous_update = False
 
@@ -35,8 +36,9 @@ def explorer(draw: Callable[..., Figure], **controls: Any) -> widgets.VBox:
         display(draw(**values))
 
     output = widgets.interactive_output(show, controls)
-    output.layout.height = HEIGHT  # no jumping while a picture is replaced
-    return widgets.VBox([widgets.HBox(list(controls.values())), output])
+    output.layout.min_height = HEIGHT  # no jumping while a picture is replaced
+    rows = widgets.Layout(flex_flow="row wrap")
+    return widgets.VBox([widgets.HBox(list(controls.values()), layout=rows), output])
 
 
 def episode_browser(read: Callable[[int], Episode], count: int) -> widgets.VBox:

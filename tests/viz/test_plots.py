@@ -65,7 +65,7 @@ def test_episode_browser_reads_the_chosen_episode():
     assert isinstance(slider, IntSlider) and not slider.continuous_update and slider.max == 4
     slider.value = 3
     assert asked[-1] == 3
-    assert box.children[1].layout.height == widgets.HEIGHT
+    assert box.children[1].layout.min_height == widgets.HEIGHT
 
 
 def test_threshold_explorer_redraws_from_cached_maps(monkeypatch):
