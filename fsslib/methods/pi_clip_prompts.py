@@ -42,7 +42,7 @@ class Prompts:
         rows = []
         for number, (target,) in enumerate(episodes.class_names):
             others = [name for name in self._others(episodes, number) if name != target]
-            pairs = torch.stack([self._pair(name) for name in (target, *others)])
+            pairs = self._pairs([target, *others])
             rows.append(torch.cat([pairs[:, 0], pairs[:, 1]]))
         longest = max(len(row) for row in rows)
         return torch.stack([F.pad(row, (0, 0, 0, longest - len(row))) for row in rows])
@@ -59,10 +59,11 @@ class Prompts:
             )
         return episodes.query_classes[number]
 
-    def _pair(self, name: str) -> Float[Tensor, "2 d"]:
-        """Unit embeddings of a class's target and non-target prompt."""
-        if name not in self.made:
-            words = class_words([name], self.words)
+    def _pairs(self, names: Sequence[str]) -> Float[Tensor, "names 2 d"]:
+        """Unit embeddings of each class's target and non-target prompt."""
+        if new := [name for name in names if name not in self.made]:
+            words = class_words(new, self.words)
             both = [self.encoder.encode_text(words, group) for group in ("target", "non_target")]
-            self.made[name] = torch.cat(both)
-        return self.made[name].to(self.encoder.logit_scale.device)
+            self.made.update(zip(new, torch.stack(both, 1), strict=True))
+        pairs = torch.stack([self.made[name] for name in names])
+        return pairs.to(self.encoder.logit_scale.device)
