@@ -1,0 +1,155 @@
+"""Masks from a word instead of an annotation: what LFSS starts from, and any method can be given.
+
+A CLIP says of every cell which of the benchmark's names fits best; the cells that go to the
+episode's class are its pseudo mask (MaskCLIP; LFSS Sec. 3.1). All names take part, those of novel
+classes too, also in training: that is what "language-guided" means in this setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import resize
+
+from fsslib.config import strict
+from fsslib.data.episode import Episode
+from fsslib.encoders.clip import ClipEncoder, Norm
+from fsslib.encoders.clip_dense import score_map
+from fsslib.encoders.pass_cache import PassCache
+from fsslib.encoders.prompts import BACKGROUND_NAMES, class_words
+from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.priors.word_masks import WordMask, word_mask
+
+Backgrounds = Literal["none", "names"]
+
+
+@dataclass(frozen=True)
+class WordConfig:
+    """How a word becomes a mask."""
+
+    templates: str = "maskclip"
+    """A key of `prompts.TEMPLATES`; the paper's are MaskCLIP's 85."""
+    words: str = "maskclip"
+    """What classes are called, a key of `prompts.CLASS_WORDS`."""
+    background: Backgrounds = "none"
+    """Whether names of what is no object take part (`prompts.BACKGROUND_NAMES`)."""
+    size: int | None = 416
+    """Side of the pictures that CLIP sees, in pixels; None: as they are. The paper's 400 loses the
+    last of 25 rows and columns when layer4 pools."""
+    norm: Norm = "clip"
+    """Statistics of the pictures; MaskCLIP's code uses ImageNet's."""
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> WordConfig:
+        """`paper`: LFSS's size. `official`: MaskCLIP's statistics as well. `scenes`: the embedded
+        benchmark, whose pictures have the size that its CLIPs were trained at."""
+        presets: dict[str, dict[str, Any]] = {
+            "paper": {"size": 400},
+            "official": {"size": 400, "norm": "imagenet"},
+            "scenes": {"size": 96},
+        }
+        if name not in presets:
+            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
+        return strict(cls, presets[name] | changes)
+
+
+class WordMasks(nn.Module):
+    """Pictures and a name each -> pseudo masks. Nothing is trained.
+
+    Args:
+        encoder: frozen, of either family.
+        names: all classes of the benchmark.
+        benchmark: whose background names take part, if any do.
+        cache_mb: memory for the scores of pictures that are seen again.
+    """
+
+    def __init__(
+        self,
+        encoder: ClipEncoder,
+        names: Sequence[str],
+        config: WordConfig | None = None,
+        benchmark: str = "scenes10i",
+        cache_mb: int = 0,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.config = encoder, config or WordConfig()
+        self.names, self.cache = tuple(names), PassCache(cache_mb * 2**20)
+        words = class_words(self.names, self.config.words)
+        if self.config.background == "names":
+            if benchmark not in BACKGROUND_NAMES:
+                raise ValueError(
+                    f"background='names': none are known for {benchmark!r}, only for "
+                    f"{sorted(BACKGROUND_NAMES)}; use background='none'"
+                )
+            words += BACKGROUND_NAMES[benchmark]
+        self.words, self.text = tuple(words), None
+
+    @torch.no_grad()
+    def scores(self, images: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b names rows columns"]:
+        """Cosine of every cell with every name, background names last. Images are uint8 RGB."""
+        if self.text is None:
+            self.text = self.encoder.encode_text(self.words, self.config.templates)
+        return self.cache.collect("scores", images, self._scores)[0]
+
+    def _scores(self, images: Tensor) -> tuple[Tensor]:
+        size = self.config.size
+        if size is not None and images.shape[-2:] != (size, size):
+            images = resize(images, [size, size], InterpolationMode.BICUBIC)
+        inputs = self.encoder.preprocess(images, self.config.norm)
+        dense = self.encoder.dense(inputs, normalised=True)
+        return (score_map(dense, self.text.to(dense.device)),)
+
+    def forward(
+        self, images: Shaped[Tensor, "b 3 h w"], names: Sequence[str], size: tuple[int, int]
+    ) -> WordMask:
+        """Pseudo masks of `names`, one for each picture, on a grid of `size` cells.
+
+        Raises:
+            ValueError: a name that is not one of the benchmark's.
+        """
+        if unknown := sorted(set(names) - set(self.names)):
+            raise ValueError(f"names {unknown}: expected some of {list(self.names[:5])}, …")
+        target = torch.tensor([self.names.index(name) for name in names], device=images.device)
+        return word_mask(self.scores(images), target, size)
+
+
+class WordGuided(FewShotSegmenter):
+    """Any method with pseudo masks in the place of the supports' annotation ("I" in LFSS's tables).
+
+    Training still minimises the method's loss on the query's true mask, as IMR-HSNet does.
+    """
+
+    frozen = ("words",)
+
+    def __init__(self, method: FewShotSegmenter, words: WordMasks) -> None:
+        super().__init__()
+        self.method, self.words, self.trainable = method, words, method.trainable
+
+    def forward(self, episodes: Episode) -> Prediction:
+        masks, images = episodes.support_masks, episodes.support_images.flatten(0, 2)  # (BNK, …)
+        names = [
+            name
+            for classes in episodes.class_names
+            for name in classes
+            for _ in range(masks.shape[2])
+        ]
+        found = self.words(images, names, tuple(masks.shape[-2:])).mask
+        return self.method(replace(episodes, support_masks=found.byte().view_as(masks)))
+
+    def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
+        return self.method.loss(prediction, episodes)
+
+    def slow_parameters(self) -> list[nn.Parameter]:
+        return self.method.slow_parameters()
+
+    def head_state(self) -> dict[str, Tensor]:
+        return self.method.head_state()
+
+    def load_head_state(self, state: dict[str, Tensor]) -> None:
+        self.method.load_head_state(state)
