@@ -13,6 +13,7 @@ from fsslib.encoders.stages import StageBackbone
 
 # Index ranges of torchvision's `features`; each stage takes its closing max-pool along, and the
 # pool behind the last convolution is left out.
+STAGE_NAMES = ("stem", "layer1", "layer2", "layer3", "layer4")
 STAGES = {False: (0, 5, 10, 17, 24, 30), True: (0, 7, 14, 24, 34, 43)}
 
 
@@ -25,7 +26,7 @@ class VGG16(StageBackbone):
         super().__init__()
         features = (vgg16_bn if batch_norm else vgg16)(weights=None).features
         bounds = STAGES[batch_norm]
-        for name, start, stop in zip(_NAMES, bounds, bounds[1:], strict=False):
+        for name, start, stop in zip(STAGE_NAMES, bounds, bounds[1:], strict=False):
             setattr(self, name, nn.Sequential(*features[start:stop]))
         self.bounds = bounds
 
@@ -37,8 +38,5 @@ class VGG16(StageBackbone):
                 continue
             _, index, leaf = key.split(".")
             stage = sum(int(index) >= bound for bound in self.bounds) - 1
-            renamed[f"{_NAMES[stage]}.{int(index) - self.bounds[stage]}.{leaf}"] = value
+            renamed[f"{STAGE_NAMES[stage]}.{int(index) - self.bounds[stage]}.{leaf}"] = value
         return renamed
-
-
-_NAMES = ("stem", "layer1", "layer2", "layer3", "layer4")

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from fsslib.encoders.vgg import STAGE_NAMES, STAGES, VGG16
 from fsslib.encoders.weights import WeightsError, read_state
+from fsslib.methods.hsnet import HSNet
 
 Names = tuple[tuple[str, str], ...]
 """Our pattern and the official spelling, tried in order; the first one that fits is used."""
@@ -85,6 +87,39 @@ HDMNET_NAMES: Names = (
     (r"clip\.encoder\.model\.", "clip_model."),
 )
 """HDMNet's and, with `prior="pi_clip"`, PI-CLIP's."""
+_HSNET: Names = (
+    *(
+        (rf"decoder\.{ours}\.(\d)\.", rf"hpn_learner.{its}.\1.")
+        for ours, its in (
+            ("coarse", "encoder_layer4"),
+            ("middle", "encoder_layer3"),
+            ("fine", "encoder_layer2"),
+            ("mix_middle", "encoder_layer4to3"),
+            ("mix_fine", "encoder_layer3to2"),
+            ("decode", "decoder1"),
+            ("classify", "decoder2"),
+        )
+    ),
+)
+HSNET_NAMES: Names = (
+    (r"backbone\.stem\.0\.", "backbone.conv1."),
+    (r"backbone\.stem\.1\.", "backbone.bn1."),
+    *_HSNET,
+)
+HSNET_VGG_NAMES: Names = (
+    *(
+        (rf"backbone\.{stage}\.{number}\.", f"backbone.features.{start + number}.")
+        for stage, start in zip(STAGE_NAMES, STAGES[False], strict=False)
+        for number in range(8)
+    ),
+    *_HSNET,
+)
+ASGNET_NAMES: Names = (
+    *_BACKBONE,
+    (r"reduce\.", "down_conv."),
+    (r"fem\.merge\.", "corr_conv."),
+    *PFENET_NAMES[-6:],
+)
 
 NAMES = {
     "PFENet": PFENET_NAMES,
@@ -92,9 +127,14 @@ NAMES = {
     "BAM": BAM_NAMES,
     "HDMNet": HDMNET_NAMES,
     "MatchingDecoder": DECODER_NAMES,
+    "HSNet": HSNET_NAMES,
+    "ASGNet": ASGNET_NAMES,
 }
-_UNUSED = re.compile(r"encoder\.\d|clip_model\.visual\.positional_embedding_new$")
-"""PSPNet lists its backbone twice; PI-CLIP's test adds a table to its CLIP."""
+_UNUSED = re.compile(
+    r"encoder\.\d|clip_model\.visual\.positional_embedding_new$|backbone\.(fc|classifier)\."
+)
+"""PSPNet lists its backbone twice; PI-CLIP's test adds a table to its CLIP; HSNet keeps the
+classifier of its backbone."""
 _OWN = ("class_ids",)
 """Ours alone: a base learner's file does not say which classes it knows."""
 
@@ -103,8 +143,20 @@ def official_name(key: str, names: Names) -> str:
     """A key of ours as the official code spells it; as it is, where no pattern fits."""
     for ours, its in names:
         if match := re.match(ours, key):
-            return match.expand(its) + key[match.end() :]
+            return match.expand(its) + _rest(key[match.end() :], its)
     return key
+
+
+def _rest(key: str, before: str) -> str:
+    """HSNet's 4-D convolution calls its parts by number."""
+    if not before.startswith("hpn_learner."):
+        return key
+    return key.replace("query.", "conv1.").replace("support.", "conv2.")
+
+
+def _names(model: nn.Module) -> Names:
+    vgg = isinstance(getattr(model, "backbone", None), VGG16)
+    return HSNET_VGG_NAMES if vgg and isinstance(model, HSNet) else NAMES[type(model).__name__]
 
 
 def load_official(
@@ -127,7 +179,7 @@ def load_official(
     state = {key.removeprefix("module."): value for key, value in state.items()}
     state = {key: value for key, value in state.items() if not _UNUSED.match(key)}
     wanted = {
-        official_name(key, names or NAMES[kind]): (key, value)
+        official_name(key, names or _names(model)): (key, value)
         for key, value in model.state_dict().items()
         if key not in _OWN
     }

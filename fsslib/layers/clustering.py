@@ -137,6 +137,7 @@ def cluster(
     return centres[..., :-2] * there[..., None]
 
 
+@torch.no_grad()
 def distributed_prototypes(
     features: Float[Tensor, "b d h w"],
     masks: Float[Tensor, "b h w"],

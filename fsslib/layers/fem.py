@@ -72,10 +72,14 @@ class FeatureEnrichment(nn.Module):
     def forward(
         self,
         query: Features,
-        prototype: Float[Tensor, "b d 1 1"],
+        prototype: Float[Tensor, "b d hp wp"],
         priors: Float[Tensor, "b m h w"],
     ) -> tuple[Features, tuple[Float[Tensor, "b 2 _ _"], ...]]:
-        """Enriched features at the query's size, and the inner logits of every scale."""
+        """Enriched features at the query's size, and the inner logits of every scale.
+
+        Args:
+            prototype: one for all cells (1 x 1), or one for each (ASGNet), on the query's grid.
+        """
         outputs: list[Tensor] = []
         inner = []
         for level, scale in enumerate(self.scales):
@@ -96,7 +100,10 @@ class FeatureEnrichment(nn.Module):
     ) -> Float[Tensor, "b c gh gw"]:
         """cat[query, prototype everywhere, priors] on a grid: what a scale sees, 2D+M channels."""
         pooled = F.adaptive_avg_pool2d(query, grid)
-        spread = repeat(prototype, "b d 1 1 -> b d h w", h=grid[0], w=grid[1])
+        if prototype.shape[-2:] == (1, 1):
+            spread = repeat(prototype, "b d 1 1 -> b d h w", h=grid[0], w=grid[1])
+        else:
+            spread = F.adaptive_avg_pool2d(prototype, grid)
         return torch.cat([pooled, spread, resize(priors, grid)], 1)
 
 

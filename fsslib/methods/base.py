@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from fsslib.data.episode import Episode
@@ -72,6 +72,14 @@ class FewShotSegmenter(nn.Module, ABC):
                 f"{unknown[:5]}, other shapes {shapes[:5]}; build it with the settings of the run"
             )
         self.load_state_dict(state, strict=False)
+
+
+def vote(said: Bool[Tensor, "b k h w"]) -> Float[Tensor, "b h w"]:
+    """HSNet's fusion of K predictions: positive where at least half as many of them say foreground
+    as at the pixel where most do (not half of K)."""
+    votes = said.float().sum(1)
+    most = votes.amax((-2, -1), keepdim=True).clamp(min=1)
+    return votes / most - 0.5 + 1e-4
 
 
 def require_one_way(episodes: Episode, method: str) -> None:

@@ -35,7 +35,7 @@ from fsslib.layers.fem import resize
 from fsslib.layers.losses import segmentation_loss
 from fsslib.layers.prototype import masked_average
 from fsslib.layers.pyramid import ASPP
-from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
+from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way, vote
 from fsslib.methods.lfss_config import LFSSConfig
 from fsslib.methods.prior_guided import reduction
 from fsslib.methods.words import WordMasks
@@ -89,7 +89,7 @@ class LFSS(FewShotSegmenter):
 
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, "LFSS")
-        shots = episodes.shot
+        shots, size = episodes.shot, episodes.query_mask.shape[-2:]
         supports = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         with torch.no_grad():
             q, s = (fine_features(self.backbone, i) for i in (episodes.query_image, supports))
@@ -97,11 +97,10 @@ class LFSS(FewShotSegmenter):
             masks = self._refined(q, s, initial)
         query, support = self.reduce(q), self.reduce(s).unflatten(0, (-1, shots))
         if self.config.fusion == "vote" and shots > 1:
-            logits, found, first = self._vote(query, support, masks)
+            logits, found, first = self._vote(query, support, masks, size)
         else:
             found, first = self._circle(query, support, masks)
             logits = found.logits
-        size = episodes.query_mask.shape[-2:]
         maps = {
             "initial": initial.query[:, None],
             "initial_support": initial.support,
@@ -197,20 +196,18 @@ class LFSS(FewShotSegmenter):
         return found / config.feature_scale
 
     def _vote(
-        self, query: Tensor, support: Tensor, masks: Masks
+        self, query: Tensor, support: Tensor, masks: Masks, size: tuple[int, ...]
     ) -> tuple[Tensor, Pass, Tensor | None]:
-        """HSNet's fusion: each shot votes; half of the most votes of any cell is enough."""
+        """Shots one by one; their votes at the picture's size, what the first one read."""
         passes, firsts = [], []
         for k in range(support.shape[1]):
             one = Masks(masks.support[:, k : k + 1], masks.query)
             found, first = self._circle(query, support[:, k : k + 1], one)
             passes.append(found)
             firsts.append(first)
-        votes = torch.stack([found.logits > 0 for found in passes]).float().sum(0)
-        most = votes.amax((-2, -1), keepdim=True).clamp(min=1)
-        logits = votes / most - 0.5 + 1e-4  # half of the best counts as foreground
+        said = resize(torch.stack([found.logits for found in passes], 1), size) > 0
         first = None if firsts[0] is None else torch.cat(firsts, 1)
-        return logits, passes[0], first
+        return vote(said), passes[0], first
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`query` and, with a circle, `support`: beta shares of the binary cross-entropy (Eq. 20).

@@ -1,0 +1,72 @@
+"""HSNet: hypercorrelation squeeze (Min, Kang, Cho; ICCV 2021).
+
+Every block of an undilated, frozen backbone is compared with itself: thirteen maps of all cells
+against all cells for a ResNet-50, in three groups. Nothing else is learned than their decoder. Five
+shots are five predictions that vote. The released loss counts border pixels (255) as background;
+here they do not count.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fsslib.data.episode import Episode
+from fsslib.encoders.blocks import block_counts, block_features
+from fsslib.encoders.stages import StageBackbone
+from fsslib.encoders.vgg import VGG16
+from fsslib.layers.fem import resize
+from fsslib.layers.hypercorrelation import HypercorrelationDecoder, hypercorrelation
+from fsslib.layers.losses import segmentation_loss
+from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way, vote
+from fsslib.methods.baselines import binary_logits
+
+
+class HSNet(FewShotSegmenter):
+    """HSNet over an undilated backbone. Its map: `correlation` (B,1,h,w), the coarsest grid's mean
+    over features and, at best, over the first support's object.
+
+    Raises:
+        ValueError: a dilated backbone.
+    """
+
+    def __init__(self, backbone: StageBackbone) -> None:
+        super().__init__()
+        if not isinstance(backbone, VGG16) and backbone.layer3[0].conv2.dilation != (1, 1):
+            raise ValueError("HSNet reads an undilated backbone; build it with dilated=False")
+        self.backbone = backbone
+        self.decoder = HypercorrelationDecoder(block_counts(backbone))
+
+    def forward(self, episodes: Episode) -> Prediction:
+        require_one_way(episodes, "HSNet")
+        size = episodes.query_mask.shape[-2:]
+        with torch.no_grad():
+            query = block_features(self.backbone, self.backbone.preprocess(episodes.query_image))
+        shots = range(episodes.shot)
+        answers = [self._one_shot(query, episodes, shot) for shot in shots]
+        logits = [resize(answer, size) for answer, _ in answers]
+        maps = {"correlation": answers[0][1]}
+        if len(logits) == 1:
+            return Prediction(logits[0], maps)
+        said = torch.stack([part[:, 1] > part[:, 0] for part in logits], 1)
+        return Prediction(binary_logits(vote(said)), maps, tuple(logits))
+
+    def _one_shot(
+        self, query: tuple, episodes: Episode, shot: int
+    ) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor, "b 1 _ _"]]:
+        with torch.no_grad():
+            images = self.backbone.preprocess(episodes.support_images[:, 0, shot])
+            mask = foreground(episodes.support_masks[:, 0, shot])[:, None]
+            support = block_features(self.backbone, images)
+            maps = tuple(
+                hypercorrelation(q, [part * resize(mask, part.shape[-2:]) for part in s])
+                for q, s in zip(query, support, strict=True)
+            )
+        return self.decoder(maps), maps[-1].mean(1).amax((-2, -1))[:, None]
+
+    def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
+        """`main`: cross-entropy; with several shots the mean over their predictions."""
+        logits = prediction.auxiliary_logits or (prediction.logits,)
+        losses = [segmentation_loss(part, episodes.query_mask) for part in logits]
+        return {"main": torch.stack(losses).mean()}
