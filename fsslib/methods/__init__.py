@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fsslib.encoders.stages import StageBackbone
+from fsslib.methods.asgnet import ASGNet, ASGNetConfig
 from fsslib.methods.bam import BAM, BAMConfig
 from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.methods.base_learner import BaseLearner
@@ -15,15 +16,32 @@ from fsslib.methods.baselines import (
     PriorThreshold,
 )
 from fsslib.methods.hdmnet import HDMNet, HDMNetConfig
+from fsslib.methods.hsnet import HSNet, HSNetConfig
+from fsslib.methods.lfss import LFSS
+from fsslib.methods.lfss_config import LFSSConfig
+from fsslib.methods.panet import PANet, PANetConfig
 from fsslib.methods.pfenet import PFENet, PFENetConfig
 from fsslib.methods.pi_clip import ClipPriors
+from fsslib.methods.words import WordMasks
 
-PRIOR_GUIDED = {"pfenet": PFENetConfig, "bam": BAMConfig, "hdmnet": HDMNetConfig}
-"""Methods that read a prior map, and their settings."""
+TRAINED = {
+    "pfenet": PFENetConfig,
+    "bam": BAMConfig,
+    "hdmnet": HDMNetConfig,
+    "panet": PANetConfig,
+    "asgnet": ASGNetConfig,
+    "hsnet": HSNetConfig,
+    "lfss": LFSSConfig,
+}
+"""Methods that are trained, and their settings."""
 BASELINES = ("all_foreground", "prior_threshold", "prototype", "clip_prior")
-METHODS = (*PRIOR_GUIDED, *BASELINES)
+METHODS = (*TRAINED, *BASELINES)
+PRIOR_GUIDED = ("pfenet", "bam", "hdmnet")
+"""Methods that read a prior map."""
 WITH_BASE = ("bam", "hdmnet")
 """Methods that need a base learner."""
+UNDILATED = ("hsnet",)
+"""Methods that read the backbone as it classifies."""
 
 
 def build_method(
@@ -32,6 +50,7 @@ def build_method(
     preset: str = "paper",
     clip: ClipPriors | None = None,
     base: BaseLearner | None = None,
+    words: WordMasks | None = None,
     **settings: Any,
 ) -> FewShotSegmenter:
     """A method over a backbone.
@@ -41,6 +60,7 @@ def build_method(
         preset: a preset of the method's config; baselines have none and ignore it.
         clip: makes the priors of `prior="pi_clip"`, and of the baseline "clip_prior".
         base: the trained base learner of BAM and HDMNet, on the same backbone.
+        words: makes LFSS's masks.
         settings: changes on top of the preset, checked by name and type.
 
     Raises:
@@ -48,15 +68,19 @@ def build_method(
     """
     if name in WITH_BASE and base is None:
         raise ValueError(f"method={name!r} needs base=, a trained base learner")
+    if name == "lfss" and words is None:
+        raise ValueError("method='lfss' needs words=WordMasks(…)")
+    if name not in TRAINED:
+        return _baseline(name, backbone, clip, settings)
+    config = TRAINED[name].preset(preset, **settings)
+    if name in WITH_BASE:
+        kind = BAM if name == "bam" else HDMNet
+        return kind(backbone, base.head, base.class_ids.tolist(), config, clip)
     if name == "pfenet":
-        return PFENet(backbone, PFENetConfig.preset(preset, **settings), clip)
-    if name == "bam":
-        config = BAMConfig.preset(preset, **settings)
-        return BAM(backbone, base.head, base.class_ids.tolist(), config, clip)
-    if name == "hdmnet":
-        config = HDMNetConfig.preset(preset, **settings)
-        return HDMNet(backbone, base.head, base.class_ids.tolist(), config, clip)
-    return _baseline(name, backbone, clip, settings)
+        return PFENet(backbone, config, clip)
+    if name == "lfss":
+        return LFSS(backbone, words, config)
+    return {"panet": PANet, "asgnet": ASGNet, "hsnet": HSNet}[name](backbone, config)
 
 
 def _baseline(
@@ -79,6 +103,8 @@ __all__ = [
     "BASELINES",
     "METHODS",
     "PRIOR_GUIDED",
+    "TRAINED",
+    "UNDILATED",
     "WITH_BASE",
     "FewShotSegmenter",
     "PFENet",

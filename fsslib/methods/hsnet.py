@@ -8,19 +8,38 @@ here they do not count.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.blocks import block_counts, block_features
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
 from fsslib.layers.fem import resize
 from fsslib.layers.hypercorrelation import HypercorrelationDecoder, hypercorrelation
-from fsslib.layers.losses import segmentation_loss
+from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way, vote
 from fsslib.methods.baselines import binary_logits
+
+
+@dataclass(frozen=True)
+class HSNetConfig:
+    """What is open in HSNet: its decoder has no numbers to choose."""
+
+    loss: LossName = "cross_entropy"
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> HSNetConfig:
+        """`paper`. `scenes`: the embedded benchmark, with a balanced loss."""
+        presets = {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
+        if name not in presets:
+            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
+        return strict(cls, presets[name] | changes)
 
 
 class HSNet(FewShotSegmenter):
@@ -31,8 +50,9 @@ class HSNet(FewShotSegmenter):
         ValueError: a dilated backbone.
     """
 
-    def __init__(self, backbone: StageBackbone) -> None:
+    def __init__(self, backbone: StageBackbone, config: HSNetConfig | None = None) -> None:
         super().__init__()
+        self.config = config or HSNetConfig()
         if not isinstance(backbone, VGG16) and backbone.layer3[0].conv2.dilation != (1, 1):
             raise ValueError("HSNet reads an undilated backbone; build it with dilated=False")
         self.backbone = backbone
@@ -66,7 +86,8 @@ class HSNet(FewShotSegmenter):
         return self.decoder(maps), maps[-1].mean(1).amax((-2, -1))[:, None]
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
-        """`main`: cross-entropy; with several shots the mean over their predictions."""
+        """`main`; with several shots the mean over their predictions."""
         logits = prediction.auxiliary_logits or (prediction.logits,)
-        losses = [segmentation_loss(part, episodes.query_mask) for part in logits]
+        mask, name = episodes.query_mask, self.config.loss
+        losses = [segmentation_loss(part, mask, name) for part in logits]
         return {"main": torch.stack(losses).mean()}

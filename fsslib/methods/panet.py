@@ -21,7 +21,7 @@ from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
-from fsslib.layers.losses import segmentation_loss
+from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.methods.base import FewShotSegmenter, Prediction
 
 SCALE = 20.0
@@ -35,13 +35,15 @@ class PANetConfig:
 
     alignment_weight: float = 1.0
     """Of the supports' loss (Sec. 3.4)."""
+    loss: LossName = "cross_entropy"
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> PANetConfig:
-        """`paper`, and `scenes`, the same."""
-        if name not in ("paper", "scenes"):
-            raise ValueError(f"preset={name!r}: expected 'paper' or 'scenes'")
-        return strict(cls, changes)
+        """`paper`. `scenes`: the embedded benchmark, with a balanced loss."""
+        presets = {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
+        if name not in presets:
+            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
+        return strict(cls, presets[name] | changes)
 
 
 class PANet(FewShotSegmenter):
@@ -94,7 +96,8 @@ class PANet(FewShotSegmenter):
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`main`, and in training `alignment`. Classes that the query was not predicted to hold
         have no prototype there, and no say."""
-        losses = {"main": segmentation_loss(prediction.logits, episodes.query_mask)}
+        mask = episodes.query_mask
+        losses = {"main": segmentation_loss(prediction.logits, mask, self.config.loss)}
         if prediction.auxiliary_logits:
             said = prediction.maps["similarity"].argmax(1).flatten(1)  # (B, h w)
             ways = torch.arange(1, episodes.way + 1, device=said.device)
@@ -103,17 +106,16 @@ class PANet(FewShotSegmenter):
             losses["alignment"] = self.config.alignment_weight * (terms * there).mean()
         return losses
 
-    @staticmethod
-    def _alignment_terms(logits: Tensor, episodes: Episode) -> Float[Tensor, "b n k"]:
+    def _alignment_terms(self, logits: Tensor, episodes: Episode) -> Float[Tensor, "b n k"]:
         """Loss of each support picture."""
         masks = episodes.support_masks
         parts = zip(logits.flatten(0, 2), masks.flatten(0, 2), strict=True)
-        terms = [_enlarged_loss(part[None], mask[None]) for part, mask in parts]
+        terms = [_enlarged_loss(part[None], mask[None], self.config.loss) for part, mask in parts]
         return torch.stack(terms).view(masks.shape[:3])
 
 
-def _enlarged_loss(logits: Tensor, mask: Tensor) -> Tensor:
-    return segmentation_loss(F.interpolate(logits, mask.shape[-2:], mode="bilinear"), mask)
+def _enlarged_loss(logits: Tensor, mask: Tensor, name: LossName) -> Tensor:
+    return segmentation_loss(F.interpolate(logits, mask.shape[-2:], mode="bilinear"), mask, name)
 
 
 def averages(features: Float[Tensor, "*batch c h w"], masks: Tensor) -> Float[Tensor, "*batch2 c"]:

@@ -16,9 +16,11 @@ import yaml
 from fsslib.config import ConfigError, require_known, strict
 from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
 from fsslib.encoders import BACKBONES
-from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED
+from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED, TRAINED
+from fsslib.methods.lfss_config import Guidance
 from fsslib.methods.pi_clip_config import ClipPriorConfig
 from fsslib.methods.prior_guided import Prior
+from fsslib.methods.words import WordConfig
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
@@ -38,6 +40,8 @@ class EvaluateConfig:
     preset: str = "scenes"
     backbone: str = "scenes-resnet"
     weights: str = "scenes"
+    settings: str = ""
+    """Changes to the method's preset: "dps=false window=1"."""
     head: str | None = None
     """Trained head: a `.safetensors` file, or "shipped"."""
     prior: Prior = "own"
@@ -45,13 +49,19 @@ class EvaluateConfig:
     base: str = "shipped"
     """Base learner of BAM and HDMNet: a `.safetensors` file of `train_base`, or "shipped", which
     finds one that lies in `methods/weights` (none does yet)."""
-    clip_model: str = "scenes-clip-vit"
+    guidance: Guidance | None = None
+    """What says where the supports' object is: an annotated mask, or a word (LFSS's tables: "P" and
+    "I"). None: LFSS reads a word, all others a mask."""
+    words: str = "scenes"
+    """Preset of how a word becomes a mask, and changes to it: "paper background=names"."""
+    clip_model: str | None = None
     clip_weights: str = "scenes"
-    """CLIP of the priors: model and weights tag of open_clip, or the embedded one."""
+    """CLIP of priors and words: model and weights tag of open_clip, or an embedded one. None:
+    `scenes-clip-vit` for priors, `scenes-clip-rn` for words."""
     pi_clip: str = "scenes"
     """Preset of PI-CLIP's priors, and changes to it: "scenes vvp=false candidate_classes=all"."""
     clip_cache: int = 0
-    """MiB of memory for passes of pictures that CLIP has seen before."""
+    """MiB of memory for what CLIP has said of pictures before."""
     benchmark: BenchmarkName = "scenes10i"
     root: str | None = None
     fold: int = 0
@@ -79,9 +89,14 @@ class EvaluateConfig:
         require_known("backbone", self.backbone, sorted(BACKBONES))
         trainable = self.method not in BASELINES
         if trainable:
-            PRIOR_GUIDED[self.method].preset(self.preset)
-        elif self.prior != "own":
+            TRAINED[self.method].preset(self.preset, **self.method_settings())
+        elif self.settings:
+            raise ConfigError(f"settings={self.settings!r}: {self.method!r} has none")
+        if self.prior != "own" and self.method not in PRIOR_GUIDED:
             raise ConfigError(f"prior={self.prior!r}: method {self.method!r} reads no prior")
+        if self.guided_by == "word" and self.method in ("all_foreground", "clip_prior"):
+            raise ConfigError(f"guidance='word': {self.method!r} reads no support mask")
+        self.word_masks()
         if type(self) is EvaluateConfig and trainable != (self.head is not None):
             need = "needs head=: a trained file, or 'shipped'" if trainable else "has no head"
             raise ConfigError(f"head={self.head!r}: method {self.method!r} {need}")
@@ -107,12 +122,47 @@ class EvaluateConfig:
     def clip_priors(self) -> ClipPriorConfig:
         """The settings of PI-CLIP's priors that `pi_clip` describes."""
         preset, *changes = self.pi_clip.split()
-        return ClipPriorConfig.preset(preset, **dict(map(_change, changes)))
+        return ClipPriorConfig.preset(preset, **_changes("pi_clip", changes))
+
+    def word_masks(self) -> WordConfig:
+        """How words become masks, as `words` describes it."""
+        preset, *changes = self.words.split()
+        return WordConfig.preset(preset, **_changes("words", changes))
+
+    @property
+    def guided_by(self) -> Guidance:
+        """`guidance`, or what the method's paper has."""
+        return self.guidance or ("word" if self.method == "lfss" else "mask")
+
+    @property
+    def supervision(self) -> str:
+        """What the head learned from: `gt`, masks of base classes; `pseudo`, masks that words gave;
+        `none` without training."""
+        if self.method in BASELINES:
+            return "none"
+        return self.method_settings().get("supervision", "gt")
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether masks are made of words: also LFSS's of the query."""
+        return self.method == "lfss" or self.guided_by == "word"
+
+    def method_settings(self) -> dict[str, Any]:
+        """Changes to the method's preset: those given, and those that other parameters imply."""
+        settings = _changes("settings", self.settings.split())
+        if self.method in PRIOR_GUIDED:
+            settings |= {"prior": self.prior, "shot": self.shot}
+        if self.method == "lfss":
+            settings["guidance"] = self.guided_by
+        return settings
 
     @property
     def label(self) -> str:
-        """The method and where its prior comes from: `hdmnet`, `hdmnet+pi_clip`."""
-        return self.method if self.prior == "own" else f"{self.method}+{self.prior}"
+        """The method, where its prior comes from, and what guides it if that is not what its paper
+        has: `hdmnet`, `hdmnet+pi_clip`, `panet+word`, `lfss+mask`."""
+        label = self.method if self.prior == "own" else f"{self.method}+{self.prior}"
+        usual = "word" if self.method == "lfss" else "mask"
+        return label if self.guided_by == usual else f"{label}+{self.guided_by}"
 
     @property
     def run_name(self) -> str:
@@ -195,9 +245,12 @@ def run_id(config: RunConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _change(text: str) -> tuple[str, Any]:
-    """`vvp=false` as ("vvp", False)."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"pi_clip: {text!r}; expected a preset, then changes as name=value")
-    return name, yaml.safe_load(value)
+def _changes(parameter: str, texts: list[str]) -> dict[str, Any]:
+    """`["vvp=false"]` as {"vvp": False}."""
+    changes = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{parameter}: {text!r}; expected changes as name=value")
+        changes[name] = yaml.safe_load(value)
+    return changes

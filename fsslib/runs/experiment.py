@@ -24,10 +24,11 @@ from fsslib.encoders.weights import read_state
 from fsslib.evaluation.evaluator import Scores, evaluate
 from fsslib.files import write_json
 from fsslib.interop.official import load_official
-from fsslib.methods import BASELINES, PRIOR_GUIDED, WITH_BASE, FewShotSegmenter, build_method
+from fsslib.methods import BASELINES, UNDILATED, WITH_BASE, FewShotSegmenter, build_method
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.shipped import base_path, load_base_learner, save_head, shipped_path
+from fsslib.methods.words import WordGuided, WordMasks
 from fsslib.runs.config import PATHS, EvaluateConfig, TrainRunConfig
 from fsslib.runs.machine import environment, pick_device
 from fsslib.training.loop import train
@@ -57,14 +58,16 @@ class Experiment:
     @cached_property
     def method(self) -> FewShotSegmenter:
         """The method on its device; seeded, so that equal configs start from equal weights."""
-        config, settings = self.config, {}
+        config, name = self.config, self.config.method
         clip = self._clip_priors() if config.reads_clip else None
-        if config.method in PRIOR_GUIDED:
-            settings = {"prior": config.prior, "shot": config.shot}
+        words = self._word_masks() if config.reads_words else None
         torch.manual_seed(getattr(config, "seed", 0))
-        backbone = build_backbone(config.backbone, config.weights)
-        base = self._base_learner(backbone) if config.method in WITH_BASE else None
-        method = build_method(config.method, backbone, config.preset, clip, base, **settings)
+        backbone = build_backbone(config.backbone, config.weights, dilated=name not in UNDILATED)
+        base = self._base_learner(backbone) if name in WITH_BASE else None
+        settings = config.method_settings()
+        method = build_method(name, backbone, config.preset, clip, base, words, **settings)
+        if config.guided_by == "word" and name != "lfss":
+            method = WordGuided(method, words)
         if config.head is not None:
             shipped = config.head == "shipped"
             path = shipped_path(config.fold) if shipped else Path(config.head)
@@ -73,9 +76,18 @@ class Experiment:
 
     def _clip_priors(self) -> ClipPriors:
         config = self.config
-        encoder = load_clip(config.clip_model, config.clip_weights, positions="bilinear")
+        model = config.clip_model or "scenes-clip-vit"
+        encoder = load_clip(model, config.clip_weights, positions="bilinear")
         names = self.benchmark.class_names
         return ClipPriors(encoder, config.clip_priors(), names, config.clip_cache)
+
+    def _word_masks(self) -> WordMasks:
+        config, benchmark = self.config, self.benchmark
+        encoder = load_clip(config.clip_model or "scenes-clip-rn", config.clip_weights)
+        settings = config.word_masks()
+        return WordMasks(
+            encoder, benchmark.class_names, settings, config.benchmark, config.clip_cache
+        )
 
     def _base_learner(self, backbone: StageBackbone) -> BaseLearner:
         """From a file of `train_base`, or one that BAM's authors publish."""
@@ -182,6 +194,8 @@ class Experiment:
             "method": self.config.method,
             "trained": self.config.method not in BASELINES,
             "privileged_query_labels": oracle,
+            "guidance": self.config.guided_by,
+            "supervision": self.config.supervision,
             "protocol": self.protocol.to_dict(),
             "protocol_hash": self.protocol.hash,
             "config": config,

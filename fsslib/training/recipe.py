@@ -47,10 +47,13 @@ class TrainConfig:
         as its code runs, with ten times that rate. `coco`: the official COCO recipe on four GPUs.
         `bam`, `bam_coco`, `hdmnet`, `hdmnet_coco`, `pi_clip`, `pi_clip_coco`: as those codes run,
         their factor of ten multiplied out. `pi_clip_paper`: 30 epochs of batches of 4.
-        `base`, `base_coco`, `base_scenes`: the base learners.
+        `base`, `base_coco`, `base_scenes`: the base learners. `panet`; `hsnet` (epochs are not
+        stated: as many as its users report to need) and `hsnet_coco`; `lfss` (steps of 32 episodes,
+        one epoch for each pair of image and class; neither is stated).
         """
         sgd = {"optimizer": "sgd", "weight_decay": 1e-4}
         adamw = {"lr": 1e-3, "slow": 0.1}
+        adam = {"lr": 1e-3, "weight_decay": 0.0, "schedule": "constant", "augment": False}
         voc, coco = 5953, 82081
         presets: dict[str, dict[str, Any]] = {
             "scenes": {"steps": 1600, "augment": False},
@@ -65,6 +68,11 @@ class TrainConfig:
             "pi_clip": {**adamw, **_epochs(200, voc, 8)},
             "pi_clip_coco": {**adamw, **_epochs(50, coco, 8)},
             "pi_clip_paper": {**adamw, **_epochs(30, voc, 4)},
+            "panet": {**sgd, "lr": 1e-3, "weight_decay": 5e-4, "schedule": "step"}
+            | {"batch_size": 1, "steps": 30_000},
+            "hsnet": {**adam, **_epochs(350, 11_394, 20)},
+            "hsnet_coco": {**adam, **_epochs(40, 62_040, 40)},
+            "lfss": {**adam, **_epochs(200, 11_394, 32)},
             "base": {**sgd, "lr": 0.0025, "slow": 0.1, **_epochs(100, voc, 12)},
             "base_coco": {**sgd, "lr": 0.0025, **_epochs(20, coco, 12)},
             "base_scenes": {"steps": 1000, "batch_size": 16, "augment": False},

@@ -98,7 +98,7 @@ def test_changes_of_the_priors_are_checked():
     assert (priors.vvp, priors.threshold, priors.square) == (False, 0.5, True)
     for text, message in (
         ("best", "preset='best'"),
-        ("scenes vvp", "expected a preset, then changes"),
+        ("scenes vvp", "expected changes as name=value"),
         ("scenes vpt=false", "unknown parameter 'vpt'; did you mean"),
         ("scenes threshold=half", "threshold='half'"),
     ):
