@@ -19,12 +19,15 @@ def default_root(benchmark: str) -> Path:
     return data_root() / FOLDERS[benchmark]
 
 
-def load_benchmark(protocol: Protocol, root: Path | str | None = None) -> Benchmark:
+def load_benchmark(
+    protocol: Protocol, root: Path | str | None = None, keep: bool = False
+) -> Benchmark:
     """The benchmark that `protocol` names, with its `train_list` or `coco_folds`.
 
     Args:
         root: folder of the files; None means `data_root()/"pascal"` or `/"coco"`. Scenes-10i is
             rendered and has none; `folder` must be told.
+        keep: render each scene once and keep it on disk (Scenes-10i; others are on disk anyway).
 
     Raises:
         ConfigError: a root that makes no sense.
@@ -35,7 +38,7 @@ def load_benchmark(protocol: Protocol, root: Path | str | None = None) -> Benchm
             raise ConfigError(f"root={str(root)!r}: Scenes-10i is rendered; leave the root out")
         from fsslib.data.scenes.benchmark import Scenes10i
 
-        return Scenes10i(protocol.image_size)
+        return Scenes10i(protocol.image_size, keep=keep)
     root = Path(root) if root is not None else default_root(protocol.benchmark)
     if protocol.benchmark == "pascal5i":
         from fsslib.data.pascal import Pascal5i

@@ -10,7 +10,6 @@ before the text tower runs (causal attention makes that exact); inputs of any si
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 
 from fsslib.encoders.prompts import Templates, prompt_ensemble, resolve_templates
 from fsslib.encoders.stages import IMAGENET_MEAN, IMAGENET_STD
-from fsslib.encoders.weights import cached_tensor
+from fsslib.encoders.weights import cached_tensor, state_digest
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -145,12 +144,10 @@ class ClipEncoder(nn.Module, ABC):
         return prompt_ensemble(torch.cat(parts).unflatten(0, (len(prompts), -1))).float().cpu()
 
     def _text_digest(self) -> str:
-        """SHA-256 of the text tower's weights: another model can never hit this one's cache."""
-        digest = hashlib.sha256(str(type(self.tokenizer)).encode())
-        for name, value in sorted(self.model.state_dict().items()):
-            if not name.startswith("visual."):
-                digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        """Of the text tower's weights: another model can never hit this one's cache."""
+        state = self.model.state_dict().items()
+        text = {name: value for name, value in state if not name.startswith("visual.")}
+        return f"{type(self.tokenizer)} {state_digest(text)}"
 
     def encode_tokens(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n d"]:
         """Text embeddings of token rows, not normalised to unit length.

@@ -40,7 +40,7 @@ class PassCache:
         if not self.max_bytes:
             self.passes += len(pictures)
             return make(pictures)
-        keys = [(kind, _digest(picture)) for picture in pictures]
+        keys = [(kind, picture_digest(picture)) for picture in pictures]
         new = [i for i, key in enumerate(keys) if key not in self._kept and key not in keys[:i]]
         if new:
             made = make(pictures[new])
@@ -65,7 +65,8 @@ class PassCache:
             self.bytes -= _size(dropped)
 
 
-def _digest(picture: Tensor) -> bytes:
+def picture_digest(picture: Tensor) -> bytes:
+    """A hash of a picture's content, shape and type."""
     content = picture.detach().cpu().contiguous()
     head = str((content.dtype, tuple(content.shape))).encode()
     return hashlib.blake2b(head + content.numpy().tobytes(), digest_size=16).digest()

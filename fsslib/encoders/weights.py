@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,14 @@ def load_weights(architecture: str, weights: str | Path) -> dict[str, Tensor]:
 def weights_card(name: str) -> dict[str, Any]:
     """The card that ships beside embedded weights: command, seed, seconds, machine, accuracy."""
     return read_json(SHIPPED / f"{name}.json")
+
+
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors and their names: other weights can never be taken for these."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def cached_tensor(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fsslib.encoders.disk_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.methods.asgnet import ASGNet, ASGNetConfig
 from fsslib.methods.bam import BAM, BAMConfig
@@ -51,6 +52,7 @@ def build_method(
     clip: ClipPriors | None = None,
     base: BaseLearner | None = None,
     words: WordMasks | None = None,
+    cache: Cache | None = None,
     **settings: Any,
 ) -> FewShotSegmenter:
     """A method over a backbone.
@@ -61,6 +63,8 @@ def build_method(
         clip: makes the priors of `prior="pi_clip"`, and of the baseline "clip_prior".
         base: the trained base learner of BAM and HDMNet, on the same backbone.
         words: makes LFSS's masks.
+        cache: for LFSS's and ASGNet's frozen features; other methods show their backbone masked
+            supports, or train it.
         settings: changes on top of the preset, checked by name and type.
 
     Raises:
@@ -79,8 +83,10 @@ def build_method(
     if name == "pfenet":
         return PFENet(backbone, config, clip)
     if name == "lfss":
-        return LFSS(backbone, words, config)
-    return {"panet": PANet, "asgnet": ASGNet, "hsnet": HSNet}[name](backbone, config)
+        return LFSS(backbone, words, config, cache)
+    if name == "asgnet":
+        return ASGNet(backbone, config, cache)
+    return {"panet": PANet, "hsnet": HSNet}[name](backbone, config)
 
 
 def _baseline(

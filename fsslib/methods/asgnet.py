@@ -18,12 +18,13 @@ from torch import Tensor
 
 from fsslib.config import strict
 from fsslib.data.episode import Episode
+from fsslib.encoders.disk_cache import Cache
+from fsslib.encoders.frozen import FrozenFeatures, fine_features
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.clustering import ITERATIONS, association, distributed_prototypes, place_seeds
 from fsslib.layers.fem import FeatureEnrichment, classifier, resize
 from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
-from fsslib.methods.prior_guided import middle_features
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,15 @@ class ASGNet(FewShotSegmenter):
     """ASGNet over any stage backbone. Its maps: `probability` (B,1,h,w), the sum of similarities,
     and `guide` (B,1,h,w), the number of the prototype each cell is given."""
 
-    def __init__(self, backbone: StageBackbone, config: ASGNetConfig | None = None) -> None:
+    def __init__(
+        self,
+        backbone: StageBackbone,
+        config: ASGNetConfig | None = None,
+        cache: Cache | None = None,
+    ) -> None:
         super().__init__()
         self.backbone, self.config = backbone, config or ASGNetConfig()
+        self.features = FrozenFeatures(backbone, fine_features, cache)
         config, channels = self.config, backbone.channels[0] + backbone.channels[1]
         # No ReLU here, unlike PFENet's: clustering sees signed features.
         self.reduce = torch.nn.Sequential(
@@ -80,9 +87,8 @@ class ASGNet(FewShotSegmenter):
         require_one_way(episodes, "ASGNet")
         images = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         masks = foreground(episodes.support_masks[:, 0]).flatten(0, 1)
-        with torch.no_grad():
-            q, s = (middle_features(self.backbone(part)) for part in (episodes.query_image, images))
-        query, support = self.reduce(q), self.reduce(s)
+        query = self.reduce(self.features(episodes.query_image))
+        support = self.reduce(self.features(images))
         prototypes = self._prototypes(support, masks).unflatten(0, (-1, episodes.shot))
         prototypes = prototypes.flatten(1, 2)  # (B, K n, D)
         scores = association(query, prototypes)

@@ -17,12 +17,13 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fsslib.data.episode import Episode
+from fsslib.encoders.disk_cache import Cache
+from fsslib.encoders.frozen import FrozenFeatures, fine_features
 from fsslib.encoders.stages import StageBackbone
-from fsslib.encoders.vgg import VGG16
 from fsslib.layers.clustering import (
     ITERATIONS,
     association,
@@ -68,10 +69,15 @@ class LFSS(FewShotSegmenter):
     frozen = ("backbone", "words")
 
     def __init__(
-        self, backbone: StageBackbone, words: WordMasks, config: LFSSConfig | None = None
+        self,
+        backbone: StageBackbone,
+        words: WordMasks,
+        config: LFSSConfig | None = None,
+        cache: Cache | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.words, self.config = backbone, words, config or LFSSConfig()
+        self.features = FrozenFeatures(backbone, fine_features, cache)
         config, dim = self.config, self.config.dim
         self.reduce = reduction(backbone, dim, config.reduce_dropout)
         read = dim + (1 if config.dps else dim) + (2 if config.ccm else 1)
@@ -92,7 +98,7 @@ class LFSS(FewShotSegmenter):
         shots, size = episodes.shot, episodes.query_mask.shape[-2:]
         supports = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         with torch.no_grad():
-            q, s = (fine_features(self.backbone, i) for i in (episodes.query_image, supports))
+            q, s = self.features(episodes.query_image), self.features(supports)
             initial = self._initial(episodes, supports, tuple(q.shape[-2:]))
             masks = self._refined(q, s, initial)
         query, support = self.reduce(q), self.reduce(s).unflatten(0, (-1, shots))
@@ -229,16 +235,6 @@ class LFSS(FewShotSegmenter):
             name: share * segmentation_loss(logits[name], wanted[name], config.loss)
             for name, share in shares.items()
         }
-
-
-def fine_features(
-    backbone: StageBackbone, images: Shaped[Tensor, "b 3 h w"]
-) -> Float[Tensor, "b c hf wf"]:
-    """layer3 and layer2 side by side, on the grid of stride 8. VGG's layer3 is read before its
-    pooling (relu4_3), so that nothing has to be enlarged."""
-    layer2 = backbone.layer2(backbone.layer1(backbone.stem(backbone.preprocess(images))))
-    stage = backbone.layer3[:-1] if isinstance(backbone, VGG16) else backbone.layer3
-    return torch.cat([stage(layer2), layer2], 1)
 
 
 def _binary(logits: Float[Tensor, "b h w"], size: tuple[int, ...]) -> Float[Tensor, "b 2 _ _"]:

@@ -7,8 +7,11 @@ classes too, also in training: that is what "language-guided" means in this sett
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -21,8 +24,10 @@ from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.clip import ClipEncoder, Norm
 from fsslib.encoders.clip_dense import score_map
+from fsslib.encoders.disk_cache import Cache
 from fsslib.encoders.pass_cache import PassCache
 from fsslib.encoders.prompts import BACKGROUND_NAMES, class_words
+from fsslib.encoders.weights import state_digest
 from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.priors.word_masks import WordMask, word_mask
 
@@ -66,7 +71,7 @@ class WordMasks(nn.Module):
         encoder: frozen, of either family.
         names: all classes of the benchmark.
         benchmark: whose background names take part, if any do.
-        cache_mb: memory for the scores of pictures that are seen again.
+        cache: for the scores of pictures that are seen again.
     """
 
     def __init__(
@@ -75,11 +80,11 @@ class WordMasks(nn.Module):
         names: Sequence[str],
         config: WordConfig | None = None,
         benchmark: str = "scenes10i",
-        cache_mb: int = 0,
+        cache: Cache | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.config = encoder, config or WordConfig()
-        self.names, self.cache = tuple(names), PassCache(cache_mb * 2**20)
+        self.names, self.cache = tuple(names), cache or PassCache()
         words = class_words(self.names, self.config.words)
         if self.config.background == "names":
             if benchmark not in BACKGROUND_NAMES:
@@ -88,14 +93,24 @@ class WordMasks(nn.Module):
                     f"{sorted(BACKGROUND_NAMES)}; use background='none'"
                 )
             words += BACKGROUND_NAMES[benchmark]
-        self.words, self.text = tuple(words), None
+        self.words = tuple(words)
+
+    @cached_property
+    def text(self) -> Float[Tensor, "names d"]:
+        """Embeddings of all names."""
+        return self.encoder.encode_text(self.words, self.config.templates)
+
+    @cached_property
+    def _kind(self) -> str:
+        """What scores depend on besides the picture."""
+        weights = state_digest(self.encoder.state_dict())
+        about = json.dumps([weights, self.words, asdict(self.config)])
+        return f"scores-{hashlib.sha256(about.encode()).hexdigest()[:24]}"
 
     @torch.no_grad()
     def scores(self, images: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b names rows columns"]:
         """Cosine of every cell with every name, background names last. Images are uint8 RGB."""
-        if self.text is None:
-            self.text = self.encoder.encode_text(self.words, self.config.templates)
-        return self.cache.collect("scores", images, self._scores)[0]
+        return self.cache.collect(self._kind, images, self._scores)[0]
 
     def _scores(self, images: Tensor) -> tuple[Tensor]:
         size = self.config.size

@@ -19,10 +19,12 @@ from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_ep
 from fsslib.data.transforms import Augmentation
 from fsslib.encoders import build_backbone
 from fsslib.encoders.clip_loading import load_clip
+from fsslib.encoders.disk_cache import Cache, DiskCache
+from fsslib.encoders.pass_cache import PassCache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state
 from fsslib.evaluation.evaluator import Scores, evaluate
-from fsslib.files import write_json
+from fsslib.files import data_root, write_json
 from fsslib.interop.official import load_official
 from fsslib.methods import BASELINES, UNDILATED, WITH_BASE, FewShotSegmenter, build_method
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
@@ -48,7 +50,15 @@ class Experiment:
 
     @cached_property
     def benchmark(self) -> Benchmark:
-        return load_benchmark(self.protocol, self.config.root)
+        keep = self.config.feature_cache > 0
+        return load_benchmark(self.protocol, self.config.root, keep)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """Of what frozen encoders say: on disk if the config says so."""
+        if self.config.feature_cache:
+            return DiskCache(data_root() / "features", self.config.feature_cache * 2**30)
+        return PassCache(self.config.clip_cache * 2**20)
 
     @cached_property
     def specs(self) -> list[EpisodeSpec]:
@@ -65,7 +75,8 @@ class Experiment:
         backbone = build_backbone(config.backbone, config.weights, dilated=name not in UNDILATED)
         base = self._base_learner(backbone) if name in WITH_BASE else None
         settings = config.method_settings()
-        method = build_method(name, backbone, config.preset, clip, base, words, **settings)
+        parts = {"clip": clip, "base": base, "words": words, "cache": self.cache}
+        method = build_method(name, backbone, config.preset, **parts, **settings)
         if config.guided_by == "word" and name != "lfss":
             method = WordGuided(method, words)
         if config.head is not None:
@@ -85,9 +96,7 @@ class Experiment:
         config, benchmark = self.config, self.benchmark
         encoder = load_clip(config.clip_model or "scenes-clip-rn", config.clip_weights)
         settings = config.word_masks()
-        return WordMasks(
-            encoder, benchmark.class_names, settings, config.benchmark, config.clip_cache
-        )
+        return WordMasks(encoder, benchmark.class_names, settings, config.benchmark, self.cache)
 
     def _base_learner(self, backbone: StageBackbone) -> BaseLearner:
         """From a file of `train_base`, or one that BAM's authors publish."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from zlib import crc32
@@ -22,6 +23,7 @@ from fsslib.data.scenes import (
     portrait,
     render_scene,
 )
+from fsslib.data.scenes.benchmark import Scenes10i
 from fsslib.data.scenes.captions import relations
 from fsslib.data.scenes.classes import DRAW
 from fsslib.data.scenes.palette import COLOUR_NAMES, random_look
@@ -248,3 +250,22 @@ def test_any_class_may_have_any_colour():
     names = {random_look(rng).colour_name for _ in range(400)}
     assert names == set(COLOUR_NAMES)
     assert all(random_look(rng, avoid=("red",)).colour_name != "red" for _ in range(100))
+
+
+def test_kept_scenes_are_the_rendered_ones(tmp_path, monkeypatch):
+    """Twice from one benchmark, once from another that shares its files."""
+    monkeypatch.setenv("FSSLIB_DATA", str(tmp_path))
+    plain = Scenes10i(33).load("val", 7)
+    keeping = Scenes10i(33, keep=True)
+    for benchmark in (keeping, keeping, Scenes10i(33, keep=True)):
+        sample = benchmark.load("val", 7)
+        np.testing.assert_array_equal(sample.image, plain.image)
+        np.testing.assert_array_equal(sample.label, plain.label)
+        assert sample.id == plain.id
+    monkeypatch.setattr("fsslib.data.scenes.kept.render_scene", None)
+    keeping.load("val", 7)
+    with pytest.raises(TypeError):
+        keeping.load("val", 8)
+    with pytest.raises(IndexError, match="scene 4000"):
+        keeping.load("val", 4000)
+    assert len(pickle.dumps(keeping)) < 2000, "workers map the files themselves"

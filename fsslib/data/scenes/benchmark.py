@@ -1,7 +1,8 @@
 """Scenes-10i as a benchmark: fixed lists of rendered scenes, drawn when they are asked for.
 
-Nothing is stored. A list is known from the scenes' plans (which classes each one holds), and
-every planned object is visible, so that episodes can be listed without rendering a picture.
+Nothing is stored unless asked for. A list is known from the scenes' plans (which classes each one
+holds), and every planned object is visible, so that episodes can be listed without rendering a
+picture.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from jaxtyping import Int64
 
 from fsslib.data.benchmark import Benchmark, Sample, Split
 from fsslib.data.scenes.classes import CLASS_NAMES, fold_class_ids
+from fsslib.data.scenes.kept import KeptScenes
 from fsslib.data.scenes.plan import plan_scene
 from fsslib.data.scenes.scene import render_scene
 
@@ -25,13 +27,16 @@ class Scenes10i(Benchmark):
     Args:
         size: side of the rendered pictures in pixels.
         seed: another seed is another edition of the benchmark; published numbers use 0.
+        keep: render each scene once and keep it on disk (1 GB for both splits).
     """
 
     name = "scenes10i"
     class_names = CLASS_NAMES
 
-    def __init__(self, size: int = 97, seed: int = 0) -> None:
+    def __init__(self, size: int = 97, seed: int = 0, keep: bool = False) -> None:
         self.size, self.seed = size, seed
+        kept = {split: KeptScenes(split, seed, count, size) for split, count in SIZES.items()}
+        self.kept = kept if keep else {}
 
     def novel_classes(self, fold: int) -> tuple[int, ...]:
         return tuple(fold_class_ids(fold))
@@ -43,8 +48,12 @@ class Scenes10i(Benchmark):
     def load(self, split: Split, index: int) -> Sample:
         if not 0 <= index < SIZES[split]:
             raise IndexError(f"scene {index} of {split}: expected 0 to {SIZES[split] - 1}")
-        scene = render_scene(split, self.seed, index, self.size)
-        return Sample(scene.image, scene.label, f"{split}/{self.seed}/{index}")
+        if self.kept:
+            image, label = self.kept[split][index]
+        else:
+            scene = render_scene(split, self.seed, index, self.size)
+            image, label = scene.image, scene.label
+        return Sample(image, label, f"{split}/{self.seed}/{index}")
 
 
 @lru_cache(maxsize=8)

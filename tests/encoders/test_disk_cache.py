@@ -1,0 +1,120 @@
+"""The cache on disk: right answers first, whoever else is writing, and within its bound."""
+
+import multiprocessing
+
+import pytest
+import torch
+from stand_ins import tiny_backbone
+
+from fsslib.encoders.disk_cache import DiskCache
+from fsslib.encoders.frozen import FrozenFeatures, fine_features
+
+
+class Counter:
+    """Doubles pictures and counts them."""
+
+    def __init__(self):
+        self.seen = 0
+
+    def __call__(self, pictures):
+        self.seen += len(pictures)
+        return 2.0 * pictures, pictures.flatten(1).sum(1)
+
+
+def pictures(count: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(256, (count, 3, 8, 8), generator=generator, dtype=torch.uint8)
+
+
+def test_what_was_made_is_not_made_again(tmp_path):
+    make, shown = Counter(), pictures(4)
+    first = DiskCache(tmp_path, 2**20).collect("double", shown, make)
+    again = DiskCache(tmp_path, 2**20)
+    for order in ([0, 1, 2, 3], [3, 3, 0]):
+        found = again.collect("double", shown[order], make)
+        assert all(torch.equal(a, b[order]) for a, b in zip(found, first, strict=True))
+    assert make.seen == 4
+    assert (again.passes, again.hits) == (0, 7)
+    again.collect("other", shown[:1], make)
+    assert make.seen == 5, "another kind is another question"
+
+
+def test_only_new_pictures_are_made(tmp_path):
+    make, cache = Counter(), DiskCache(tmp_path, 2**20)
+    shown = pictures(5)
+    cache.collect("double", shown[:3], make)
+    doubled, sums = cache.collect("double", shown[[4, 1, 4, 3]], make)
+    assert make.seen == 5
+    assert torch.equal(doubled, 2.0 * shown[[4, 1, 4, 3]])
+    assert torch.equal(sums, shown[[4, 1, 4, 3]].flatten(1).sum(1))
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense" * 10])
+def test_a_damaged_file_is_made_again_with_a_warning(tmp_path, damage):
+    make, cache, shown = Counter(), DiskCache(tmp_path, 2**20), pictures(2)
+    expected = cache.collect("double", shown, make)
+    broken = sorted(tmp_path.rglob("*.safetensors"))[0]
+    broken.write_bytes(damage)
+    with pytest.warns(UserWarning, match="is damaged"):
+        found = cache.collect("double", shown, make)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert make.seen == 3
+    cache.collect("double", shown, make)
+    assert make.seen == 3
+
+
+def test_the_oldest_go_when_the_bound_is_reached(tmp_path):
+    make, shown = Counter(), pictures(40)
+    one = DiskCache(tmp_path / "one", 2**20)
+    one.collect("double", shown[:1], make)
+    size = next(tmp_path.rglob("*.safetensors")).stat().st_size
+    cache = DiskCache(tmp_path / "many", 10 * size)
+    for start in range(0, 40, 4):
+        cache.collect("double", shown[start : start + 4], make)
+        files = list((tmp_path / "many").rglob("*.safetensors"))
+        assert sum(path.stat().st_size for path in files) <= 10 * size
+    assert len(files) >= 6
+    make.seen = 0
+    cache.collect("double", shown[36:], make)
+    assert make.seen == 0, "the newest are there"
+
+
+def test_nothing_half_written_stays(tmp_path):
+    DiskCache(tmp_path, 2**20).collect("double", pictures(3), Counter())
+    assert all(path.suffix == ".safetensors" for path in tmp_path.rglob("*.*"))
+
+
+def fill(folder, seed):
+    """Another process: the same pictures in another order."""
+    torch.set_num_threads(1)
+    cache, order = DiskCache(folder, 2**16), torch.randperm(30)
+    for chosen in order.split(5):
+        shown = pictures(30, seed)[chosen]
+        doubled, _ = cache.collect("double", shown, Counter())
+        if not torch.equal(doubled, 2.0 * shown):
+            raise SystemExit(1)
+
+
+def test_two_processes_fill_it(tmp_path):
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=fill, args=(tmp_path, 7)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    make = Counter()
+    DiskCache(tmp_path, 2**16).collect("double", pictures(30, 7), make)
+    assert make.seen < 30
+
+
+def test_features_of_other_weights_are_never_mistaken(tmp_path):
+    cache, shown = DiskCache(tmp_path, 2**24), torch.randint(256, (2, 3, 33, 33)).byte()
+    answers = []
+    for seed in (0, 1):
+        backbone = tiny_backbone(seed)
+        read = FrozenFeatures(backbone, fine_features, cache)
+        assert torch.equal(read(shown), fine_features(backbone, shown))
+        answers.append(read(shown))
+    assert not torch.equal(*answers)
+    assert (cache.passes, cache.hits) == (4, 4)
