@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from fsslib.priors.similarity import cosine_map
+
 
 class Correlation(NamedTuple):
     """Attributes:
@@ -53,5 +55,5 @@ def correlate(
     prototype: Float[Tensor, "b d"],
 ) -> Correlation:
     """RCM, inside the query's mask and 0 outside, and FCM, everywhere (Eqs. 15 to 17)."""
-    full = F.cosine_similarity(query, prototype[:, :, None, None], dim=1, eps=1e-7)
+    full = cosine_map(query, prototype)
     return Correlation(prototype, torch.stack([full * query_mask, full], 1))

@@ -41,6 +41,7 @@ from fsslib.methods.lfss_config import LFSSConfig
 from fsslib.methods.prior_guided import reduction
 from fsslib.methods.words import WordMasks
 from fsslib.priors.self_support import refine_pair
+from fsslib.priors.similarity import cosine_map
 
 
 class Masks(NamedTuple):
@@ -193,9 +194,8 @@ class LFSS(FewShotSegmenter):
         """Seeds in the guides' masks, moved to what the targets resemble, and their clusters."""
         config, hard = self.config, (masks > 0.5).float()
         seeds = place_seeds(hard, config.seeds, config.area_per_seed, config.official_border)
-        wanted = masked_average(targets, target_masks[:, None])  # (b k, d, 1, 1)
-        similarity = F.cosine_similarity(guides, wanted, dim=1, eps=1e-7)
-        seeds = rectify_seeds(seeds, similarity, config.window)
+        wanted = masked_average(targets, target_masks[:, None]).flatten(1)  # (b k, d)
+        seeds = rectify_seeds(seeds, cosine_map(guides, wanted), config.window)
         rounds = ITERATIONS[0] if self.training else ITERATIONS[1]
         scaled = config.feature_scale * guides
         found = distributed_prototypes(scaled, hard, seeds, rounds, config.spacing)

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from fsslib.priors.similarity import cosine_map
+
 Variant = Literal["ssp", "literal"]
 Features = Float[Tensor, "b c h w"]
 Mask = Float[Tensor, "b h w"]
@@ -89,8 +91,9 @@ def refine_mask(
     local = background_prototypes(features, outside, variant)
     whole = prototype(features, outside.to(features))[:, :, None, None]
     mixed = global_weight * whole + (1 - global_weight) * local
-    to_background = F.cosine_similarity(features, mixed, dim=1, eps=1e-7)
-    to_foreground = F.cosine_similarity(features, foreground[:, :, None, None], dim=1, eps=1e-7)
+    unit = F.normalize(features, dim=1, eps=1e-7)
+    to_background = (unit * F.normalize(mixed, dim=1, eps=1e-7)).sum(1)
+    to_foreground = cosine_map(features, foreground)
     new = (to_foreground > to_background).to(mask)
     keep = (new.sum((-2, -1)) == 0) | ~outside.flatten(1).any(1)
     return Refined(torch.where(keep[:, None, None], mask, new), to_foreground, to_background)

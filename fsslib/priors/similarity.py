@@ -39,6 +39,14 @@ def best_match(
     return torch.cat(best, 1).unflatten(1, size)
 
 
+def cosine_map(
+    features: Float[Tensor, "b c h w"], vector: Float[Tensor, "b c"]
+) -> Float[Tensor, "b h w"]:
+    """Cosine of every cell with one vector a picture; 0 where either is zero."""
+    unit = F.normalize(features, dim=1, eps=COSINE_EPS)
+    return torch.einsum("bchw,bc->bhw", unit, F.normalize(vector, dim=1, eps=COSINE_EPS))
+
+
 def min_max(maps: Float[Tensor, "... h w"]) -> Float[Tensor, "... h w"]:
     """Each map stretched to 0..1; a constant map becomes all zero."""
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
