@@ -23,6 +23,7 @@ from fsslib.methods.lfss_config import LFSSConfig
 from fsslib.methods.panet import PANet, PANetConfig
 from fsslib.methods.pfenet import PFENet, PFENetConfig
 from fsslib.methods.pi_clip import ClipPriors
+from fsslib.methods.pseudo_masks import WordMaskBaseline
 from fsslib.methods.words import WordMasks
 
 TRAINED = {
@@ -35,12 +36,14 @@ TRAINED = {
     "lfss": LFSSConfig,
 }
 """Methods that are trained, and their settings."""
-BASELINES = ("all_foreground", "prior_threshold", "prototype", "clip_prior")
+BASELINES = ("all_foreground", "prior_threshold", "prototype", "clip_prior", "word_mask")
 METHODS = (*TRAINED, *BASELINES)
 PRIOR_GUIDED = ("pfenet", "bam", "hdmnet")
 """Methods that read a prior map."""
 WITH_BASE = ("bam", "hdmnet")
 """Methods that need a base learner."""
+WITH_WORDS = ("lfss", "word_mask")
+"""Methods that make their masks from a word."""
 UNDILATED = ("hsnet",)
 """Methods that read the backbone as it classifies."""
 
@@ -59,7 +62,8 @@ def build_method(
 
     Args:
         name: one of `METHODS`.
-        preset: a preset of the method's config; baselines have none and ignore it.
+        preset: a preset of the method's config (of LFSS's for "word_mask"); other baselines have
+            none and ignore it.
         clip: makes the priors of `prior="pi_clip"`, and of the baseline "clip_prior".
         base: the trained base learner of BAM and HDMNet, on the same backbone.
         words: makes LFSS's masks.
@@ -72,8 +76,11 @@ def build_method(
     """
     if name in WITH_BASE and base is None:
         raise ValueError(f"method={name!r} needs base=, a trained base learner")
-    if name == "lfss" and words is None:
-        raise ValueError("method='lfss' needs words=WordMasks(…)")
+    if name in WITH_WORDS and words is None:
+        raise ValueError(f"method={name!r} needs words=WordMasks(…)")
+    if name == "word_mask":
+        config = LFSSConfig.preset(preset, **settings)
+        return WordMaskBaseline(backbone, words, config, cache)
     if name not in TRAINED:
         return _baseline(name, backbone, clip, settings)
     config = TRAINED[name].preset(preset, **settings)
@@ -112,6 +119,7 @@ __all__ = [
     "TRAINED",
     "UNDILATED",
     "WITH_BASE",
+    "WITH_WORDS",
     "FewShotSegmenter",
     "PFENet",
     "PFENetConfig",

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
@@ -36,19 +35,12 @@ from fsslib.layers.fem import resize
 from fsslib.layers.losses import segmentation_loss
 from fsslib.layers.prototype import masked_average
 from fsslib.layers.pyramid import ASPP
-from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way, vote
+from fsslib.methods.base import FewShotSegmenter, Prediction, require_one_way, vote
 from fsslib.methods.lfss_config import LFSSConfig
 from fsslib.methods.prior_guided import reduction
+from fsslib.methods.pseudo_masks import Masks, PseudoMasks
 from fsslib.methods.words import WordMasks
-from fsslib.priors.self_support import refine_pair
 from fsslib.priors.similarity import cosine_map
-
-
-class Masks(NamedTuple):
-    """Of supports (b, k, h, w) and query (b, h, w), on the features' grid, 0 or 1."""
-
-    support: Tensor
-    query: Tensor
 
 
 class Pass(NamedTuple):
@@ -78,7 +70,8 @@ class LFSS(FewShotSegmenter):
     ) -> None:
         super().__init__()
         self.backbone, self.words, self.config = backbone, words, config or LFSSConfig()
-        self.features = FrozenFeatures(backbone, fine_features, cache)
+        features = FrozenFeatures(backbone, fine_features, cache)
+        self.masks = PseudoMasks(features, words, self.config)
         config, dim = self.config, self.config.dim
         self.reduce = reduction(backbone, dim, config.reduce_dropout)
         read = dim + (1 if config.dps else dim) + (2 if config.ccm else 1)
@@ -97,12 +90,10 @@ class LFSS(FewShotSegmenter):
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, "LFSS")
         shots, size = episodes.shot, episodes.query_mask.shape[-2:]
-        supports = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
-        with torch.no_grad():
-            q, s = self.features(episodes.query_image), self.features(supports)
-            initial = self._initial(episodes, supports, tuple(q.shape[-2:]))
-            masks = self._refined(q, s, initial)
-        query, support = self.reduce(q), self.reduce(s).unflatten(0, (-1, shots))
+        pseudo = self.masks(episodes)
+        initial, masks = pseudo.initial, pseudo.refined
+        query = self.reduce(pseudo.query_features)
+        support = self.reduce(pseudo.support_features).unflatten(0, (-1, shots))
         if self.config.fusion == "vote" and shots > 1:
             logits, found, first = self._vote(query, support, masks, size)
         else:
@@ -121,26 +112,6 @@ class LFSS(FewShotSegmenter):
             maps["support_prediction"] = first.sigmoid()
             auxiliary = (_binary(first.flatten(0, 1), size),)
         return Prediction(_binary(logits, size), maps, auxiliary)
-
-    def _initial(self, episodes: Episode, supports: Tensor, grid: tuple[int, int]) -> Masks:
-        """Masks of the word, or of the annotation for the supports."""
-        names = [name for (name,) in episodes.class_names]
-        query = self.words(episodes.query_image, names, grid).mask
-        if self.config.guidance == "mask":
-            true = foreground(episodes.support_masks[:, 0])
-            return Masks(F.interpolate(true, grid), query)  # nearest: seeds want ones
-        repeated = [name for name in names for _ in range(episodes.shot)]
-        support = self.words(supports, repeated, grid).mask
-        return Masks(support.unflatten(0, (-1, episodes.shot)), query)
-
-    def _refined(self, query: Tensor, support: Tensor, masks: Masks) -> Masks:
-        config = self.config
-        if not config.refine:
-            return masks
-        options = (config.alpha, config.variant, config.global_weight)
-        of_support, of_query = refine_pair(support, masks.support, query, masks.query, *options)
-        new = of_support.mask.view_as(masks.support)
-        return Masks(masks.support if config.guidance == "mask" else new, of_query.mask)
 
     def _circle(self, query: Tensor, support: Tensor, masks: Masks) -> tuple[Pass, Tensor | None]:
         """Both passes: (the query's, the supports' logits (b, k, h, w) or None)."""

@@ -16,7 +16,7 @@ import yaml
 from fsslib.config import ConfigError, require_known, strict
 from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
 from fsslib.encoders import BACKBONES
-from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED, TRAINED
+from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED, TRAINED, WITH_WORDS
 from fsslib.methods.lfss_config import Guidance
 from fsslib.methods.pi_clip_config import ClipPriorConfig
 from fsslib.methods.prior_guided import Prior
@@ -93,6 +93,8 @@ class EvaluateConfig:
         trainable = self.method not in BASELINES
         if trainable:
             TRAINED[self.method].preset(self.preset, **self.method_settings())
+        elif self.method == "word_mask":
+            TRAINED["lfss"].preset(self.preset, **self.method_settings())
         elif self.settings:
             raise ConfigError(f"settings={self.settings!r}: {self.method!r} has none")
         if self.prior != "own" and self.method not in PRIOR_GUIDED:
@@ -135,7 +137,7 @@ class EvaluateConfig:
     @property
     def guided_by(self) -> Guidance:
         """`guidance`, or what the method's paper has."""
-        return self.guidance or ("word" if self.method == "lfss" else "mask")
+        return self.guidance or ("word" if self.method in WITH_WORDS else "mask")
 
     @property
     def supervision(self) -> str:
@@ -148,14 +150,14 @@ class EvaluateConfig:
     @property
     def reads_words(self) -> bool:
         """Whether masks are made of words: also LFSS's of the query."""
-        return self.method == "lfss" or self.guided_by == "word"
+        return self.method in WITH_WORDS or self.guided_by == "word"
 
     def method_settings(self) -> dict[str, Any]:
         """Changes to the method's preset: those given, and those that other parameters imply."""
         settings = _changes("settings", self.settings.split())
         if self.method in PRIOR_GUIDED:
             settings |= {"prior": self.prior, "shot": self.shot}
-        if self.method == "lfss":
+        if self.method in WITH_WORDS:
             settings["guidance"] = self.guided_by
         return settings
 
@@ -164,7 +166,7 @@ class EvaluateConfig:
         """The method, where its prior comes from, and what guides it if that is not what its paper
         has: `hdmnet`, `hdmnet+pi_clip`, `panet+word`, `lfss+mask`."""
         label = self.method if self.prior == "own" else f"{self.method}+{self.prior}"
-        usual = "word" if self.method == "lfss" else "mask"
+        usual = "word" if self.method in WITH_WORDS else "mask"
         return label if self.guided_by == usual else f"{label}+{self.guided_by}"
 
     @property

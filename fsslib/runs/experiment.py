@@ -26,7 +26,14 @@ from fsslib.encoders.weights import read_state
 from fsslib.evaluation.evaluator import Scores, evaluate
 from fsslib.files import data_root, write_json
 from fsslib.interop.official import load_official
-from fsslib.methods import BASELINES, UNDILATED, WITH_BASE, FewShotSegmenter, build_method
+from fsslib.methods import (
+    BASELINES,
+    UNDILATED,
+    WITH_BASE,
+    WITH_WORDS,
+    FewShotSegmenter,
+    build_method,
+)
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.shipped import base_path, load_base_learner, save_head, shipped_path
@@ -77,7 +84,7 @@ class Experiment:
         settings = config.method_settings()
         parts = {"clip": clip, "base": base, "words": words, "cache": self.cache}
         method = build_method(name, backbone, config.preset, **parts, **settings)
-        if config.guided_by == "word" and name != "lfss":
+        if config.guided_by == "word" and name not in WITH_WORDS:
             method = WordGuided(method, words)
         if config.head is not None:
             shipped = config.head == "shipped"

@@ -46,6 +46,18 @@ def test_baselines_can_be_guided_by_a_word(tmp_path):
     assert masked.evaluate()["per_class"] != results["per_class"]
 
 
+def test_pseudo_masks_are_scored_by_themselves(tmp_path):
+    """Table 3: as the word gave them, and refined; nothing of them is trained."""
+    results = []
+    for number, settings in enumerate(("refine=false", "refine=true", "variant=literal")):
+        config = parse(
+            "evaluate", {**TEST, "episodes": 6, "method": "word_mask", "settings": settings}
+        )
+        results.append(Experiment(config, tmp_path / str(number)).evaluate())
+    assert {row["supervision"] for row in results} == {"none"}
+    assert len({str(row["per_class"]) for row in results}) == 3
+
+
 def test_words_have_a_cache(tmp_path):
     config = parse(
         "evaluate", {**TEST, "method": "prototype", "guidance": "word", "clip_cache": 64}
