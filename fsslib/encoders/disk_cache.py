@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fsslib.encoders.pass_cache import Made, PassCache, picture_digest
+from fsslib.encoders.pass_cache import Made, PassCache, picture_digest, precision
 from fsslib.files import atomic_path
 
 ROOM_MADE = 0.9
@@ -50,6 +50,7 @@ class DiskCache:
                 preprocessing.
             make: a batch of pictures -> tensors with the batch in front.
         """
+        kind = f"{kind}-{precision(pictures.device.type)}"
         paths = [self._path(kind, picture) for picture in pictures]
         rows = {path: self._read(path) for path in paths}
         new = [i for i, path in enumerate(paths) if rows[path] is None and path not in paths[:i]]

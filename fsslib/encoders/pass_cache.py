@@ -40,6 +40,7 @@ class PassCache:
         if not self.max_bytes:
             self.passes += len(pictures)
             return make(pictures)
+        kind = f"{kind}-{precision(pictures.device.type)}"
         keys = [(kind, picture_digest(picture)) for picture in pictures]
         new = [i for i, key in enumerate(keys) if key not in self._kept and key not in keys[:i]]
         if new:
@@ -63,6 +64,12 @@ class PassCache:
         while self.bytes > self.max_bytes:
             _, dropped = self._kept.popitem(last=False)
             self.bytes -= _size(dropped)
+
+
+def precision(device: str) -> str:
+    """In which precision a pass is made now: one made under autocast answers no other question."""
+    autocast = torch.is_autocast_enabled(device)
+    return str(torch.get_autocast_dtype(device) if autocast else torch.float32).split(".")[1]
 
 
 def picture_digest(picture: Tensor) -> bytes:

@@ -8,6 +8,7 @@ from stand_ins import tiny_backbone
 
 from fsslib.encoders.disk_cache import DiskCache
 from fsslib.encoders.frozen import FrozenFeatures, fine_features
+from fsslib.encoders.pass_cache import PassCache
 
 
 class Counter:
@@ -118,3 +119,14 @@ def test_features_of_other_weights_are_never_mistaken(tmp_path):
         answers.append(read(shown))
     assert not torch.equal(*answers)
     assert (cache.passes, cache.hits) == (4, 4)
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_half_precision_is_another_question(tmp_path, on_disk):
+    make, shown = Counter(), pictures(2)
+    cache = DiskCache(tmp_path, 2**20) if on_disk else PassCache(2**20)
+    for _ in range(2):
+        cache.collect("double", shown, make)
+        with torch.autocast("cpu", torch.bfloat16):
+            cache.collect("double", shown, make)
+    assert make.seen == 4
