@@ -62,21 +62,21 @@ class ClipConfig:
         """
         recipes: dict[str, dict[str, Any]] = {
             "scenes-clip-rn": {
-                "steps": 14_500,
+                "steps": 19_000,
                 "single_steps": 3600,
                 "coarse_steps": 8700,
                 "naming_from": 8700,
-                "fine_steps": 2000,
+                "fine_steps": 4500,
                 "batch_size": 64,
             },
             "scenes-clip-vit": {
                 "teacher": "scenes-clip-rn",
                 "text_steps": 0,
-                "steps": 2280,
+                "steps": 6300,
                 "coarse_steps": 1800,
                 "naming_from": 1800,
-                "batch_size": 64,
-                "lr": 8e-4,
+                "batch_size": 32,
+                "lr": 3.2e-4,
                 "warmup": 100,
             },
         }
