@@ -48,8 +48,8 @@ def look(
 def distance(student: Float[Tensor, "n d"], teacher: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     """1 - cosine, both seen from the mean of the teacher's directions.
 
-    CLIP's embeddings lie in a narrow cone: a student that answers every cell with its axis is
-    within 0.17 of this teacher by plain cosine. Seen from the axis, what differs is all there is.
+    CLIP's embeddings lie in a narrow cone: by plain cosine a student that answers every cell with
+    its axis is close to any teacher. Seen from the axis, what differs is all there is.
     """
     student, teacher = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
     axis = teacher.mean(0)
