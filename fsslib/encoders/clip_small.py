@@ -77,7 +77,7 @@ def start_local(visual: nn.Module) -> None:
     Positions are sines and cosines, queries and keys of a head multiply to nearly the identity, so
     that patches attend to what is near and looks alike; values and projection to nearly minus the
     identity. From random weights a ViT must find out from pictures that neighbours matter, and has
-    few of them here: its distance to a teacher after 100 steps was 1.38 against 1.52.
+    few of them here.
     """
     width = visual.conv1.out_channels
     side = math.isqrt(len(visual.positional_embedding) - 1)
