@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from einops import repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -100,10 +99,7 @@ class FeatureEnrichment(nn.Module):
     ) -> Float[Tensor, "b c gh gw"]:
         """cat[query, prototype everywhere, priors] on a grid: what a scale sees, 2D+M channels."""
         pooled = F.adaptive_avg_pool2d(query, grid)
-        if prototype.shape[-2:] == (1, 1):
-            spread = repeat(prototype, "b d 1 1 -> b d h w", h=grid[0], w=grid[1])
-        else:
-            spread = F.adaptive_avg_pool2d(prototype, grid)
+        spread = F.adaptive_avg_pool2d(prototype, grid)  # a single one goes everywhere
         return torch.cat([pooled, spread, resize(priors, grid)], 1)
 
 
