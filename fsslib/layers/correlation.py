@@ -7,24 +7,12 @@ pseudo mask (RCM, region), the other one does not (FCM, full) and can find what 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from fsslib.priors.similarity import cosine_map
-
-
-class Correlation(NamedTuple):
-    """Attributes:
-    prototype: P_a of Eq. 14; only its direction is used.
-    maps: RCM and FCM of Eq. 17.
-    """
-
-    prototype: Float[Tensor, "b d"]
-    maps: Float[Tensor, "b 2 h w"]
 
 
 def attention_prototype(
@@ -53,7 +41,7 @@ def correlate(
     query: Float[Tensor, "b d h w"],
     query_mask: Float[Tensor, "b h w"],
     prototype: Float[Tensor, "b d"],
-) -> Correlation:
+) -> Float[Tensor, "b 2 h w"]:
     """RCM, inside the query's mask and 0 outside, and FCM, everywhere (Eqs. 15 to 17)."""
     full = cosine_map(query, prototype)
-    return Correlation(prototype, torch.stack([full * query_mask, full], 1))
+    return torch.stack([full * query_mask, full], 1)

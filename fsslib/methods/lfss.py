@@ -151,9 +151,9 @@ class LFSS(FewShotSegmenter):
             told = average.unflatten(0, (-1, shots)).mean(1)[..., None, None].expand_as(target)
         if config.ccm:
             attended = attention_prototype(targets, target_masks, guides, flat, config.temperature)
-            maps = correlate(targets, target_masks, attended).maps
+            maps = correlate(targets, target_masks, attended)
         else:
-            maps = correlate(targets, target_masks, average).maps[:, :1]
+            maps = correlate(targets, target_masks, average)[:, :1]
         maps = maps.unflatten(0, (-1, shots)).mean(1)
         merged = self.merge(torch.cat([target, told, maps], 1))
         logits = self.decode(self.fuse(self.aspp(merged)))[:, 0]

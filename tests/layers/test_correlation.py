@@ -39,7 +39,7 @@ def test_without_temperature_it_is_nearly_masked_average_pooling():
 def test_the_region_map_stays_in_its_mask_and_the_full_one_does_not():
     query, query_mask, support, support_mask = pair()
     prototype = attention_prototype(query, query_mask, support, support_mask)
-    region, full = correlate(query, query_mask, prototype).maps.unbind(1)
+    region, full = correlate(query, query_mask, prototype).unbind(1)
     assert region[query_mask == 0].abs().sum() == 0
     torch.testing.assert_close(region[query_mask == 1], full[query_mask == 1])
     assert full[query_mask == 0].abs().min() > 0
@@ -50,7 +50,7 @@ def test_empty_masks_give_zeros_and_no_nan():
     none = torch.zeros_like(support_mask)
     prototype = attention_prototype(query, query_mask, support, none)
     assert prototype.abs().sum() == 0
-    assert correlate(query, query_mask, prototype).maps.abs().sum() == 0
+    assert correlate(query, query_mask, prototype).abs().sum() == 0
     uniform = attention_prototype(query, torch.zeros_like(query_mask), support, support_mask)
     average = masked_average(support, support_mask[:, None])[:, :, 0, 0]
     torch.testing.assert_close(F.cosine_similarity(uniform, average), torch.ones(2))
