@@ -18,6 +18,7 @@ from fsslib.encoders.weights import load_fitting, load_weights
 
 BACKBONES: dict[str, Callable[..., StageBackbone]] = {
     "scenes-resnet": partial(ResNet, BasicBlock, (2, 2, 2, 2), width=32),
+    "scenes-moco": partial(ResNet, BasicBlock, (2, 2, 2, 2), width=32),
     "resnet18": partial(ResNet, BasicBlock, (2, 2, 2, 2)),
     "resnet50": partial(ResNet, Bottleneck, (3, 4, 6, 3)),
     "resnet101": partial(ResNet, Bottleneck, (3, 4, 23, 3)),

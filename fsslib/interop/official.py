@@ -39,6 +39,13 @@ PFENET_NAMES: Names = (
     (r"fem\.refine\.", "res2."),
     (r"classifier\.", "cls."),
 )
+QGNET_NAMES: Names = (
+    (r"extractor\.stem\.", "layer0_unsuper."),
+    (r"extractor\.(layer[1-4])\.", r"\1_unsuper."),
+    (r"project_bridge\.", "down_learn_super."),
+    (r"project_prior\.", "down_learn_unsuper."),
+    *PFENET_NAMES,
+)
 PSPNET_NAMES: Names = (
     *_BACKBONE,
     (r"head\.ppm\.", "ppm."),
@@ -123,6 +130,7 @@ ASGNET_NAMES: Names = (
 
 NAMES = {
     "PFENet": PFENET_NAMES,
+    "QGNet": QGNET_NAMES,
     "BaseLearner": PSPNET_NAMES,
     "BAM": BAM_NAMES,
     "HDMNet": HDMNET_NAMES,

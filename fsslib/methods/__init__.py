@@ -24,6 +24,7 @@ from fsslib.methods.panet import PANet, PANetConfig
 from fsslib.methods.pfenet import PFENet, PFENetConfig
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.pseudo_masks import WordMaskBaseline
+from fsslib.methods.qgnet import QGNet, QGNetConfig
 from fsslib.methods.words import WordMasks
 
 TRAINED = {
@@ -34,6 +35,7 @@ TRAINED = {
     "asgnet": ASGNetConfig,
     "hsnet": HSNetConfig,
     "lfss": LFSSConfig,
+    "qgnet": QGNetConfig,
 }
 """Methods that are trained, and their settings."""
 BASELINES = ("all_foreground", "prior_threshold", "prototype", "clip_prior", "word_mask")
@@ -55,6 +57,7 @@ def build_method(
     clip: ClipPriors | None = None,
     base: BaseLearner | None = None,
     words: WordMasks | None = None,
+    extractor: StageBackbone | None = None,
     cache: Cache | None = None,
     **settings: Any,
 ) -> FewShotSegmenter:
@@ -67,6 +70,7 @@ def build_method(
         clip: makes the priors of `prior="pi_clip"`, and of the baseline "clip_prior".
         base: the trained base learner of BAM and HDMNet, on the same backbone.
         words: makes LFSS's masks.
+        extractor: QGNet's second backbone, pretrained without labels.
         cache: for LFSS's and ASGNet's frozen features; other methods show their backbone masked
             supports, or train it.
         settings: changes on top of the preset, checked by name and type.
@@ -89,6 +93,10 @@ def build_method(
         return kind(backbone, base.head, base.class_ids.tolist(), config, clip)
     if name == "pfenet":
         return PFENet(backbone, config, clip)
+    if name == "qgnet":
+        if extractor is None:
+            raise ValueError("method='qgnet' needs extractor=, a pretrained backbone")
+        return QGNet(backbone, extractor, config)
     if name == "lfss":
         return LFSS(backbone, words, config, cache)
     if name == "asgnet":

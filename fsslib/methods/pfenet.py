@@ -21,7 +21,7 @@ from torch import Tensor
 
 from fsslib.config import strict
 from fsslib.data.episode import Episode
-from fsslib.encoders.stages import StageBackbone
+from fsslib.encoders.stages import StageBackbone, Stages
 from fsslib.layers.fem import FeatureEnrichment, classifier, resize
 from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.prototype import masked_average
@@ -82,6 +82,9 @@ class PFENet(PriorGuided):
     """PFENet over any stage backbone. Its maps: `prior` (B,M,h,w) as the FEM reads them, and
     `prior_per_shot` (B,K,h,w) of its own."""
 
+    own_maps = 1
+    """How many prior maps the FEM reads with `prior="own"`."""
+
     def __init__(
         self,
         backbone: StageBackbone,
@@ -94,7 +97,8 @@ class PFENet(PriorGuided):
         backbone.official_bn = config.official_bn
         self.reduce_query = reduction(backbone, config.dim, config.reduce_dropout)
         self.reduce_support = reduction(backbone, config.dim, config.reduce_dropout)
-        self.fem = FeatureEnrichment(config.dim, self.channels(1, config.shot), config.scales)
+        maps = self.channels(self.own_maps, config.shot)
+        self.fem = FeatureEnrichment(config.dim, maps, config.scales)
         self.classifier = classifier(config.dim)
 
     def predict(
@@ -115,11 +119,22 @@ class PFENet(PriorGuided):
         pooled = masked_average(self.reduce_support(middle_features(s)), soft)
         prototype = pooled.unflatten(0, (-1, shots)).mean(1)  # (B, D, 1, 1)
         grid = features.shape[-2:]
-        prior = resize(prior, grid) if maps is None else maps.on(grid)
+        prior = self.own_prior(query, q, prior, grid) if maps is None else maps.on(grid)
         prior = prior[:, :0] if self.prior == "none" else prior
         enriched, inner = self.fem(features, prototype, prior)
         logits = resize(self.classifier(enriched), query.shape[-2:])
         return Prediction(logits, {"prior": prior, "prior_per_shot": per_shot}, inner)
+
+    def own_prior(
+        self, query: Tensor, stages: Stages, prior: Tensor, grid: tuple[int, int]
+    ) -> Float[Tensor, "b m h w"]:
+        """The prior mask on the features' grid; QGNet adds a map of its own.
+
+        Args:
+            query: normalised images, and `stages` their features.
+            prior: the prior mask as it was made, on layer4's grid.
+        """
+        return resize(prior, grid)
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`main`, and `auxiliary`: the weighted mean over the inner predictions (Eq. 8)."""

@@ -1,7 +1,8 @@
-"""The prior mask of PFENet: how much each query position resembles the support's foreground.
+"""Maps of likeness: how much each query position resembles something.
 
-PFENet (Tian et al., TPAMI 2020, Eqs. 1-4); QGNet calls the same map the guided region map. Training
-free: the features are a frozen layer4. An empty support mask gives an all-zero map.
+PFENet's prior mask (Tian et al., TPAMI 2020, Eqs. 1-4) asks about the support's foreground; QGNet
+calls the same map the guided region map, and adds one that asks about the query itself, seen by
+another encoder. PI-CLIP's visual-visual prior is the prior mask on CLIP's features.
 """
 
 from __future__ import annotations
@@ -98,6 +99,16 @@ def prior_mask(
     """
     with torch.autocast(query.device.type, enabled=False):
         return _prior_mask(query.float(), support.float(), masks.float())
+
+
+def prior_region_map(
+    bridge: Float[Tensor, "b c h w"], prior: Float[Tensor, "b c hp wp"]
+) -> Float[Tensor, "b 1 h w"]:
+    """QGNet's prior region map (Liu et al., 2021, Eqs. 9-12): how much every cell of the backbone's
+    features (`bridge`) resembles any cell of the extractor's features (`prior`) of the same
+    picture, stretched to 0..1. A constant map becomes all zero; in fp32 whatever autocast says."""
+    with torch.autocast(bridge.device.type, enabled=False):
+        return min_max(best_match(bridge.float(), prior.float()))[:, None]
 
 
 def _prior_mask(query: Tensor, support: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

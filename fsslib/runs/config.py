@@ -28,7 +28,7 @@ from fsslib.runs.pretrain_config import (
 )
 from fsslib.training.recipe import TrainConfig
 
-PATHS = ("root", "head", "base", "clip_weights")
+PATHS = ("root", "head", "base", "extractor_weights", "clip_weights")
 """Parameters that may be paths, made relative to the run's folder."""
 
 
@@ -49,6 +49,10 @@ class EvaluateConfig:
     base: str = "shipped"
     """Base learner of BAM and HDMNet: a `.safetensors` file of `train_base`, or "shipped", which
     finds one that lies in `methods/weights` (none does yet)."""
+    extractor: str = "scenes-moco"
+    extractor_weights: str = "scenes"
+    """Prior extractor of QGNet, as backbone and weights: one that learned without labels, such as a
+    checkpoint of MoCo, of which the key encoder is taken."""
     guidance: Guidance | None = None
     """What says where the supports' object is: an annotated mask, or a word (LFSS's tables: "P" and
     "I"). None: LFSS reads a word, all others a mask."""
@@ -90,6 +94,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         require_known("method", self.method, METHODS)
         require_known("backbone", self.backbone, sorted(BACKBONES))
+        require_known("extractor", self.extractor, sorted(BACKBONES))
         trainable = self.method not in BASELINES
         if trainable:
             TRAINED[self.method].preset(self.preset, **self.method_settings())

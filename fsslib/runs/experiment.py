@@ -80,9 +80,12 @@ class Experiment:
         words = self._word_masks() if config.reads_words else None
         torch.manual_seed(getattr(config, "seed", 0))
         backbone = build_backbone(config.backbone, config.weights, dilated=name not in UNDILATED)
-        base = self._base_learner(backbone) if name in WITH_BASE else None
+        parts: dict[str, Any] = {"clip": clip, "words": words, "cache": self.cache}
+        if name in WITH_BASE:
+            parts["base"] = self._base_learner(backbone)
+        if name == "qgnet":
+            parts["extractor"] = build_backbone(config.extractor, config.extractor_weights)
         settings = config.method_settings()
-        parts = {"clip": clip, "base": base, "words": words, "cache": self.cache}
         method = build_method(name, backbone, config.preset, **parts, **settings)
         if config.guided_by == "word" and name not in WITH_WORDS:
             method = WordGuided(method, words)

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from golden import golden
 
-from fsslib.evaluation.map_scores import auroc, best_iou, mean_interval
+from fsslib.evaluation.map_scores import (
+    auroc,
+    best_iou,
+    contrast,
+    mean_interval,
+    threshold_curve,
+)
 
 
 @pytest.fixture
@@ -62,3 +69,44 @@ def test_interval_of_a_mean():
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 * 2 / 20, rel=0.15)
     assert mean_interval(values) == (low, high)
+
+
+def test_curve_equals_the_recorded_one():
+    case = golden("qgnet/recall_curve")
+    maps, masks = case["maps"].float(), case["gt"].to(torch.uint8)
+    curve = threshold_curve(maps, masks, case["thresholds"].tolist())
+    for name, ours in {
+        "recall_per_image": curve.recall_per_image,
+        "recall_pooled": curve.recall_pooled,
+        "recall_image_mean": curve.recall,
+        "coverage": curve.coverage,
+        "precision_pooled": curve.precision,
+        "auroc": auroc(maps, masks),
+        "fg_minus_bg": contrast(maps, masks),
+    }.items():
+        np.testing.assert_allclose(ours, case[name].numpy(), atol=1e-6)
+
+
+def test_a_map_that_is_bright_everywhere_has_full_recall_and_pays_for_it(pictures):
+    masks = pictures[1]
+    curve = threshold_curve(torch.ones(4, 9, 9), masks)
+    share = ((masks == 1).sum() / (masks != 255).sum()).item()
+    assert (curve.recall == 1).all() and (curve.coverage == 1).all()
+    np.testing.assert_allclose(curve.precision, share)
+    assert threshold_curve(torch.zeros(4, 9, 9), masks).precision.max() == 0
+
+
+def test_marked_pixels_are_left_out_of_the_curve(pictures):
+    maps, masks = pictures
+    before, delta = threshold_curve(maps, masks), contrast(maps, masks)
+    maps = maps.where(masks != 255, torch.rand(maps.shape))
+    for ours, theirs in zip(threshold_curve(maps, masks), before, strict=True):
+        np.testing.assert_allclose(ours, theirs)
+    np.testing.assert_allclose(contrast(maps, masks), delta)
+
+
+def test_a_mask_without_object_has_no_recall(pictures):
+    maps, masks = pictures
+    masks[[1, 3]] = 0
+    with pytest.raises(ValueError, match=r"masks \[1, 3\] have no object"):
+        threshold_curve(maps, masks)

@@ -5,43 +5,14 @@ import json
 import pytest
 import torch
 from golden import GOLDEN, formula_weights, golden, prefixed
-from stand_ins import random_episodes, tiny_backbone
+from stand_ins import StandIn, official_episodes, random_episodes, relu, tiny_backbone
 from torch import nn
 
-from fsslib.data.episode import Episode
 from fsslib.encoders import WeightsError, build_backbone
-from fsslib.encoders.stages import StageBackbone
 from fsslib.interop.official import PFENET_NAMES, load_official, official_name
 from fsslib.layers.prototype import masked_average
 from fsslib.methods.pfenet import PFENet, PFENetConfig
 from fsslib.methods.prior_guided import masked_stages, middle_features
-
-
-class StandIn(StageBackbone):
-    """The convolutions that replaced layer0 to layer4 when the golden numbers were recorded."""
-
-    def __init__(self, layers: list[nn.Module], channels: tuple[int, int, int]) -> None:
-        super().__init__()
-        self.stem, self.layer1, self.layer2, self.layer3, self.layer4 = layers
-        self.channels = channels
-
-
-def relu(*layers: nn.Module) -> nn.Sequential:
-    return nn.Sequential(*layers, nn.ReLU())
-
-
-def official_episodes(case: dict) -> Episode:
-    """Only the masks: images come normalised in the golden files."""
-    masks = case["s_y"].to(torch.uint8)
-    return Episode(
-        query_image=torch.zeros(*case["x"].shape, dtype=torch.uint8),
-        query_mask=case["y"].to(torch.uint8),
-        support_images=torch.zeros(*case["s_x"].shape, dtype=torch.uint8)[:, None],
-        support_masks=masks[:, None],
-        class_ids=torch.ones(len(masks), 1, dtype=torch.int64),
-        class_names=(),
-        ids=(),
-    )
 
 
 def fem_case():
