@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from golden import golden
 from toy import ToyBenchmark, crowded
 
 from fsslib.data.episode import stack
@@ -105,3 +106,13 @@ def test_loading_leaves_torch_random_numbers_alone():
     before = torch.get_rng_state()
     list(batches(TrainingEpisodes(benchmark, chosen, length=4, seed=0), 2, workers=1))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_relabelling_equals_hsnets():
+    """HSNet's code keeps mask and ignored border apart; ours marks them in one map."""
+    case = golden("lfss/hsnet_extract_ignore")
+    label = case["label"].numpy().astype(np.uint8)
+    ours = relabel(label, [case["class_id"].item() + 1])
+    np.testing.assert_array_equal(ours == 1, case["mask"].numpy() == 1)
+    np.testing.assert_array_equal(ours == 255, case["ignore"].numpy() == 1)
+    assert set(np.unique(ours)) == {0, 1, 255}
