@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from fsslib.encoders.disk_cache import Cache
-from fsslib.encoders.pass_cache import PassCache
+from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
 from fsslib.encoders.weights import state_digest

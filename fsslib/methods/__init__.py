@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fsslib.encoders.disk_cache import Cache
+from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.methods.asgnet import ASGNet, ASGNetConfig
 from fsslib.methods.bam import BAM, BAMConfig

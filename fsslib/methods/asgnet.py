@@ -18,8 +18,8 @@ from torch import Tensor
 
 from fsslib.config import strict
 from fsslib.data.episode import Episode
-from fsslib.encoders.disk_cache import Cache
 from fsslib.encoders.frozen import FrozenFeatures, fine_features
+from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.clustering import ITERATIONS, association, distributed_prototypes, place_seeds
 from fsslib.layers.fem import FeatureEnrichment, classifier, resize

@@ -20,8 +20,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fsslib.data.episode import Episode
-from fsslib.encoders.disk_cache import Cache
 from fsslib.encoders.frozen import FrozenFeatures, fine_features
+from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.clustering import (
     ITERATIONS,

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fsslib.data.episode import Episode
-from fsslib.encoders.disk_cache import Cache
 from fsslib.encoders.frozen import FrozenFeatures, fine_features
+from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
 from fsslib.methods.baselines import binary_logits

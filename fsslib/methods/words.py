@@ -24,8 +24,7 @@ from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.clip import ClipEncoder, Norm
 from fsslib.encoders.clip_dense import score_map
-from fsslib.encoders.disk_cache import Cache
-from fsslib.encoders.pass_cache import PassCache
+from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.prompts import BACKGROUND_NAMES, class_words
 from fsslib.encoders.weights import state_digest
 from fsslib.methods.base import FewShotSegmenter, Prediction

@@ -19,8 +19,8 @@ from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_ep
 from fsslib.data.transforms import Augmentation
 from fsslib.encoders import build_backbone
 from fsslib.encoders.clip_loading import load_clip
-from fsslib.encoders.disk_cache import Cache, DiskCache
-from fsslib.encoders.pass_cache import PassCache
+from fsslib.encoders.disk_cache import DiskCache
+from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state
 from fsslib.evaluation.evaluator import Scores, evaluate
