@@ -1,8 +1,9 @@
 """ASGNet: adaptive superpixel-guided network (Li et al., CVPR 2021).
 
 The support's object becomes up to five prototypes (`layers/clustering`), and every query cell is
-given the one that it resembles most. Behind them PFENet's FEM, as for PASCAL-5i in the released
-code. Seeds come from the mask at the features' grid, as there.
+given the one that it resembles most. Behind them PFENet's FEM, as in every configuration of the
+released code (its other decoder, an ASPP, none of them uses). Seeds come from the mask at the
+features' grid, as there.
 """
 
 from __future__ import annotations
