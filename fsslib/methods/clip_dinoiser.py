@@ -181,11 +181,12 @@ class SupportDinoiser(FewShotSegmenter):
         classes = scale * cosines(from_mean, prototypes)
         cells = supports.features.movedim(3, -1).flatten(1, -2)  # (b, n k h w, d)
         weights = supports.background.flatten(1)
-        if self.negatives is not None:
-            negatives = unit(self.negatives.to(mean) - mean[:, None])
-            cells = torch.cat([cells, negatives], 1)
-            weights = F.pad(weights, (0, negatives.shape[1]), value=1.0)
         centres = spherical_kmeans(cells, weights, self.config.clusters)
+        if self.negatives is not None:  # clustered by themselves, or they would drown
+            negatives = unit(self.negatives.to(mean) - mean[:, None])
+            counted = negatives.new_ones(negatives.shape[:2])
+            found = spherical_kmeans(negatives, counted, self.config.clusters)
+            centres = torch.cat([centres, found], 1)
         rest = scale * cosines(from_mean, centres).amax(1, keepdim=True)
         logits = self._with_background(classes, query, None, rest, episodes)
         return logits, {"similarity": classes / scale}

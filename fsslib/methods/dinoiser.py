@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
@@ -110,7 +110,7 @@ class ClipDinoiser(nn.Module):
         tapped, raw = self.cache.collect(self._kind, inputs, make)
         return tapped, raw
 
-    def fit(self, images: Images) -> Images:
+    def fit(self, images: Images) -> Shaped[Tensor, "b 3 rows columns"]:
         """Pictures at `config.size` (bicubic), padded with zeros at the right and below to whole
         patches, before anything is normalised."""
         size = self.config.size
@@ -173,7 +173,7 @@ class ClipDinoiser(nn.Module):
         return full[..., : size[0], : size[1]]
 
 
-def pad_to_patches(images: Images, stride: int) -> Images:
+def pad_to_patches(images: Images, stride: int) -> Shaped[Tensor, "b 3 rows columns"]:
     """Zeros at the right and below, up to the next multiple of `stride`."""
     down, right = (-side % stride for side in images.shape[-2:])
     return F.pad(images, (0, right, 0, down))
