@@ -19,6 +19,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from fsslib.encoders.clip import Images
+from fsslib.encoders.mimetic import start_local, waves
 from fsslib.encoders.stages import IMAGENET_MEAN, IMAGENET_STD
 from fsslib.encoders.weights import (
     SHIPPED,
@@ -138,9 +139,15 @@ def scaled_positions(
     return torch.cat([positions[:1], table.flatten(2)[0].T])
 
 
+@torch.no_grad()
 def small_dino() -> Dino:
-    """`scenes-dino` with random weights."""
-    return Dino(VisionTransformer(**SMALL_DINO, num_classes=0), "scenes-dino")
+    """`scenes-dino` with random weights, attention starting local."""
+    model = VisionTransformer(**SMALL_DINO, num_classes=0)
+    side, width = SMALL_DINO["img_size"] // SMALL_DINO["patch_size"], SMALL_DINO["embed_dim"]
+    model.pos_embed[:, 0], model.pos_embed[:, 1:] = 0, waves(side, width)
+    for block in model.blocks:
+        start_local(block.attn.qkv.weight, block.attn.proj.weight, block.attn.num_heads)
+    return Dino(model, "scenes-dino")
 
 
 def load_dino(name: str = "scenes-dino", weights: str | Path = "scenes") -> Dino:

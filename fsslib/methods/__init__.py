@@ -40,7 +40,14 @@ TRAINED = {
     "clip_dinoiser_finetuned": DinoiserConfig,
 }
 """Methods that are trained, and their settings."""
-BASELINES = ("all_foreground", "prior_threshold", "prototype", "clip_prior", "word_mask", "clip_dinoiser")
+BASELINES = (
+    "all_foreground",
+    "prior_threshold",
+    "prototype",
+    "clip_prior",
+    "word_mask",
+    "clip_dinoiser",
+)
 METHODS = (*TRAINED, *BASELINES)
 PRIOR_GUIDED = ("pfenet", "bam", "hdmnet")
 """Methods that read a prior map."""

@@ -98,19 +98,21 @@ class DinoClip(ClipDinoiser):
         return self._pooled(raw, self.teachers.embed(images), saliency.logit(eps=1e-6))
 
 
-def load_teachers(clip: str, found_head: Path | str | None = None) -> Teachers:
+def load_teachers(
+    clip: str, found_head: Path | str | None = None, weights: Path | str | None = None
+) -> Teachers:
     """The teachers that belong to a CLIP: `scenes-dino` and the seed for embedded ones, DINO's
     ViT-B/16 and ViT-S/8 for others.
 
     Args:
         found_head: FOUND's `decoder_weights.pt`; None: the seed.
+        weights: of the first DINO, a file; None: the usual ones.
 
     Raises:
         WeightsError: weights that cannot be had.
     """
     head = None if found_head is None else load_found_head(found_head)
     if clip.startswith("scenes"):
-        return Teachers(load_dino("scenes-dino"), head=head)
-    names = ("vit_base_patch16_224", "vit_small_patch8_224")
-    dino, found = (load_dino(name, "dino") for name in names)
-    return Teachers(dino, found, head)
+        return Teachers(load_dino("scenes-dino", weights or "scenes"), head=head)
+    dino = load_dino("vit_base_patch16_224", weights or "dino")
+    return Teachers(dino, load_dino("vit_small_patch8_224", "dino"), head)

@@ -25,11 +25,13 @@ from fsslib.methods.words import WordConfig
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
+    PretrainDinoRunConfig,
     PretrainRunConfig,
+    TrainDinoiserRunConfig,
 )
 from fsslib.training.recipe import TrainConfig
 
-PATHS = ("root", "head", "base", "heads", "clip_weights")
+PATHS = ("root", "head", "base", "heads", "clip_weights", "dino_weights", "found_head")
 """Parameters that may be paths, made relative to the run's folder."""
 
 
@@ -249,6 +251,8 @@ CONFIGS = {
     "train_base": BaseLearnerRunConfig,
     "pretrain_backbone": PretrainRunConfig,
     "pretrain_clip": PretrainClipRunConfig,
+    "pretrain_dino": PretrainDinoRunConfig,
+    "train_dinoiser": TrainDinoiserRunConfig,
 }
 RunConfig = (
     TrainRunConfig
@@ -256,6 +260,8 @@ RunConfig = (
     | BaseLearnerRunConfig
     | PretrainRunConfig
     | PretrainClipRunConfig
+    | PretrainDinoRunConfig
+    | TrainDinoiserRunConfig
 )
 
 

@@ -30,7 +30,7 @@ def test_every_class_is_asked_with_its_own_supports():
     assert flat.class_ids.tolist() == [[1], [2], [3]] * 2
 
 
-@pytest.mark.parametrize("name", ["pfenet", "prototype", "hsnet"])
+@pytest.mark.parametrize("name", ["pfenet", "prototype", "asgnet"])
 def test_the_farthest_above_its_background_wins(name):
     episodes, method = random_episodes(batch=2, shot=1, size=33, way=3), small(name).eval()
     with torch.no_grad():
