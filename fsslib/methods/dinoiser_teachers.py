@@ -53,12 +53,12 @@ class Teachers(nn.Module):
             )
 
     @torch.no_grad()
-    def embed(self, images: Images, normalised: bool = False) -> Float[Tensor, "b c h w"]:
+    def embed(self, images: Images, normalised: bool = False) -> Float[Tensor, "b c rows columns"]:
         """Unit vectors whose cosines are DINO's correlations."""
         return unit(self.dino.facet(images, self.facet, normalised))
 
     @torch.no_grad()
-    def saliency(self, images: Images, normalised: bool = False) -> Float[Tensor, "b 1 h w"]:
+    def saliency(self, images: Images, normalised: bool = False) -> Float[Tensor, "b 1 rows columns"]:
         """Foreground 0..1 on the grid of `found`; the seed says 0 or 1."""
         if self.head is not None:
             return self.head(self.found.facet(images, "k", normalised)).sigmoid()
@@ -68,7 +68,7 @@ class Teachers(nn.Module):
 
     def saliency_on(
         self, images: Images, grid: tuple[int, int], normalised: bool = False
-    ) -> Float[Tensor, "b 1 h w"]:
+    ) -> Float[Tensor, "b 1 rows columns"]:
         """The same on another grid (bilinear)."""
         saliency = self.saliency(images, normalised)
         return F.interpolate(
