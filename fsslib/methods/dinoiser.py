@@ -95,9 +95,11 @@ class ClipDinoiser(nn.Module):
         inputs = self.encoder.inputs(images, normalised)
         tapped, raw = self._pass(inputs)
         embedding, saliency = self.heads.embed(tapped), self.heads.saliency(tapped)
-        return self._pooled(raw, embedding, saliency)
+        return self.combine(raw, embedding, saliency)
 
-    def _pooled(self, raw: Tensor, embedding: Tensor, saliency: Tensor) -> DenseView:
+    def combine(self, raw: Tensor, embedding: Tensor, saliency: Tensor) -> DenseView:
+        """A view from its parts: features, unit vectors whose cosines are the correlations, and
+        logits of being foreground."""
         correlations = cut_correlations(correlate(embedding), self.config.gamma)
         pooled = weighted_pool(raw, correlations) if self.config.pooling else raw
         return DenseView(raw, embedding, correlations, saliency, pooled)

@@ -58,7 +58,9 @@ class Teachers(nn.Module):
         return unit(self.dino.facet(images, self.facet, normalised))
 
     @torch.no_grad()
-    def saliency(self, images: Images, normalised: bool = False) -> Float[Tensor, "b 1 rows columns"]:
+    def saliency(
+        self, images: Images, normalised: bool = False
+    ) -> Float[Tensor, "b 1 rows columns"]:
         """Foreground 0..1 on the grid of `found`; the seed says 0 or 1."""
         if self.head is not None:
             return self.head(self.found.facet(images, "k", normalised)).sigmoid()
@@ -95,7 +97,7 @@ class DinoClip(ClipDinoiser):
             raise ValueError("DinoClip normalises pictures itself, for each network; give uint8")
         _, raw = self._pass(self.encoder.preprocess(images))
         saliency = self.teachers.saliency_on(images, tuple(raw.shape[-2:]))
-        return self._pooled(raw, self.teachers.embed(images), saliency.logit(eps=1e-6))
+        return self.combine(raw, self.teachers.embed(images), saliency.logit(eps=1e-6))
 
 
 def load_teachers(

@@ -38,8 +38,8 @@ class DinoiserTraining:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> DinoiserTraining:
-        """`official`: as released. `scenes`: the embedded CLIP on scenes; DINO's cosines, after so
-        short a pretraining, are larger, and gamma with them."""
+        """`official`: as released. `scenes`: the embedded CLIP on scenes; whether gamma fits its
+        teacher is read off that one's card (`agreement`)."""
         presets: dict[str, dict[str, Any]] = {
             "official": {},
             "scenes": {
