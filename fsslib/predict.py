@@ -1,4 +1,4 @@
-"""`predict`: segment a thing in anyone's picture, from one or a few annotated pictures of it."""
+"""`predict`: segment things in anyone's picture, from one or a few annotated pictures of each."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fsslib.data.protocol import Protocol
 from fsslib.data.transforms import fit_square
 from fsslib.evaluation.evaluator import compare_at
 from fsslib.methods.base import FewShotSegmenter
+from fsslib.methods.n_way import any_way
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 Mask = UInt8[np.ndarray, "_ _"]
@@ -22,53 +23,83 @@ Mask = UInt8[np.ndarray, "_ _"]
 @torch.inference_mode()
 def predict(
     query: Picture,
-    supports: Sequence[Picture],
-    masks: Sequence[Mask],
+    supports: Sequence[Picture] | Sequence[Sequence[Picture]],
+    masks: Sequence[Mask] | Sequence[Sequence[Mask]],
     method: FewShotSegmenter,
-    class_name: str = "object",
+    class_name: str | Sequence[str] = "object",
     image_size: int = 97,
 ) -> Mask:
     """Segment `query` by the example of `supports`.
 
     Args:
         query: (h,w,3) uint8 RGB of any size.
-        supports: K pictures, each of its own size.
+        supports: K pictures, each of its own size. For several classes: K for each of N.
         masks: for each support (h,w): 1 the thing, 0 the rest, 255 don't know.
-        method: a segmenter, such as `fsslib.methods.shipped.load_shipped()`.
+        method: a segmenter, such as `fsslib.methods.shipped.load_shipped()`. A binary one is asked
+            about each class against the rest (`OneVersusRest`).
+        class_name: one name, or N of them: then `supports` and `masks` have a list for each.
         image_size: side of the network's input in pixels; use the one it was trained at.
 
     Returns:
-        (h,w) uint8 of the query's size, 1 where the thing is.
+        (h,w) uint8 of the query's size, 1 where the thing is; j where the j-th of several is.
 
     Raises:
         ValueError: counts or sizes that do not fit, or masks with other values.
     """
-    if not supports or len(supports) != len(masks):
-        raise ValueError(f"{len(supports)} supports and {len(masks)} masks; give one for each")
-    fitted = [
-        _fit(support, mask, image_size, f"support {number}")
-        for number, (support, mask) in enumerate(zip(supports, masks, strict=True))
-    ]
+    if isinstance(class_name, str):
+        supports, masks, names = [supports], [masks], (class_name,)
+    else:
+        names = tuple(class_name)
+    fitted = _fitted(supports, masks, names, image_size)
+    way, shot = len(names), len(fitted) // len(names)
     empty = np.zeros(np.asarray(query).shape[:2], np.uint8)
     image, blank = _fit(query, empty, image_size, "query")
     episode = Episode(
         query_image=image,
         query_mask=blank,
-        support_images=torch.stack([image for image, _ in fitted])[None],
-        support_masks=torch.stack([mask for _, mask in fitted])[None],
-        class_ids=torch.tensor([1]),
-        class_names=(class_name,),
+        support_images=torch.stack([image for image, _ in fitted]).unflatten(0, (way, shot)),
+        support_masks=torch.stack([mask for _, mask in fitted]).unflatten(0, (way, shot)),
+        class_ids=torch.arange(1, way + 1),
+        class_names=names,
         ids=("query", *(f"support {i}" for i in range(len(fitted)))),
         original_mask=torch.from_numpy(empty),
     )
     device = next((tensor.device for tensor in method.state_dict().values()), torch.device("cpu"))
     batch = stack([episode]).to(device)
     was_training = method.training
-    logits = method.eval()(batch).logits[0]
+    logits = any_way(method, way).eval()(batch).logits[0]
     method.train(was_training)
     # Back to the query's own size exactly as a test at original resolution does it.
     protocol = Protocol("folder", image_size=image_size)
     return compare_at(logits, batch, 0, protocol)[0].cpu().numpy()
+
+
+def _fitted(
+    supports: Sequence[Sequence[Picture]],
+    masks: Sequence[Sequence[Mask]],
+    names: Sequence[str],
+    size: int,
+) -> list[tuple[Tensor, Tensor]]:
+    """All supports in a row, class by class; ValueError where counts do not fit."""
+    if not len(names) == len(supports) == len(masks) or not names:
+        raise ValueError(
+            f"{len(names)} class names, {len(supports)} lists of supports and {len(masks)} of "
+            "masks; give one of each for every class"
+        )
+    for name, pictures, of_class in zip(names, supports, masks, strict=True):
+        if not len(pictures) or len(pictures) != len(of_class):
+            raise ValueError(
+                f"{name}: {len(pictures)} supports and {len(of_class)} masks; give one for each"
+            )
+    if len({len(pictures) for pictures in supports}) > 1:
+        counts = {name: len(p) for name, p in zip(names, supports, strict=True)}
+        raise ValueError(f"supports per class {counts}; give every class equally many")
+    pairs = [
+        pair
+        for pictures, of_class in zip(supports, masks, strict=True)
+        for pair in zip(pictures, of_class, strict=True)
+    ]
+    return [_fit(*pair, size, f"support {number}") for number, pair in enumerate(pairs)]
 
 
 def _fit(image: np.ndarray, mask: np.ndarray, size: int, name: str) -> tuple[Tensor, Tensor]:

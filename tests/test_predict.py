@@ -33,6 +33,23 @@ def test_finds_what_has_the_colour_of_the_support():
     assert (found & truth).sum() / (found | truth).sum() > 0.5
 
 
+def test_several_classes_are_told_apart_also_by_binary_methods():
+    red, green = np.zeros((2, 64, 64, 3), np.uint8)
+    red[8:40, 4:30, 0], green[20:60, 34:60, 1] = 255, 255
+    supports, masks = [[red], [green]], [[(p.max(-1) > 0).astype(np.uint8)] for p in (red, green)]
+    query = red + green
+    method = build_method("prototype", tiny_backbone())
+    found = predict(query, supports, masks, method, ["red", "green"], image_size=65)
+    truth = masks[0][0] + 2 * masks[1][0]
+    for label in (1, 2):
+        hit = (found == label) & (truth == label)
+        assert hit.sum() / ((found == label) | (truth == label)).sum() > 0.5
+    with pytest.raises(ValueError, match="2 class names, 1 lists"):
+        predict(query, supports[:1], masks[:1], method, ["red", "green"])
+    with pytest.raises(ValueError, match="equally many"):
+        predict(query, [[red, red], [green]], [masks[0] * 2, masks[1]], method, ["red", "green"])
+
+
 @pytest.mark.parametrize(
     ("supports", "masks", "message"),
     [

@@ -29,7 +29,7 @@ class Episode:
     """0 background, 1..N the episode's classes in the order of `class_ids`, 255 ignore."""
     support_images: UInt8[Tensor, "*b n k 3 h w"]
     support_masks: UInt8[Tensor, "*b n k h w"]
-    """1 the class, 0 everything else, 255 ignore."""
+    """1 the class, 0 background, 255 ignore: borders, and what is another of the N classes."""
     class_ids: Int64[Tensor, "*b n"]
     """Global class ids of the benchmark, starting at 1."""
     class_names: tuple

@@ -45,8 +45,10 @@ class EpisodeReader:
         query_image, query_mask = self._resize(image, label, rng)
         ids, images, masks = [name], [], []
         for class_id, supports in zip(spec.classes, spec.supports, strict=True):
+            # An episode's other class is no background: a support says nothing there.
+            others = tuple(c for c in spec.classes if c != class_id)
             for index in supports:
-                support, mask, name = self._load(spec, index, (class_id,))
+                support, mask, name = self._load(spec, index, (class_id,), others)
                 support, mask = self._resize(support, mask, rng)
                 images.append(support), masks.append(mask), ids.append(name)
         way, shots, size = len(spec.classes), len(spec.supports[0]), query_mask.shape
@@ -70,11 +72,11 @@ class EpisodeReader:
         return tuple(self.benchmark.name_of(int(c) + 1) for c in np.flatnonzero(areas))
 
     def _load(
-        self, spec: EpisodeSpec, index: int, classes: Sequence[int]
+        self, spec: EpisodeSpec, index: int, classes: Sequence[int], others: Sequence[int] = ()
     ) -> tuple[Tensor, Tensor, str]:
         sample = self.benchmark.load(spec.split, index)
         image = torch.from_numpy(sample.image).permute(2, 0, 1).contiguous()
-        mask = relabel(sample.label, classes, self.hidden)
+        mask = relabel(sample.label, classes, (*self.hidden, *others))
         return image, torch.from_numpy(mask), sample.id
 
     def _resize(

@@ -26,7 +26,8 @@ class Protocol:
     fold: int = 0
     """Which quarter of the classes is novel: 0 to 3 (`folder`: ignored, all classes are novel)."""
     way: int = 1
-    """Classes in an episode, N."""
+    """Classes in an episode, N. The query shows at least one of them; false positives of the others
+    count all the same. Supports say nothing (255) where they show another of the N classes."""
     shot: int = 1
     """Support images per class at test time, K."""
     episodes: int = 1000

@@ -122,7 +122,9 @@ class EpisodeSampler:
     def _complete(self, query: int, first: int, rng: np.random.Generator) -> EpisodeSpec:
         others = [c for c in self.classes if c != first]
         drawn = rng.choice(others, self.protocol.way - 1, replace=False) if others else []
-        classes = (first, *(int(c) for c in drawn))
+        classes = [first, *(int(c) for c in drawn)]
+        if self.protocol.way > 1:  # the class that is surely there must have no place of its own
+            classes = [classes[i] for i in rng.permutation(len(classes))]
         used = {query}
         supports = []
         for c in classes:
@@ -136,7 +138,7 @@ class EpisodeSampler:
             chosen = tuple(int(i) for i in rng.choice(free, self.protocol.shot, replace=False))
             used.update(chosen)
             supports.append(chosen)
-        return EpisodeSpec(self.split, query, classes, tuple(supports))
+        return EpisodeSpec(self.split, query, tuple(classes), tuple(supports))
 
 
 def test_episodes(

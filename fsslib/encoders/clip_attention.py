@@ -16,6 +16,18 @@ def through(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> Float[Tensor, "
     return _layout(block, block(_layout(block, tokens)))
 
 
+def around_mlp(
+    block: nn.Module, tokens: Float[Tensor, "b n c"]
+) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b n c"]]:
+    """The block as it is, and what its MLP reads: the normalised sum of input and attention."""
+    _require_plain(block)
+    inside = _layout(block, block.ln_1(tokens))
+    mixed, _ = block.attn(inside, inside, inside, need_weights=False)
+    hidden = tokens + block.ls_1(_layout(block, mixed))
+    read = block.ln_2(hidden)
+    return hidden + block.ls_2(block.mlp(read)), read
+
+
 def value_path(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
     """What the last block's attention would weigh: every token's own projected value."""
     attention, width = block.attn, tokens.shape[-1]
@@ -37,14 +49,18 @@ def block_attention(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> Float[T
 
 def attend(block: nn.Module, inside: Float[Tensor, "b n c"]) -> tuple[Tensor, Tensor]:
     """What the attention adds to the residual stream (b n c), and its head-mean map (b n n)."""
+    _require_plain(block)
+    inside = _layout(block, inside)
+    mixed, weights = block.attn(inside, inside, inside, need_weights=True)
+    return block.ls_1(_layout(block, mixed)), weights
+
+
+def _require_plain(block: nn.Module) -> None:
     if not isinstance(block.attn, nn.MultiheadAttention):
         raise TypeError(
             f"attention of a {type(block.attn).__name__} is not offered; expected the plain "
             "multi-head attention of OpenAI's and LAION's ViTs"
         )
-    inside = _layout(block, inside)
-    mixed, weights = block.attn(inside, inside, inside, need_weights=True)
-    return block.ls_1(_layout(block, mixed)), weights
 
 
 def _layout(block: nn.Module, tokens: Tensor) -> Tensor:

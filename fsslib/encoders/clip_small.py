@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from open_clip import CLIP
-from torch import Tensor, nn
+from torch import nn
 
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_resnet import ClipResNet, stop_pooling
 from fsslib.encoders.clip_vit import ClipViT
+from fsslib.encoders.mimetic import start_local, waves
 from fsslib.encoders.tokenizer import WordTokenizer
 
 _TEXT = {"context_length": 48, "width": 128, "heads": 4, "layers": 3}
@@ -63,7 +63,7 @@ def small_clip(name: str, vocabulary: Sequence[str], fine: bool = True) -> ClipE
     settings["text_cfg"]["vocab_size"] = tokenizer.vocab_size
     model = CLIP(**settings)
     if name.endswith("vit"):
-        start_local(model.visual)
+        start_tower(model.visual)
         return ClipViT(model, tokenizer, name)
     if fine:
         stop_pooling(model.visual, UNPOOLED)
@@ -71,40 +71,12 @@ def small_clip(name: str, vocabulary: Sequence[str], fine: bool = True) -> ClipE
 
 
 @torch.no_grad()
-def start_local(visual: nn.Module) -> None:
-    """Mimetic initialisation (Trockman and Kolter, ICML 2023): attention that starts local.
-
-    Positions are sines and cosines, queries and keys of a head multiply to nearly the identity, so
-    that patches attend to what is near and looks alike; values and projection to nearly minus the
-    identity. From random weights a ViT must find out from pictures that neighbours matter, and has
-    few of them here.
-    """
+def start_tower(visual: nn.Module) -> None:
+    """Mimetic initialisation of an open_clip ViT."""
     width = visual.conv1.out_channels
     side = math.isqrt(len(visual.positional_embedding) - 1)
     visual.positional_embedding[0] = 0
-    visual.positional_embedding[1:] = _waves(side, width)
+    visual.positional_embedding[1:] = waves(side, width)
     for block in visual.transformer.resblocks:
         attention = block.attn
-        query, key, value = attention.in_proj_weight.view(3, width, width)
-        rank = width // attention.num_heads
-        for head in range(attention.num_heads):
-            left, right = _factors(0.7, 0.7, width)
-            rows = slice(head * rank, (head + 1) * rank)
-            query[rows], key[rows] = left[:, :rank].T, right[:rank]
-        attention.out_proj.weight[:], value[:] = _factors(0.4, -0.4, width)
-
-
-def _factors(noise: float, identity: float, width: int) -> tuple[Tensor, Tensor]:
-    """Two matrices whose product is a random one plus a multiple of the identity."""
-    product = noise * torch.randn(width, width) / width**0.5 + identity * torch.eye(width)
-    left, strength, right = torch.linalg.svd(product)
-    return left * strength.sqrt(), strength.sqrt()[:, None] * right
-
-
-def _waves(side: int, width: int) -> Float[Tensor, "cells width"]:
-    """A quarter of the channels each: sines and cosines of the row, and of the column."""
-    frequency = 100 ** -(torch.arange(width // 4) / (width / 4))
-    angles = torch.arange(side)[:, None] * frequency
-    waves = torch.cat([angles.sin(), angles.cos()], 1)
-    rows, columns = waves[:, None].expand(-1, side, -1), waves[None].expand(side, -1, -1)
-    return torch.cat([rows, columns], 2).flatten(0, 1)
+        start_local(attention.in_proj_weight, attention.out_proj.weight, attention.num_heads)

@@ -23,6 +23,7 @@ from fsslib.encoders.clip import (
     resize_positions,
 )
 from fsslib.encoders.clip_attention import (
+    around_mlp,
     block_attention,
     residual_path,
     through,
@@ -141,6 +142,24 @@ class ClipViT(ClipEncoder):
         path = choose(variant, paths)
         hidden = path(self.blocks[-1], self.entering_last(images, normalised))
         return self._cells(hidden, images.shape[-2:])
+
+    def tapped_and_dense(
+        self, images: Images, normalised: bool = False, tap: int = -3
+    ) -> tuple[Float[Tensor, "b c rows columns"], Float[Tensor, "b d rows columns"]]:
+        """What the MLP of block `tap` reads (CLIP-DINOiser's heads look at it), and `dense`.
+
+        One pass; the last block's attention is only computed if it is the one tapped.
+        """
+        (wanted,) = self.indices([tap])
+        hidden, read = self.embed(images, normalised), None
+        for index, block in enumerate(self.blocks):
+            entering = hidden
+            if index == wanted:
+                hidden, read = around_mlp(block, entering)
+            elif index < len(self.blocks) - 1:
+                hidden = through(block, entering)
+        tapped = read[:, 1:].transpose(1, 2).unflatten(2, self.grid(images.shape[-2:]))
+        return tapped, self._cells(residual_path(self.blocks[-1], entering), images.shape[-2:])
 
     def grid(self, size: Sequence[int]) -> tuple[int, int]:
         """Cells (rows, columns) of an image of `size` pixels."""

@@ -56,6 +56,7 @@ SOURCES = {
         ),
         Source("scenes", "scenes-clip-rn", "scenes-clip-rn.safetensors", "MIT", 7.5),
         Source("scenes", "scenes-clip-vit", "scenes-clip-vit.safetensors", "MIT", 4.6),
+        Source("scenes", "scenes-dino", "scenes-dino.safetensors", "MIT", 3.3),
         # OpenAI's SHA-256 is of its .pt archives; open_clip downloads the hub's copies of the same.
         Source("openai", "RN50-quickgelu", "timm/resnet50_clip.openai", "MIT", 408.0, "afeb0e10"),
         Source("openai", "RN101-quickgelu", "timm/resnet101_clip.openai", "MIT", 479.0, "8fa8567b"),
@@ -155,7 +156,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def _unwrap(state: Any) -> list[tuple[str, Tensor]]:
     """The tensors of a checkpoint, also when they sit under "state_dict", "model" or the like."""
-    for name in ("state_dict", "model", "model_state_dict"):
+    for name in ("state_dict", "model", "model_state_dict", "decoder"):
         if isinstance(state, dict) and isinstance(state.get(name), dict):
             state = state[name]
     return [(key, value) for key, value in state.items() if isinstance(value, Tensor)]

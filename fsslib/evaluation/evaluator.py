@@ -43,6 +43,7 @@ class Scores:
         return {
             "miou": self.meter.miou(),
             "miou_interval": list(self.meter.interval("miou")),
+            "miou_with_background": self.meter.miou_with_background(),
             "fb_iou": self.meter.fb_iou(),
             "fb_iou_interval": list(self.meter.interval("fb_iou")),
             "per_episode_iou": float(self.meter.per_episode().mean()),

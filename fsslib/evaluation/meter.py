@@ -4,6 +4,9 @@ mIoU is the mean over the fold's classes of sum(I) / sum(U), both accumulated ov
 a class; FB-IoU pools all foreground and all background. Averaging the IoU of single episodes is a
 different number (`per_episode`), and is labelled as one. The official code scores a class without
 an episode as 0; here such classes are left out and counted (`classes_seen`).
+
+N-way: counts go to the global id of each of an episode's N classes, also of those that the query
+does not show: what is wrongly called by their name costs them.
 """
 
 from __future__ import annotations
@@ -85,6 +88,11 @@ class Meter:
     def fb_iou(self) -> float:
         """Mean of foreground and background IoU, both pooled over all episodes and classes."""
         return float(_mean_iou(self._pooled().sum(0)))
+
+    def miou_with_background(self) -> float:
+        """The same mean with the background as one more class. Another number: label it."""
+        sums = np.concatenate([self._table().sum(0), self._pooled().sum(0)[:1]])
+        return float(_mean_iou(sums))
 
     def per_episode(self) -> Float64[np.ndarray, " episodes"]:
         """Foreground IoU of each episode by itself; 1 where neither side has foreground."""

@@ -46,6 +46,20 @@ def dice_loss(logits: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor,
     return 1 - ((overlap + 1) / (total + 1)).mean()
 
 
+def balanced_cross_entropy(
+    logits: Float[Tensor, "b c h w"], mask: UInt8[Tensor, "b h w"], most: float = 10.0
+) -> Float[Tensor, ""]:
+    """Cross-entropy with each class weighted by pixels / (classes present * its own pixels).
+
+    Counted over the batch, without pixels of 255; no weight is larger than `most`.
+    """
+    valid = mask != IGNORE
+    counts = torch.bincount(mask[valid].long(), minlength=logits.shape[1])
+    present = (counts > 0).sum()
+    weights = (counts.sum() / (present * counts.clamp_min(1))).clamp_max(most)
+    return F.cross_entropy(logits.float(), mask.long(), weights, ignore_index=IGNORE)
+
+
 def distillation_loss(
     correlations: Sequence[Float[Tensor, "b _ _"]], mask: UInt8[Tensor, "b h w"]
 ) -> Float[Tensor, ""]:

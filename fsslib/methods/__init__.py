@@ -16,6 +16,9 @@ from fsslib.methods.baselines import (
     MaskedAveragePrototype,
     PriorThreshold,
 )
+from fsslib.methods.dinoiser import ClipDinoiser
+from fsslib.methods.dinoiser_config import DinoiserConfig
+from fsslib.methods.finetuned_dinoiser import dinoiser_method
 from fsslib.methods.hdmnet import HDMNet, HDMNetConfig
 from fsslib.methods.hsnet import HSNet, HSNetConfig
 from fsslib.methods.lfss import LFSS
@@ -36,9 +39,17 @@ TRAINED = {
     "hsnet": HSNetConfig,
     "lfss": LFSSConfig,
     "qgnet": QGNetConfig,
+    "clip_dinoiser_finetuned": DinoiserConfig,
 }
 """Methods that are trained, and their settings."""
-BASELINES = ("all_foreground", "prior_threshold", "prototype", "clip_prior", "word_mask")
+BASELINES = (
+    "all_foreground",
+    "prior_threshold",
+    "prototype",
+    "clip_prior",
+    "word_mask",
+    "clip_dinoiser",
+)
 METHODS = (*TRAINED, *BASELINES)
 PRIOR_GUIDED = ("pfenet", "bam", "hdmnet")
 """Methods that read a prior map."""
@@ -46,6 +57,8 @@ WITH_BASE = ("bam", "hdmnet")
 """Methods that need a base learner."""
 WITH_WORDS = ("lfss", "word_mask")
 """Methods that make their masks from a word."""
+WITH_DINOISER = ("clip_dinoiser", "clip_dinoiser_finetuned")
+"""Methods over CLIP-DINOiser's features; they have no backbone but a CLIP."""
 UNDILATED = ("hsnet",)
 """Methods that read the backbone as it classifies."""
 
@@ -59,6 +72,7 @@ def build_method(
     words: WordMasks | None = None,
     extractor: StageBackbone | None = None,
     cache: Cache | None = None,
+    dinoiser: ClipDinoiser | None = None,
     **settings: Any,
 ) -> FewShotSegmenter:
     """A method over a backbone.
@@ -71,6 +85,7 @@ def build_method(
         base: the trained base learner of BAM and HDMNet, on the same backbone.
         words: makes LFSS's masks.
         extractor: QGNet's second backbone, pretrained without labels.
+        dinoiser: CLIP and heads of the methods in `WITH_DINOISER`; takes over their settings.
         cache: for LFSS's and ASGNet's frozen features; other methods show their backbone masked
             supports, or train it.
         settings: changes on top of the preset, checked by name and type.
@@ -82,6 +97,11 @@ def build_method(
         raise ValueError(f"method={name!r} needs base=, a trained base learner")
     if name in WITH_WORDS and words is None:
         raise ValueError(f"method={name!r} needs words=WordMasks(…)")
+    if name in WITH_DINOISER:
+        if dinoiser is None:
+            raise ValueError(f"method={name!r} needs dinoiser=ClipDinoiser(…)")
+        dinoiser.config = DinoiserConfig.preset(preset, **settings)
+        return dinoiser_method(dinoiser)
     if name == "word_mask":
         config = LFSSConfig.preset(preset, **settings)
         return WordMaskBaseline(backbone, words, config, cache)
@@ -127,6 +147,7 @@ __all__ = [
     "TRAINED",
     "UNDILATED",
     "WITH_BASE",
+    "WITH_DINOISER",
     "WITH_WORDS",
     "FewShotSegmenter",
     "PFENet",

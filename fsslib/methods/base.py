@@ -38,6 +38,8 @@ class FewShotSegmenter(nn.Module, ABC):
 
     trainable: bool = True
     """False for methods without a single learned parameter of their own."""
+    binary: bool = True
+    """Whether it takes 1-way episodes only; `n_way.OneVersusRest` makes more of those."""
     frozen: tuple[str, ...] = ("backbone",)
     """Submodules that come trained and stay as they are; no part of the head."""
 
@@ -88,7 +90,8 @@ def require_one_way(episodes: Episode, method: str) -> None:
         raise ValueError(f"{method} takes batches; wrap a single episode in stack([episode])")
     if episodes.way != 1:
         raise ValueError(
-            f"{method} is a binary method and got {episodes.way}-way episodes; use way=1"
+            f"{method} is a binary method and got {episodes.way}-way episodes; use way=1, or "
+            "put OneVersusRest around it"
         )
 
 

@@ -117,21 +117,21 @@ class LFSS(FewShotSegmenter):
         """Both passes: (the query's, the supports' logits (b, k, h, w) or None)."""
         config, shots = self.config, support.shape[1]
         if config.circle == "none" or not (self.training or config.circle_at_test):
-            return self._pass(query, masks.query, support, masks.support), None
+            return self.segment(query, masks.query, support, masks.support), None
         guide, guide_mask = (
             part.repeat_interleave(shots, 0)[:, None] for part in (query, masks.query)
         )
-        first = self._pass(support.flatten(0, 1), masks.support.flatten(0, 1), guide, guide_mask)
+        first = self.segment(support.flatten(0, 1), masks.support.flatten(0, 1), guide, guide_mask)
         logits = first.logits.unflatten(0, (-1, shots))
         predicted = logits.sigmoid()
         hard = (predicted > 0.5).float()
         use = hard.detach() if config.circle == "hard" else predicted
         empty = (hard.sum((-2, -1)) == 0)[..., None, None]
-        return self._pass(
+        return self.segment(
             query, masks.query, support, torch.where(empty, masks.support, use)
         ), logits
 
-    def _pass(
+    def segment(
         self,
         target: Float[Tensor, "b d h w"],
         target_mask: Float[Tensor, "b h w"],

@@ -50,6 +50,7 @@ class PANet(FewShotSegmenter):
     """PANet over any stage backbone, which it trains. Its map: `similarity` (B,1+N,h,w)."""
 
     frozen = ()
+    binary = False
 
     def __init__(self, backbone: StageBackbone, config: PANetConfig | None = None) -> None:
         super().__init__()

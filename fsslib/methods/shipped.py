@@ -42,6 +42,11 @@ def base_path(fold: int) -> Path:
     return FOLDER / f"base-scenes10i-f{fold}.safetensors"
 
 
+def dinoiser_path() -> Path:
+    """Where the shipped heads of CLIP-DINOiser lie; their card has the suffix `.json`."""
+    return FOLDER / "dinoiser-scenes.safetensors"
+
+
 def load_base_learner(backbone: StageBackbone, path: Path | str, preset: str) -> BaseLearner:
     """A trained base learner on `backbone`, frozen.
 

@@ -143,7 +143,8 @@ class WordGuided(FewShotSegmenter):
 
     def __init__(self, method: FewShotSegmenter, words: WordMasks) -> None:
         super().__init__()
-        self.method, self.words, self.trainable = method, words, method.trainable
+        self.method, self.words = method, words
+        self.trainable, self.binary = method.trainable, method.binary
 
     def forward(self, episodes: Episode) -> Prediction:
         masks, images = episodes.support_masks, episodes.support_images.flatten(0, 2)  # (BNK, …)

@@ -16,7 +16,8 @@ import yaml
 from fsslib.config import ConfigError, require_known, strict
 from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
 from fsslib.encoders import BACKBONES
-from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED, TRAINED, WITH_WORDS
+from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED, TRAINED, WITH_DINOISER, WITH_WORDS
+from fsslib.methods.dinoiser_config import DinoiserConfig
 from fsslib.methods.lfss_config import Guidance
 from fsslib.methods.pi_clip_config import ClipPriorConfig
 from fsslib.methods.prior_guided import Prior
@@ -24,11 +25,14 @@ from fsslib.methods.words import WordConfig
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
+    PretrainDinoRunConfig,
     PretrainRunConfig,
+    TrainDinoiserRunConfig,
 )
 from fsslib.training.recipe import TrainConfig
 
-PATHS = ("root", "head", "base", "extractor_weights", "clip_weights")
+PATHS = ("root", "head", "base", "heads", "extractor_weights", "clip_weights")
+PATHS += ("dino_weights", "found_head")
 """Parameters that may be paths, made relative to the run's folder."""
 
 
@@ -53,6 +57,9 @@ class EvaluateConfig:
     extractor_weights: str = "scenes"
     """Prior extractor of QGNet, as backbone and weights: one that learned without labels, such as a
     checkpoint of MoCo, of which the key encoder is taken."""
+    heads: str = "shipped"
+    """CLIP-DINOiser's: a `.safetensors` file of `train_dinoiser`, the published checkpoint,
+    "shipped", or "teachers", which asks DINO and FOUND instead."""
     guidance: Guidance | None = None
     """What says where the supports' object is: an annotated mask, or a word (LFSS's tables: "P" and
     "I"). None: LFSS reads a word, all others a mask."""
@@ -72,6 +79,7 @@ class EvaluateConfig:
     benchmark: BenchmarkName = "scenes10i"
     root: str | None = None
     fold: int = 0
+    way: int = 1
     shot: int = 1
     episodes: int | None = None
     episode_seed: int = 0
@@ -100,6 +108,8 @@ class EvaluateConfig:
             TRAINED[self.method].preset(self.preset, **self.method_settings())
         elif self.method == "word_mask":
             TRAINED["lfss"].preset(self.preset, **self.method_settings())
+        elif self.method in WITH_DINOISER:
+            self.dinoiser()
         elif self.settings:
             raise ConfigError(f"settings={self.settings!r}: {self.method!r} has none")
         if self.prior != "own" and self.method not in PRIOR_GUIDED:
@@ -114,7 +124,7 @@ class EvaluateConfig:
 
     def protocol(self) -> Protocol:
         """The protocol that these parameters describe."""
-        names = ("fold", "shot", "sampling", "resolution", "border", "coco_folds")
+        names = ("fold", "way", "shot", "sampling", "resolution", "border", "coco_folds")
         names += ("selection", "held_out", "scarce_classes", "train_list", "fit")
         values = {name: getattr(self, name) for name in names}
         for name in ("episodes", "image_size", "minimum_object_pixels", "novel_in_train"):
@@ -138,6 +148,17 @@ class EvaluateConfig:
         """How words become masks, as `words` describes it."""
         preset, *changes = self.words.split()
         return WordConfig.preset(preset, **_changes("words", changes))
+
+    def dinoiser(self) -> DinoiserConfig:
+        """The settings of CLIP-DINOiser with supports that `preset` and `settings` describe."""
+        return DinoiserConfig.preset(self.preset, **self.method_settings())
+
+    @property
+    def class_names_read(self) -> bool:
+        """Whether a method reads the names of an episode's classes."""
+        if self.method in WITH_DINOISER:
+            return self.dinoiser().variant in ("text", "fusion", "finetuned")
+        return self.reads_words or self.reads_clip
 
     @property
     def guided_by(self) -> Guidance:
@@ -164,6 +185,8 @@ class EvaluateConfig:
             settings |= {"prior": self.prior, "shot": self.shot}
         if self.method in WITH_WORDS:
             settings["guidance"] = self.guided_by
+        if self.method == "clip_dinoiser_finetuned":
+            settings["variant"] = "finetuned"
         return settings
 
     @property
@@ -171,13 +194,18 @@ class EvaluateConfig:
         """The method, where its prior comes from, and what guides it if that is not what its paper
         has: `hdmnet`, `hdmnet+pi_clip`, `panet+word`, `lfss+mask`."""
         label = self.method if self.prior == "own" else f"{self.method}+{self.prior}"
+        if self.method == "clip_dinoiser":
+            label = f"{label}+{self.dinoiser().variant}"
         usual = "word" if self.method in WITH_WORDS else "mask"
         return label if self.guided_by == usual else f"{label}+{self.guided_by}"
 
     @property
     def run_name(self) -> str:
         """`pfenet/scenes10i_f0_1shot_scenes-resnet`: the folder of runs that belong together."""
-        return f"{self.label}/{self.benchmark}_f{self.fold}_{self.shot}shot_{self.backbone}"
+        way = f"{self.way}way_" if self.way > 1 else ""
+        clip = self.method in WITH_DINOISER
+        network = self.clip_model or "scenes-clip-vit" if clip else self.backbone
+        return f"{self.label}/{self.benchmark}_f{self.fold}_{way}{self.shot}shot_{network}"
 
 
 @dataclass(frozen=True)
@@ -195,6 +223,7 @@ class TrainRunConfig(EvaluateConfig):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     augment: bool | None = None
     validate_every: int | None = None
+    patience: int | None = None
     validation_episodes: int = 200
     checkpoint_every: int | None = None
 
@@ -210,7 +239,7 @@ class TrainRunConfig(EvaluateConfig):
 
     def training(self) -> TrainConfig:
         """The training settings that these parameters describe."""
-        names = ("steps", "lr", "weight_decay", "clip", "augment", "validate_every")
+        names = ("steps", "lr", "weight_decay", "clip", "augment", "validate_every", "patience")
         values = {name: getattr(self, name) for name in (*names, "checkpoint_every")}
         values["batch_size"] = self.train_batch_size
         given = {name: value for name, value in values.items() if value is not None}
@@ -228,6 +257,8 @@ CONFIGS = {
     "train_base": BaseLearnerRunConfig,
     "pretrain_backbone": PretrainRunConfig,
     "pretrain_clip": PretrainClipRunConfig,
+    "pretrain_dino": PretrainDinoRunConfig,
+    "train_dinoiser": TrainDinoiserRunConfig,
 }
 RunConfig = (
     TrainRunConfig
@@ -235,6 +266,8 @@ RunConfig = (
     | BaseLearnerRunConfig
     | PretrainRunConfig
     | PretrainClipRunConfig
+    | PretrainDinoRunConfig
+    | TrainDinoiserRunConfig
 )
 
 

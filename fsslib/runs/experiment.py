@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
@@ -30,13 +30,23 @@ from fsslib.methods import (
     BASELINES,
     UNDILATED,
     WITH_BASE,
+    WITH_DINOISER,
     WITH_WORDS,
     FewShotSegmenter,
     build_method,
 )
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
+from fsslib.methods.dinoiser import ClipDinoiser, load_heads
+from fsslib.methods.dinoiser_teachers import DinoClip, load_teachers
+from fsslib.methods.n_way import OneVersusRest, any_way
 from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.shipped import base_path, load_base_learner, save_head, shipped_path
+from fsslib.methods.shipped import (
+    base_path,
+    dinoiser_path,
+    load_base_learner,
+    save_head,
+    shipped_path,
+)
 from fsslib.methods.words import WordGuided, WordMasks
 from fsslib.runs.config import PATHS, EvaluateConfig, TrainRunConfig
 from fsslib.runs.machine import environment, pick_device
@@ -81,6 +91,8 @@ class Experiment:
         torch.manual_seed(getattr(config, "seed", 0))
         backbone = build_backbone(config.backbone, config.weights, dilated=name not in UNDILATED)
         parts: dict[str, Any] = {"clip": clip, "words": words, "cache": self.cache}
+        if name in WITH_DINOISER:
+            parts["dinoiser"] = self._dinoiser()
         if name in WITH_BASE:
             parts["base"] = self._base_learner(backbone)
         if name == "qgnet":
@@ -93,7 +105,15 @@ class Experiment:
             shipped = config.head == "shipped"
             path = shipped_path(config.fold) if shipped else Path(config.head)
             method.load_head_state(read_state(path))
-        return method.to(self.device)
+        return any_way(method, self.protocol.way).to(self.device)
+
+    def _dinoiser(self) -> ClipDinoiser:
+        config, name = self.config, self.config.clip_model or "scenes-clip-vit"
+        encoder, settings = load_clip(name, config.clip_weights), config.dinoiser()
+        if config.heads == "teachers":
+            return DinoClip(encoder, load_teachers(name), settings, self.cache)
+        path = dinoiser_path() if config.heads == "shipped" else Path(config.heads)
+        return ClipDinoiser(encoder, load_heads(path, encoder.width), settings, self.cache)
 
     def _clip_priors(self) -> ClipPriors:
         config = self.config
@@ -129,11 +149,13 @@ class Experiment:
         config = self.config
         if not isinstance(config, TrainRunConfig):
             raise ConfigError("this run's config describes an evaluation; use the train template")
-        settings = config.training()
+        settings, protocol = config.training(), self.protocol
+        if isinstance(self.method, OneVersusRest):
+            protocol = replace(protocol, way=1)  # binary methods learn from 1-way episodes
         stream = partial(
             TrainingEpisodes,
             self.benchmark,
-            self.protocol,
+            protocol,
             settings.steps * settings.batch_size,
             settings.seed,
             augmentation=self.augmentation if settings.augment else None,
@@ -148,7 +170,7 @@ class Experiment:
         )
         chosen = "last" if self.protocol.selection == "last" else "best"
         self.method.load_head_state(outcome[chosen])
-        step = settings.steps if chosen == "last" else outcome["best_step"]
+        step = outcome["step"] if chosen == "last" else outcome["best_step"]
         self.training = {
             "selected_step": step,
             "training_seconds": round(outcome["seconds"], 1),
@@ -213,6 +235,8 @@ class Experiment:
             "method": self.config.method,
             "trained": self.config.method not in BASELINES,
             "privileged_query_labels": oracle,
+            "n_way": type(self.method).__name__ if self.protocol.way > 1 else None,
+            "class_names_read": self.config.class_names_read,
             "guidance": self.config.guided_by,
             "supervision": self.config.supervision,
             "protocol": self.protocol.to_dict(),

@@ -10,6 +10,8 @@ from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol
 from fsslib.encoders import BACKBONES
 from fsslib.methods.base_learner import BaseLearnerConfig
 from fsslib.training.clip_recipe import ClipConfig
+from fsslib.training.dino_recipe import DinoConfig
+from fsslib.training.dinoiser_recipe import DinoiserTraining
 from fsslib.training.pretrain import PretrainConfig
 from fsslib.training.recipe import TrainConfig
 
@@ -137,3 +139,64 @@ class PretrainClipRunConfig:
                 )
             changes["teacher"] = ""
         return ClipConfig.preset(self.model, **changes)
+
+
+@dataclass(frozen=True)
+class PretrainDinoRunConfig(DinoConfig):
+    """Parameters of `pretrain_dino.ipynb`."""
+
+    data: str | None = None
+    """Folder of pictures; None: Scenes-10i."""
+    device: str = "auto"
+
+    @property
+    def run_name(self) -> str:
+        return f"pretrain/scenes-dino_s{self.seed}"
+
+    def training(self) -> DinoConfig:
+        elsewhere = ("data", "device")
+        return DinoConfig(**{k: v for k, v in asdict(self).items() if k not in elsewhere})
+
+
+@dataclass(frozen=True)
+class TrainDinoiserRunConfig:
+    """Parameters of `train_dinoiser.ipynb`: CLIP-DINOiser's two heads."""
+
+    recipe: str = "scenes"
+    clip_model: str = "scenes-clip-vit"
+    clip_weights: str = "scenes"
+    dino_weights: str | None = None
+    """Of the teacher of correlations: a file; None: `scenes-dino`, or DINO's ViT-B/16."""
+    found_head: str | None = None
+    """FOUND's `decoder_weights.pt`; None: its training-free seed."""
+    data: str | None = None
+    """Folder of pictures (1,000 of ImageNet in the paper); None: Scenes-10i."""
+    steps: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    background_lr: float | None = None
+    drop_at: int | None = None
+    gamma: float | None = None
+    size: int | None = None
+    channels: int | None = None
+    kernel: int | None = None
+    pictures: int | None = None
+    seed: int = 0
+    validation_pictures: int = 200
+    checkpoint_every: int | None = None
+    workers: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        self.training()
+
+    @property
+    def run_name(self) -> str:
+        return f"dinoiser/{self.clip_model}_s{self.seed}"
+
+    def training(self) -> DinoiserTraining:
+        """The training settings that these parameters describe."""
+        elsewhere = ("recipe", "clip_model", "clip_weights", "dino_weights", "found_head", "data")
+        elsewhere += ("validation_pictures", "device")
+        given = {k: v for k, v in asdict(self).items() if k not in elsewhere and v is not None}
+        return DinoiserTraining.preset(self.recipe, **given)

@@ -42,7 +42,8 @@ def train(
         validate: scores of the current method; "score" among them chooses the best weights.
 
     Returns:
-        `last` and `best` head states, `best_step`, `best_score`, `seconds` of training.
+        `last` and `best` head states, `step` (fewer than `config.steps` where patience ended),
+        `best_step`, `best_score`, `seconds` of training.
 
     Raises:
         TrainingDiverged: a loss that is not finite. CheckpointError: a folder of another run.
@@ -67,6 +68,8 @@ def train(
         report(f"going on after step {state['step']} of {config.steps}")
     journal = Journal(folder / "metrics.jsonl", state["step"])
     stream = episodes(state["step"] * config.batch_size)
+    if _exhausted(state, config):
+        return {**state, "last": method.head_state()}
     start = perf_counter() - state["seconds"]
     method.train()
     for batch in batches(stream, config.batch_size, config.workers, device, drop_last=True):
@@ -86,10 +89,14 @@ def train(
             report(_line(config, state, losses, scores))
         elif step % (config.steps // 10 or 1) == 0:
             report(_line(config, state, losses, {}))
-        if step % config.checkpoint_every == 0 or step == config.steps:
+        over = step == config.steps or _exhausted(state, config)
+        if step % config.checkpoint_every == 0 or over:
             parts = {"head": method.head_state(), "optimizer": optimizer.state_dict()}
             parts["scaler"] = scaler.state_dict()
             save_checkpoint(path, {**state, **parts}, fingerprint)
+        if over and step < config.steps:
+            report(f"stopped: {config.patience} validations without a better score")
+            break
     return {**state, "last": method.head_state()}
 
 
@@ -119,6 +126,13 @@ def _step(
     scaler.step(optimizer)
     scaler.update()
     return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}
+
+
+def _exhausted(state: dict[str, Any], config: TrainConfig) -> bool:
+    """Whether the best validation lies `patience` validations back."""
+    if not config.patience or state["best"] is None:
+        return False
+    return state["step"] - state["best_step"] >= config.patience * config.validate_every
 
 
 def _keep_best(state: dict[str, Any], method: FewShotSegmenter, scores: dict[str, float]) -> None:

@@ -35,6 +35,8 @@ class TrainConfig:
     """Of initial weights, dropout and training episodes (not of the test list)."""
     validate_every: int = 0
     """Steps between validations; 0 validates never."""
+    patience: int = 0
+    """Validations without a better score after which training stops; 0 never stops early."""
     checkpoint_every: int = 200
     log_every: int = 20
     workers: int = 1
@@ -50,10 +52,14 @@ class TrainConfig:
         `base`, `base_coco`, `base_scenes`: the base learners. `panet`; `hsnet` (epochs are not
         stated: as many as its users report to need) and `hsnet_coco`; `lfss` (steps of 32 episodes,
         one epoch for each pair of image and class; neither is stated).
+        `clip_dinoiser`: what a student paper states for its fine-tuning (AdamW 1e-4, tenfold lower
+        every 10 of 50 epochs, batches of 4, patience of 5 epochs), and `clip_dinoiser_scenes`, the
+        same with epochs of 32 steps.
         """
         sgd = {"optimizer": "sgd", "weight_decay": 1e-4}
         adamw = {"lr": 1e-3, "slow": 0.1}
         adam = {"lr": 1e-3, "weight_decay": 0.0, "schedule": "constant", "augment": False}
+        seed = {"lr": 1e-4, "schedule": "stairs", "augment": False, "batch_size": 4, "patience": 5}
         voc, coco = 5953, 82081
         presets: dict[str, dict[str, Any]] = {
             "scenes": {"steps": 1600, "augment": False},
@@ -73,6 +79,8 @@ class TrainConfig:
             "hsnet": {**adam, **_epochs(350, 11_394, 20)},
             "hsnet_coco": {**adam, **_epochs(40, 62_040, 40)},
             "lfss": {**adam, **_epochs(200, 11_394, 32)},
+            "clip_dinoiser": {**seed, **_epochs(50, voc, 4), "validate_every": voc // 4},
+            "clip_dinoiser_scenes": {**seed, "steps": 1600, "validate_every": 32},
             "base": {**sgd, "lr": 0.0025, "slow": 0.1, **_epochs(100, voc, 12)},
             "base_coco": {**sgd, "lr": 0.0025, **_epochs(20, coco, 12)},
             "base_scenes": {"steps": 1000, "batch_size": 16, "augment": False},

@@ -47,9 +47,7 @@ def show_episode(episode: Episode, title: str = "") -> Figure:
     pictures, names = [], []
     for n, name in enumerate(episode.class_names):
         for k in range(episode.shot):
-            mask = episode.support_masks[n, k].clone()
-            mask[mask == 1] = n + 1  # every class in its own colour, as in the query
-            pictures.append(overlay(episode.support_images[n, k], mask))
+            pictures.append(annotated_support(episode, n, k))
             names.append(f"support: {name}")
     pictures += [episode.query_image, overlay(episode.query_image, episode.query_mask)]
     figure = show_images(pictures, [*names, "query", "truth"], columns=8)
@@ -58,10 +56,17 @@ def show_episode(episode: Episode, title: str = "") -> Figure:
     return figure
 
 
+def annotated_support(episode: Episode, number: int, shot: int = 0) -> np.ndarray:
+    """A support of class `number` with its mask in that class's colour, as in the query."""
+    mask = episode.support_masks[number, shot].clone()
+    mask[mask == 1] = number + 1
+    return overlay(episode.support_images[number, shot], mask)
+
+
 def show_prediction(
     episode: Episode, prediction: Tensor, maps: dict[str, Picture] | None = None
 ) -> Figure:
-    """First support, query, any maps, prediction and truth, side by side.
+    """First support of each class, query, any maps, prediction and truth, side by side.
 
     Args:
         episode: a single episode.
@@ -70,14 +75,14 @@ def show_prediction(
     """
     maps = maps or {}
     pictures = [
-        overlay(episode.support_images[0, 0], episode.support_masks[0, 0]),
+        *(annotated_support(episode, number) for number in range(episode.way)),
         episode.query_image,
         *maps.values(),
         overlay(episode.query_image, prediction),
         overlay(episode.query_image, episode.query_mask),
     ]
-    first = f"support: {episode.class_names[0]}"
-    return show_images(pictures, [first, "query", *maps, "prediction", "truth"], columns=8)
+    first = [f"support: {name}" for name in episode.class_names]
+    return show_images(pictures, [*first, "query", *maps, "prediction", "truth"], columns=8)
 
 
 def show_bars(values: dict[str, float], label: str, intervals: dict | None = None) -> Figure:

@@ -41,25 +41,33 @@ def show_curves(rows: list[dict[str, Any]]) -> Figure:
 
 
 def show_predictions(episodes: Episode, masks: Tensor) -> Figure:
-    """A sheet: first support with its mask, query with the truth, query with the prediction.
+    """A sheet: first support of each class with its mask, query with the truth, query with the
+    prediction.
 
     Args:
         episodes: a batch of B.
         masks: predicted labels (B,h,w).
     """
-    count = len(episodes)
-    figure, axes = plt.subplots(3, count, figsize=(1.5 * count, 4.7), dpi=80, squeeze=False)
+    count, way = len(episodes), episodes.way
+    rows = ["support"] * way + ["truth", "prediction"]
+    size = (1.5 * count, 1.5 * len(rows) + 0.2)
+    figure, axes = plt.subplots(len(rows), count, figsize=size, dpi=80, squeeze=False)
     for b in range(count):
+        supports = []
+        for n in range(way):
+            mask = episodes.support_masks[b, n, 0].clone()
+            mask[mask == 1] = n + 1  # every class in its own colour, as in the query
+            supports.append(overlay(episodes.support_images[b, n, 0], mask))
         pictures = (
-            overlay(episodes.support_images[b, 0, 0], episodes.support_masks[b, 0, 0]),
+            *supports,
             overlay(episodes.query_image[b], episodes.query_mask[b]),
             overlay(episodes.query_image[b], masks[b]),
         )
         for axis, picture in zip(axes[:, b], pictures, strict=True):
             axis.imshow(picture)
             axis.set(xticks=[], yticks=[])
-        axes[0, b].set_title(", ".join(episodes.class_names[b]), fontsize=9)
-    for axis, name in zip(axes[:, 0], ("support", "truth", "prediction"), strict=True):
+        axes[0, b].set_title(", ".join(episodes.class_names[b]), fontsize=9 if way == 1 else 7)
+    for axis, name in zip(axes[:, 0], rows, strict=True):
         axis.set_ylabel(name, fontsize=10)
     figure.tight_layout(pad=0.4)
     plt.close(figure)

@@ -30,9 +30,9 @@ def test_an_episode_says_what_the_glossary_says():
     episode = reader.read(EpisodeSpec("val", 0, (2, 1), ((1, 2), (3, 4))))
     assert episode.query_mask[0, 0] == 2 and episode.query_mask[15, 0] == 1
     assert episode.support_images.shape == (2, 2, 3, 33, 33)
-    assert (episode.support_masks[0, :, 15] == 1).all() and (
-        episode.support_masks[0, :, 0] == 0
-    ).all()
+    assert (episode.support_masks[0, :, 15] == 1).all()
+    assert (episode.support_masks[0, :, 0] == 255).all()  # the other class is no background
+    assert (episode.support_masks[:, :, 25] == 0).all()
     assert (episode.support_masks[:, :, -1] == 255).all()
     assert episode.class_ids.tolist() == [2, 1] and episode.class_names == ("class2", "class1")
     assert episode.ids[0] == "val/0" and len(episode.ids) == 5

@@ -34,9 +34,17 @@ def test_supports_are_distinct_and_never_the_query(way, shot, sampling):
         used = [index for supports in episode.supports for index in supports]
         assert len({episode.query, *used}) == 1 + way * shot
         assert len(set(episode.classes)) == way and set(episode.classes) <= novel
-        assert areas[episode.query, episode.classes[0] - 1] > 0
+        assert (areas[episode.query, np.array(episode.classes) - 1] > 0).any()
         for c, supports in zip(episode.classes, episode.supports, strict=True):
             assert (areas[list(supports), c - 1] >= 4).all()
+
+
+def test_the_class_that_is_surely_there_has_no_place_of_its_own():
+    benchmark = crowded(images=80)
+    episodes = test_episodes(benchmark, protocol(way=2))
+    areas = benchmark.areas("val")
+    first = [areas[episode.query, episode.classes[0] - 1] > 0 for episode in episodes]
+    assert 0.3 < np.mean(first) < 0.9
 
 
 def test_balanced_episodes_take_turns_and_image_first_goes_through_the_images():

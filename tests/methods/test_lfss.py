@@ -155,13 +155,13 @@ def test_the_second_pass_gets_the_first_ones_mask():
     for circle, flows in (("hard", False), ("soft", True)):
         method = model(circle=circle).eval()
         kept = {}
-        inner = method._pass
+        inner = method.segment
 
         def spy(target, target_mask, guide, guide_mask, kept=kept, inner=inner):
             kept["mask"] = guide_mask
             return inner(target, target_mask, guide, guide_mask)
 
-        method._pass = spy
+        method.segment = spy
         prediction = method(episodes)
         assert kept["mask"].requires_grad == flows
         if not flows:
@@ -206,7 +206,7 @@ def test_votes_need_half_of_the_most():
         logits[:, 0] = 1.0
         return Pass(logits, blank, blank)
 
-    method._pass = pass_
+    method.segment = pass_
     mask = method(painted(1, 3)).mask[0]
     assert mask[0].all(), "three of three"
     assert not mask[20:28].any(), "one of three, and three is the most"

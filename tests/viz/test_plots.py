@@ -40,6 +40,10 @@ def test_figures_show_what_they_are_given():
     assert [axis.get_title() for axis in figure.axes][-3:] == ["prior", "prediction", "truth"]
     batch = stack([single(), single()])
     assert len(show_predictions(batch, batch.query_mask).axes) == 6
+    several = plots.show_prediction(single(way=3), single().query_mask, maps)
+    assert len(several.axes) == 3 + 4
+    batch = stack([single(way=2), single(way=2)])
+    assert len(show_predictions(batch, batch.query_mask).axes) == 2 * 4
     bars = plots.show_bars({"a": 1.0, "b": 2.0}, "IoU", {"a": (0.5, 1.5), "b": (1.0, 3.0)})
     assert bars.axes[0].get_xlabel() == "IoU"
 

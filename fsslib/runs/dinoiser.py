@@ -1,0 +1,129 @@
+"""What the templates of DINO and of CLIP-DINOiser's heads call: pictures and models before, weights
+and card after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from fsslib.config import ConfigError
+from fsslib.data.protocol import Protocol
+from fsslib.data.registry import load_benchmark
+from fsslib.data.scenes.album import Album
+from fsslib.encoders.clip_loading import load_clip
+from fsslib.encoders.clip_vit import ClipViT
+from fsslib.encoders.dino import Dino
+from fsslib.evaluation.dino_scores import agreement, neighbour_accuracy
+from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary
+from fsslib.files import atomic_path, write_json
+from fsslib.layers.dinoiser import DinoiserHeads
+from fsslib.methods.dinoiser import ClipDinoiser
+from fsslib.methods.dinoiser_config import DinoiserConfig
+from fsslib.methods.dinoiser_teachers import Teachers, load_teachers
+from fsslib.runs.machine import environment
+from fsslib.runs.pretrain_config import PretrainDinoRunConfig, TrainDinoiserRunConfig
+from fsslib.training.crops import PictureFolder, Pictures
+
+
+def dino_pictures(config: PretrainDinoRunConfig) -> Pictures:
+    """The album of scenes that the embedded CLIPs learned from, or all pictures of a folder."""
+    if config.data is None:
+        return Album("clip", 0, config.scenes, config.size).prepare()
+    return PictureFolder(config.data, config.scenes, config.seed)
+
+
+def finish_dino(
+    config: PretrainDinoRunConfig, folder: Path, encoder: Dino, facts: dict[str, Any], device: str
+) -> dict[str, Any]:
+    """Write `scenes-dino.safetensors` (fp16) and its card; returns the card."""
+    scenes = config.data is None
+    card = {
+        "name": "scenes-dino",
+        "command": "python -m fsslib.runs run pretrain_dino" if scenes else None,
+        "task": "self-distillation without labels (DINO)",
+        "seen": "pictures of Scenes-10i; no label, caption or mask" if scenes else "a folder",
+        **facts,
+        "parameters": sum(p.numel() for p in encoder.parameters()),
+        "neighbour_accuracy": neighbour_accuracy(encoder, config.validation_scenes),
+        "agreement": agreement(encoder, scenes=min(config.validation_scenes, 100)),
+        **environment(device),
+    }
+    _save(encoder.model, folder / "scenes-dino.safetensors", card)
+    return card
+
+
+def heads_parts(config: TrainDinoiserRunConfig) -> tuple[ClipViT, Teachers, Pictures]:
+    """CLIP, its teachers, and the pictures that the heads will learn from."""
+    encoder = load_clip(config.clip_model, config.clip_weights)
+    if not isinstance(encoder, ClipViT):
+        raise ConfigError(
+            f"clip_model={config.clip_model!r} is no Vision Transformer; CLIP-DINOiser taps one"
+        )
+    teachers = load_teachers(config.clip_model, config.found_head, config.dino_weights)
+    training = config.training()
+    if config.data is None:
+        pictures: Pictures = Album("clip", 0, training.pictures, training.size).prepare()
+    else:
+        pictures = PictureFolder(config.data, training.pictures, training.seed)
+    return encoder, teachers, pictures
+
+
+def finish_heads(
+    config: TrainDinoiserRunConfig,
+    folder: Path,
+    encoder: ClipViT,
+    heads: DinoiserHeads,
+    facts: dict[str, Any],
+    device: str,
+) -> dict[str, Any]:
+    """Write `heads.safetensors` (fp16) and its card into the run's folder; returns the card.
+
+    For embedded CLIPs the card says what the heads are worth zero-shot on Scenes-10i.
+    """
+    scenes = config.clip_model.startswith("scenes")
+    card = {
+        "run": config.run_name,
+        "method": "clip_dinoiser",
+        "command": "python -m fsslib.runs run train_dinoiser" if config.data is None else None,
+        "task": "DINO's correlations and FOUND's saliency from CLIP's own tokens",
+        "seen": "pictures; no label, caption or mask",
+        "clip": config.clip_model,
+        "saliency": "FOUND's seed" if config.found_head is None else "FOUND",
+        **facts,
+        "zero_shot": _zero_shot(config, encoder, heads) if scenes else None,
+        **environment(device),
+    }
+    _save(heads, folder / "heads.safetensors", card)
+    return card
+
+
+def _zero_shot(
+    config: TrainDinoiserRunConfig, encoder: ClipViT, heads: DinoiserHeads
+) -> dict[str, Any]:
+    """mIoU over all 40 names and the background, with and without what the heads say."""
+    protocol = Protocol.preset("scenes10i", image_size=97)
+    benchmark, side = load_benchmark(protocol), config.training().size
+    windows, found = Windows(side, side, side // 2), {}
+    settings = {"gamma": config.training().gamma, "tap": config.training().tap}
+    for name, pooling, refine in (
+        ("plain", False, False),
+        ("pooled", True, False),
+        ("pooled_and_refined", True, True),
+    ):
+        chosen = DinoiserConfig.preset("scenes", pooling=pooling, **settings)
+        model = ClipDinoiser(encoder, heads, chosen)
+        scores = open_vocabulary(
+            model, benchmark, config.validation_pictures, True, refine, windows
+        )
+        found[name] = scores["miou"]
+    return found | {"pictures": config.validation_pictures, "classes": "40 and background"}
+
+
+def _save(module: nn.Module, path: Path, card: dict[str, Any]) -> None:
+    state = {k: v.half().cpu().contiguous() for k, v in module.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(state, temporary)
+    write_json(path.with_suffix(".json"), card)

@@ -1,0 +1,68 @@
+"""Settings of the training of CLIP-DINOiser's heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fsslib.config import strict
+from fsslib.training.schedule import step_decay
+
+
+@dataclass(frozen=True)
+class DinoiserTraining:
+    """How the two heads learn; defaults are those of the released code."""
+
+    steps: int = 6300
+    """63 batches of 16 in each of 100 epochs of 1,000 pictures."""
+    batch_size: int = 16
+    lr: float = 5e-5
+    """Of `obj_proj`."""
+    background_lr: float = 1e-2
+    """Of `bkg_decoder`."""
+    drop_at: int = 5000
+    """From this step on both rates are a tenth."""
+    weight_decay: float = 1e-2
+    gamma: float = 0.2
+    """Cells belong together where DINO's cosine reaches this."""
+    size: int = 448
+    """Side of the crops in pixels."""
+    brightness: float = 0.5
+    channels: int = 256
+    kernel: int = 3
+    tap: int = -3
+    pictures: int = 1000
+    seed: int = 0
+    checkpoint_every: int = 200
+    workers: int = 1
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> DinoiserTraining:
+        """`official`: as released. `scenes`: the embedded CLIP on scenes; whether gamma fits its
+        teacher is read off that one's card (`agreement`)."""
+        presets: dict[str, dict[str, Any]] = {
+            "official": {},
+            "scenes": {
+                **{"steps": 1500, "drop_at": 1200, "lr": 5e-4, "batch_size": 32, "size": 96},
+                **{"channels": 64, "pictures": 8000, "workers": 0},
+            },
+        }
+        if name not in presets:
+            raise ValueError(f"recipe={name!r}: expected one of {sorted(presets)}")
+        return strict(cls, presets[name] | changes)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "size", "pictures", "channels", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        if min(self.lr, self.background_lr) <= 0:
+            raise ValueError(
+                f"lr={self.lr}, background_lr={self.background_lr}: expected positive rates"
+            )
+        if self.kernel % 2 != 1:
+            raise ValueError(f"kernel={self.kernel}: expected an odd number of cells")
+
+    def rates_at(self, step: int) -> tuple[float, float]:
+        """Learning rates of `obj_proj` and `bkg_decoder` in a step."""
+        factor = step_decay(step, (self.drop_at,))
+        return self.lr * factor, self.background_lr * factor
