@@ -2,9 +2,12 @@
 
 On half of some labelled pictures every class gets a prototype, the mean feature over all its cells;
 on the other half every object pixel gets the class whose prototype is nearest by cosine, both seen
-from the mean of all features, which an untrained network's all but coincide with. Background and
-borders are left out of the count. A contrastive loss says nothing of this, and a pretraining
-that looks healthy by its loss may have learned to tell batches apart.
+from the mean of all features, which an untrained network's all but coincide with (mIoU, without
+background). And each class shown has a map, its prototype's similarity everywhere in the picture,
+which should be brighter on the class than beside it (AUROC, half is chance). Borders are left out.
+
+A contrastive loss says nothing of this: a pretraining that looks healthy by its loss may have
+learned to tell batches apart.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from fsslib.data.episode import IGNORE
 from fsslib.data.scenes import CLASS_NAMES, render_scene
 from fsslib.data.transforms import pad_to_square
 from fsslib.encoders.stages import StageBackbone
+from fsslib.evaluation.map_scores import auroc
 from fsslib.evaluation.meter import Meter
 
 SPLIT = "moco-val"
@@ -27,7 +31,7 @@ SPLIT = "moco-val"
 
 
 class PrototypeProbe:
-    """`probe(backbone)` gives {"prototype_miou": 0..1} of its layer4.
+    """`probe(backbone)` gives `prototype_miou` and `prototype_auroc` of its layer4, 0..1.
 
     Args:
         images, labels: of the same pictures; 0 and 255 in a label stand for no class. The first
@@ -44,7 +48,7 @@ class PrototypeProbe:
     ) -> None:
         if len(images) < 2:
             raise ValueError(f"{len(images)} pictures; expected two at least, one for each half")
-        self.images, self.labels = images, torch.where(labels == 0, IGNORE, labels)
+        self.images, self.labels = images, labels
         self.classes, self.batch_size = classes, batch_size
 
     @classmethod
@@ -77,15 +81,18 @@ class PrototypeProbe:
     def __call__(self, backbone: StageBackbone) -> dict[str, float]:
         half = len(self.images) // 2
         centre, prototypes = self._prototypes(backbone, slice(0, half))
-        meter = Meter()
+        meter, areas = Meter(), []
         for part in self._parts(slice(half, len(self.images))):
             features = F.normalize(self._layer4(backbone, part) - centre, dim=1)
-            scores = torch.einsum("bchw,kc->bkhw", features, prototypes)
-            scores = F.interpolate(scores, self.labels.shape[-2:], mode="bilinear")
-            predictions = (scores.argmax(1) + 1).to(torch.uint8).cpu()
-            for prediction, label in zip(predictions, self.labels[part], strict=True):
-                meter.add(prediction, label, range(1, self.classes + 1))
-        return {"prototype_miou": meter.miou()}
+            scores = torch.einsum("bchw,kc->bkhw", features, prototypes).cpu()
+            full = F.interpolate(scores, self.labels.shape[-2:], mode="bilinear")
+            predictions = (full.argmax(1) + 1).to(torch.uint8)
+            for score, prediction, label in zip(
+                scores, predictions, self.labels[part], strict=True
+            ):
+                meter.add(prediction, _objects_only(label), range(1, self.classes + 1))
+                areas += _areas(score, label)
+        return {"prototype_miou": meter.miou(), "prototype_auroc": sum(areas) / len(areas)}
 
     def _prototypes(
         self, backbone: StageBackbone, chosen: slice
@@ -110,3 +117,18 @@ class PrototypeProbe:
     def _parts(self, chosen: slice) -> list[slice]:
         starts = range(chosen.start, chosen.stop, self.batch_size)
         return [slice(start, min(start + self.batch_size, chosen.stop)) for start in starts]
+
+
+def _objects_only(label: Tensor) -> Tensor:
+    return torch.where(label == 0, IGNORE, label).to(torch.uint8)
+
+
+def _areas(scores: Float[Tensor, "classes h w"], label: UInt8[Tensor, "H W"]) -> list[float]:
+    """AUROC of each class that the picture shows, against all that is not it."""
+    ids = [i for i in label.unique().tolist() if i not in (0, IGNORE)]
+    masks = [torch.where(label == IGNORE, IGNORE, (label == i).to(torch.uint8)) for i in ids]
+    told = [(i, mask) for i, mask in zip(ids, masks, strict=True) if (mask == 0).any()]
+    if not told:
+        return []
+    maps = torch.stack([scores[i - 1] for i, _ in told])
+    return auroc(maps, torch.stack([mask for _, mask in told]).to(torch.uint8)).tolist()

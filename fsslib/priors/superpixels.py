@@ -21,7 +21,7 @@ from skimage.segmentation import felzenszwalb, slic
 
 from fsslib.config import strict
 
-Labels = UInt16[np.ndarray, "h w"]
+Labels = UInt16[np.ndarray, "_ _"]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import yaml
-
-from fsslib.config import ConfigError, require_known, strict
+from fsslib.config import ConfigError, parse_changes, require_known, strict
 from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
 from fsslib.encoders import BACKBONES
 from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED, TRAINED, WITH_WORDS
@@ -24,11 +22,12 @@ from fsslib.methods.words import WordConfig
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
+    PretrainMocoRunConfig,
     PretrainRunConfig,
 )
 from fsslib.training.recipe import TrainConfig
 
-PATHS = ("root", "head", "base", "clip_weights")
+PATHS = ("root", "data", "head", "base", "clip_weights")
 """Parameters that may be paths, made relative to the run's folder."""
 
 
@@ -127,12 +126,12 @@ class EvaluateConfig:
     def clip_priors(self) -> ClipPriorConfig:
         """The settings of PI-CLIP's priors that `pi_clip` describes."""
         preset, *changes = self.pi_clip.split()
-        return ClipPriorConfig.preset(preset, **_changes("pi_clip", changes))
+        return ClipPriorConfig.preset(preset, **parse_changes("pi_clip", changes))
 
     def word_masks(self) -> WordConfig:
         """How words become masks, as `words` describes it."""
         preset, *changes = self.words.split()
-        return WordConfig.preset(preset, **_changes("words", changes))
+        return WordConfig.preset(preset, **parse_changes("words", changes))
 
     @property
     def guided_by(self) -> Guidance:
@@ -154,7 +153,7 @@ class EvaluateConfig:
 
     def method_settings(self) -> dict[str, Any]:
         """Changes to the method's preset: those given, and those that other parameters imply."""
-        settings = _changes("settings", self.settings.split())
+        settings = parse_changes("settings", self.settings.split())
         if self.method in PRIOR_GUIDED:
             settings |= {"prior": self.prior, "shot": self.shot}
         if self.method in WITH_WORDS:
@@ -223,6 +222,7 @@ CONFIGS = {
     "train_base": BaseLearnerRunConfig,
     "pretrain_backbone": PretrainRunConfig,
     "pretrain_clip": PretrainClipRunConfig,
+    "pretrain_moco": PretrainMocoRunConfig,
 }
 RunConfig = (
     TrainRunConfig
@@ -230,6 +230,7 @@ RunConfig = (
     | BaseLearnerRunConfig
     | PretrainRunConfig
     | PretrainClipRunConfig
+    | PretrainMocoRunConfig
 )
 
 
@@ -248,14 +249,3 @@ def run_id(config: RunConfig) -> str:
     """Eight hexadecimal digits: the same parameters always lead to the same folder."""
     text = json.dumps([type(config).__name__, asdict(config)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _changes(parameter: str, texts: list[str]) -> dict[str, Any]:
-    """`["vvp=false"]` as {"vvp": False}."""
-    changes = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"{parameter}: {text!r}; expected changes as name=value")
-        changes[name] = yaml.safe_load(value)
-    return changes

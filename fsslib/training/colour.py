@@ -18,7 +18,9 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 LUMA = (0.2989, 0.587, 0.114)
 
 
-def jitter(pictures: Pictures, factors: Float[Tensor, "n 4"], order: Int[Tensor, "n 4"]) -> Pictures:
+def jitter(
+    pictures: Pictures, factors: Float[Tensor, "n 4"], order: Int[Tensor, "n 4"]
+) -> Pictures:
     """Brightness, contrast, saturation and hue, each picture in its own order.
 
     Args:

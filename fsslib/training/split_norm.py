@@ -27,7 +27,9 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
         if not self.training or self.splits == 1:
             return super().forward(inputs)
         if len(inputs) % self.splits:
-            raise ValueError(f"a batch of {len(inputs)} is not divisible by bn_splits={self.splits}")
+            raise ValueError(
+                f"a batch of {len(inputs)} is not divisible by bn_splits={self.splits}"
+            )
         means = self.running_mean.repeat(self.splits, 1)
         variances = self.running_var.repeat(self.splits, 1)
         parts = [
