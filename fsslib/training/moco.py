@@ -56,7 +56,8 @@ def pretrain_moco(
     """
     model, lengths = build_moco(config, store)
     model = model.to(device, memory_format=torch.channels_last)
-    optimizer = build_optimizer("sgd", model.query.parameters(), config.lr, config.weight_decay)
+    weights = model.query.parameters()
+    optimizer = build_optimizer(config.optimizer, weights, config.lr, config.weight_decay)
     path, settings = folder / "checkpoint.pt", {**asdict(config), **_source(store)}
     saved = load_checkpoint(path, settings) or dict(_FRESH)
     if saved["step"]:

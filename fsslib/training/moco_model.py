@@ -151,14 +151,12 @@ def made(pictures: Tensor, owners: Tensor, views: Views, size: int) -> Tensor:
 
 def patch_views(pictures: Tensor, patches: Patches, side: str, size: int) -> Tensor:
     """Views of patches; what is not of the segment becomes the mean colour if masks are given."""
-    views = getattr(patches, side)
-    crops = crop(pictures, patches.owners, views.boxes, size)
+    views, owners = getattr(patches, side), patches.owners
     if patches.inside is not None:
-        each = torch.arange(len(crops), device=crops.device)
-        inside = crop(patches.inside.float()[:, None], each, views.boxes, size)
-        mean = torch.tensor(IMAGENET_MEAN, device=crops.device).view(3, 1, 1)
-        crops = inside * crops + (1 - inside) * mean
-    return recolour(crops, views)
+        mean = torch.tensor(IMAGENET_MEAN, device=pictures.device).view(3, 1, 1)
+        pictures = torch.where(patches.inside[:, None], pictures[owners], mean)
+        owners = torch.arange(len(owners), device=owners.device)
+    return made(pictures, owners, views, size)
 
 
 def passed(encoder: ContrastEncoder, views: Tensor, order: Tensor | None) -> Tensor:

@@ -30,6 +30,7 @@ class MocoConfig:
     epochs: int = 16
     """Passes over all pictures; the last ragged batch of each is left out."""
     batch_size: int = 64
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.03
     weight_decay: float = 1e-4
     schedule: Literal["cosine", "step"] = "cosine"
