@@ -72,7 +72,7 @@ def pretrain_moco(
     begin = perf_counter()
     for step, batch in enumerate(_loader(batches, config), saved["step"]):
         lr = config.lr_at(step // batches.per_epoch)
-        facts = learn(model, batch.to(device), optimizer, config, lr)
+        facts = learn(model, batch.to(device), optimizer, lr)
         require_finite(step, lr, facts)
         done, seconds, begin = step + 1, seconds + perf_counter() - begin, perf_counter()
         last = done == batches.steps
@@ -116,15 +116,12 @@ def build_moco(config: MocoConfig, store: SegmentStore) -> tuple[Moco, dict[str,
 
 
 def learn(
-    model: Moco, batch: Batch, optimizer: torch.optim.Optimizer, config: MocoConfig, lr: float
+    model: Moco, batch: Batch, optimizer: torch.optim.Optimizer, lr: float
 ) -> dict[str, float]:
     """One step; losses and accuracies of it."""
     for group in optimizer.param_groups:
         group["lr"] = lr
-    kind = batch.pictures.device.type
-    half = config.precision == "bf16" and kind != "cpu"
-    with torch.autocast(kind, torch.bfloat16, enabled=half):
-        loss, facts = model.loss(model(batch))
+    loss, facts = model.loss(model(batch))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()

@@ -30,11 +30,12 @@ class ContrastEncoder(nn.Module):
 
     Args:
         separate: a head for each branch, instead of one for both.
+        half: run the backbone in bfloat16 where there is a GPU; all else is fp32.
     """
 
-    def __init__(self, backbone: StageBackbone, dim: int, separate: bool) -> None:
+    def __init__(self, backbone: StageBackbone, dim: int, separate: bool, half: bool) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.half = backbone, half
         width = backbone.channels[2]
         self.heads = nn.ModuleDict(
             {
@@ -45,7 +46,9 @@ class ContrastEncoder(nn.Module):
 
     def features(self, views: Tensor) -> Tensor:
         """layer4 (n, c, h, w) of views (n, 3, s, s) in 0..1."""
-        return self.backbone.stages((views - self.backbone.mean) / self.backbone.std).layer4
+        inputs, kind = (views - self.backbone.mean) / self.backbone.std, views.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.half and kind != "cpu"):
+            return self.backbone.stages(inputs).layer4.float()
 
     def embed(self, means: Tensor, branch: str) -> Tensor:
         """Unit vectors (n, dim) of mean features (n, c)."""
@@ -70,7 +73,8 @@ class Moco(nn.Module):
     def __init__(self, config: MocoConfig, lengths: dict[str, int]) -> None:
         super().__init__()
         backbone = BACKBONES[config.backbone](**_undilated(config.backbone))
-        encoder = ContrastEncoder(backbone, config.dim, config.separate_heads)
+        half = config.precision == "bf16"
+        encoder = ContrastEncoder(backbone, config.dim, config.separate_heads, half)
         self.config, self.query = config, split_batch_norm(encoder, config.bn_splits)
         self.key = deepcopy(self.query).requires_grad_(False)
         self.key.backbone.official_bn = True  # no gradients, yet statistics of its own batches

@@ -256,6 +256,29 @@ def test_a_step_keeps_mocos_order(store):
             torch.testing.assert_close(model.state_dict()[name], value, msg=name)
 
 
+@pytest.mark.parametrize("changes", [{}, {"masked_pool": True}, {"fill": "mean"}])
+def test_half_precision_is_the_backbones_only(changes, store, monkeypatch):
+    """As on a GPU: bfloat16 gives nearly the same logits, and everything else stays fp32."""
+    autocast, seen = torch.autocast, []
+
+    def everywhere(kind, dtype, enabled):
+        seen.append(enabled)
+        return autocast(kind, dtype, enabled=True)
+
+    full, _ = build_moco(replace(SMALL, **changes), store)
+    batch = MocoBatches(store, full.config)[0]
+    half = deepcopy(full).train()
+    wanted = full.train()(batch)
+    monkeypatch.setattr(torch, "autocast", everywhere)
+    found = half(batch)
+    assert seen and not any(seen), "on the CPU nobody asks for it"
+    for branch, (logits, _) in found.items():
+        assert logits.dtype == torch.float32
+        torch.testing.assert_close(logits, wanted[branch].logits, atol=0.3, rtol=0)
+        assert not torch.equal(logits, wanted[branch].logits)
+    half.loss(found)[0].backward()
+
+
 def test_the_key_encoder_has_batch_statistics_of_its_own(store):
     model, _ = build_moco(SMALL, store)
     means = [part.backbone.stem[1].running_mean.clone() for part in (model.query, model.key)]
