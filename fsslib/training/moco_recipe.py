@@ -138,9 +138,10 @@ class MocoConfig:
                 f"same_image_negatives needs patches of the same picture, but patches="
                 f"{self.patches}; use 2"
             )
-        if self.batch_size % self.bn_splits:
+        if self.batch_size % self.bn_splits or self.batch_size == self.bn_splits:
             raise ValueError(
-                f"bn_splits={self.bn_splits} does not divide batch_size={self.batch_size}"
+                f"bn_splits={self.bn_splits}: batch_size={self.batch_size} does not divide into "
+                "so many parts of two pictures at least"
             )
         if self.masked_pool and self.fill != "none":
             raise ValueError(f"fill={self.fill!r} is for patches; masked_pool cuts none")

@@ -19,7 +19,13 @@ from fsslib.runs.status import read_status
 
 SMALL = {
     **{"scenes": 16, "batch_size": 4, "size": 32, "local_size": 24, "queue": 4},
-    **{"local_queue": 8, "monitor_pictures": 6, "prepare_workers": 1, "checkpoint_every": 2},
+    **{
+        "local_queue": 8,
+        "bn_splits": 1,
+        "monitor_pictures": 6,
+        "prepare_workers": 1,
+        "checkpoint_every": 2,
+    },
 }
 
 

@@ -465,7 +465,8 @@ def test_it_learns(store, tmp_path):
         ({"momentum": 1.0}, "momentum=1.0"),
         ({"global_weight": 0.0, "local_weight": 0.0}, "expected one above 0"),
         ({"same_image_negatives": True}, "patches=1; use 2"),
-        ({"bn_splits": 3}, "does not divide batch_size=64"),
+        ({"bn_splits": 3}, "bn_splits=3: batch_size=64 does not divide"),
+        ({"bn_splits": 64}, "parts of two pictures at least"),
         ({"masked_pool": True, "fill": "mean"}, "masked_pool cuts none"),
     ],
 )
