@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import yaml
+
 Config = TypeVar("Config")
 
 
@@ -46,6 +48,17 @@ def require_known(name: str, value: str, known: Iterable[str]) -> None:
     """ConfigError if `value` is not among the `known` ones."""
     if value not in known:
         raise ConfigError(f"{name}={value!r}: expected one of {list(known)}")
+
+
+def parse_changes(parameter: str, texts: Iterable[str]) -> dict[str, Any]:
+    """`["vvp=false"]` as {"vvp": False}; ConfigError names the `parameter`."""
+    changes = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{parameter}: {text!r}; expected changes as name=value")
+        changes[name] = yaml.safe_load(value)
+    return changes
 
 
 def cast(value: Any, kind: Any, name: str) -> Any:

@@ -16,9 +16,15 @@ SMALL = 400
 
 
 def parallel_map(
-    function: Callable[[Any], Any], tasks: Sequence[Any], what: str, workers: int = WORKERS
+    function: Callable[[Any], Any],
+    tasks: Sequence[Any],
+    what: str,
+    workers: int = WORKERS,
+    long: bool = False,
 ) -> Iterator[Any]:
     """`function` of every task, in order. `function` and tasks must be picklable.
+
+    `long` tasks take seconds each: processes start for two of them, and every one is reported.
 
     Processes start the platform's usual way (as a DataLoader's do), so that scripts without a
     `__main__` guard work where fork is usual. `what` names the work in the progress lines.
@@ -27,12 +33,14 @@ def parallel_map(
         RuntimeError: a worker process was killed. What `function` raises passes through.
     """
     workers = min(workers, os.cpu_count() or 1)
-    if len(tasks) <= SMALL or workers <= 1:
-        yield from _reported(map(function, tasks), len(tasks), what)
+    small, chunk = (1, 1) if long else (SMALL, 32)
+    if len(tasks) <= small or workers <= 1:
+        yield from _reported(map(function, tasks), len(tasks), what, small)
         return
     try:
         with ProcessPoolExecutor(workers) as pool:
-            yield from _reported(pool.map(function, tasks, chunksize=32), len(tasks), what)
+            results = pool.map(function, tasks, chunksize=chunk)
+            yield from _reported(results, len(tasks), what, small)
     except BrokenProcessPool as error:
         raise RuntimeError(
             f"{what}: a worker process was killed. Most likely memory ran out (use fewer workers); "
@@ -40,8 +48,8 @@ def parallel_map(
         ) from error
 
 
-def _reported(results: Iterator[Any], total: int, what: str) -> Iterator[Any]:
-    if total <= SMALL:
+def _reported(results: Iterator[Any], total: int, what: str, small: int) -> Iterator[Any]:
+    if total <= small:
         yield from results
         return
     tenth = -(-total // 10)

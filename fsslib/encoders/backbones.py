@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from fsslib.encoders.resnet import ResNet
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
-from fsslib.encoders.weights import load_fitting, load_weights
+from fsslib.encoders.weights import WeightsError, load_fitting, load_weights
 
 BACKBONES: dict[str, Callable[..., StageBackbone]] = {
     "scenes-resnet": partial(ResNet, BasicBlock, (2, 2, 2, 2), width=32),
@@ -65,6 +66,31 @@ def load_backbone_state(
     state = {k: v for k, v in state.items() if not k.startswith(("fc.", "classifier."))}
     hint = " (a deep-stem 'v2' file needs resnet50-v2, a torchvision file resnet50)"
     load_fitting(backbone, state, origin, hint)
+
+
+def moco_encoder(
+    state: Mapping[str, Tensor], which: Literal["query", "key"] = "key"
+) -> dict[str, Tensor]:
+    """One encoder's backbone from a checkpoint of the official MoCo, its head left out.
+
+    Args:
+        state: with or without `module.` before its keys (`encoder_q.*`, `encoder_k.*`, `queue`).
+        which: MoCo transfers the query encoder, QGNet's code reads the key encoder.
+
+    Returns:
+        torchvision's names, for `load_backbone_state`.
+
+    Raises:
+        WeightsError: no such encoder among the keys.
+    """
+    prefix = {"query": "encoder_q.", "key": "encoder_k."}[which]
+    bare = {key.removeprefix("module."): value for key, value in state.items()}
+    found = {k.removeprefix(prefix): v for k, v in bare.items() if k.startswith(prefix)}
+    if not found:
+        raise WeightsError(
+            f"no {prefix}* among {sorted(bare)[:5]}; expected a checkpoint of the official MoCo"
+        )
+    return {key: value for key, value in found.items() if not key.startswith("fc.")}
 
 
 def _resnet_key(key: str) -> str:

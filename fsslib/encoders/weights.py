@@ -45,6 +45,7 @@ SOURCES = {
     (source.architecture, source.tag): source
     for source in (
         Source("scenes", "scenes-resnet", "scenes-resnet.safetensors", "MIT", 7.0),
+        Source("scenes", "scenes-moco", "scenes-moco.safetensors", "MIT", 7.0),
         Source("imagenet", "resnet18", "ResNet18_Weights.IMAGENET1K_V1", "BSD-3", 44.7, "f37072fd"),
         Source("imagenet", "resnet50", "ResNet50_Weights.IMAGENET1K_V1", "BSD-3", 97.8, "0676ba61"),
         Source(

@@ -11,9 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import yaml
-
-from fsslib.config import ConfigError, require_known, strict
+from fsslib.config import ConfigError, parse_changes, require_known, strict
 from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
 from fsslib.encoders import BACKBONES
 from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED, TRAINED, WITH_DINOISER, WITH_WORDS
@@ -26,12 +24,13 @@ from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
     PretrainDinoRunConfig,
+    PretrainMocoRunConfig,
     PretrainRunConfig,
     TrainDinoiserRunConfig,
 )
 from fsslib.training.recipe import TrainConfig
 
-PATHS = ("root", "head", "base", "heads", "extractor_weights", "clip_weights")
+PATHS = ("root", "data", "head", "base", "heads", "extractor_weights", "clip_weights")
 PATHS += ("dino_weights", "found_head")
 """Parameters that may be paths, made relative to the run's folder."""
 
@@ -142,12 +141,12 @@ class EvaluateConfig:
     def clip_priors(self) -> ClipPriorConfig:
         """The settings of PI-CLIP's priors that `pi_clip` describes."""
         preset, *changes = self.pi_clip.split()
-        return ClipPriorConfig.preset(preset, **_changes("pi_clip", changes))
+        return ClipPriorConfig.preset(preset, **parse_changes("pi_clip", changes))
 
     def word_masks(self) -> WordConfig:
         """How words become masks, as `words` describes it."""
         preset, *changes = self.words.split()
-        return WordConfig.preset(preset, **_changes("words", changes))
+        return WordConfig.preset(preset, **parse_changes("words", changes))
 
     def dinoiser(self) -> DinoiserConfig:
         """The settings of CLIP-DINOiser with supports that `preset` and `settings` describe."""
@@ -180,7 +179,7 @@ class EvaluateConfig:
 
     def method_settings(self) -> dict[str, Any]:
         """Changes to the method's preset: those given, and those that other parameters imply."""
-        settings = _changes("settings", self.settings.split())
+        settings = parse_changes("settings", self.settings.split())
         if self.method in PRIOR_GUIDED:
             settings |= {"prior": self.prior, "shot": self.shot}
         if self.method in WITH_WORDS:
@@ -259,6 +258,7 @@ CONFIGS = {
     "pretrain_clip": PretrainClipRunConfig,
     "pretrain_dino": PretrainDinoRunConfig,
     "train_dinoiser": TrainDinoiserRunConfig,
+    "pretrain_moco": PretrainMocoRunConfig,
 }
 RunConfig = (
     TrainRunConfig
@@ -268,6 +268,7 @@ RunConfig = (
     | PretrainClipRunConfig
     | PretrainDinoRunConfig
     | TrainDinoiserRunConfig
+    | PretrainMocoRunConfig
 )
 
 
@@ -286,14 +287,3 @@ def run_id(config: RunConfig) -> str:
     """Eight hexadecimal digits: the same parameters always lead to the same folder."""
     text = json.dumps([type(config).__name__, asdict(config)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _changes(parameter: str, texts: list[str]) -> dict[str, Any]:
-    """`["vvp=false"]` as {"vvp": False}."""
-    changes = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"{parameter}: {text!r}; expected changes as name=value")
-        changes[name] = yaml.safe_load(value)
-    return changes

@@ -7,6 +7,7 @@ behind the config's back (`index_split=-1`): the `official` recipes state the pr
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import cos, pi
 from typing import Literal
 
 import torch
@@ -26,8 +27,7 @@ def cosine(step: int, steps: int, warmup: int = 0) -> float:
     """Factor falling from 1 to 0 along half a cosine, after a linear warm-up from 0."""
     if step < warmup:
         return (step + 1) / warmup
-    progress = torch.tensor((step - warmup) / max(steps - warmup, 1))
-    return float(0.5 * (1 + torch.cos(torch.pi * progress)))
+    return 0.5 * (1 + cos(pi * (step - warmup) / max(steps - warmup, 1)))
 
 
 def step_decay(step: int, milestones: Iterable[int], factor: float = 0.1) -> float:

@@ -1,4 +1,4 @@
-"""Figures of the run templates: training curves and a sheet of predictions."""
+"""Figures of the run templates: training and contrast curves, and a sheet of predictions."""
 
 from __future__ import annotations
 
@@ -34,6 +34,39 @@ def show_curves(rows: list[dict[str, Any]]) -> Figure:
         axes[0, 1].set(title="validation mIoU (%)", xlabel="step")
         axes[0, 1].legend(frameon=False)
     for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
+
+
+def show_contrast(rows: list[dict[str, Any]]) -> Figure:
+    """Contrastive losses over steps, each with the line of ln(K+1), what guessing costs; beside
+    them what the features are good for, if that was looked at.
+
+    Args:
+        rows: of the `metrics.jsonl` of `pretrain_moco`.
+    """
+    looks = [row for row in rows if "prototype_miou" in row]
+    figure, axes = plt.subplots(1, 1 + bool(looks), figsize=(10, 3.2), squeeze=False)
+    for name, colour in (("global", "#1f4e8c"), ("local", "#c4622d")):
+        found = [row for row in rows if f"{name}_loss" in row]
+        if not found:
+            continue
+        steps = [row["step"] for row in found]
+        values = np.array([row[f"{name}_loss"] for row in found])
+        axes[0, 0].plot(steps, values, color=colour, linewidth=1, alpha=0.4)
+        axes[0, 0].plot(steps, _running_mean(values), color=colour, linewidth=2, label=name)
+        chance = found[-1][f"{name}_chance"]
+        axes[0, 0].axhline(chance, color=colour, linestyle="--", label=f"{name}: ln(K+1)")
+    axes[0, 0].set(title="contrastive loss", xlabel="step")
+    for name, label in (("prototype_miou", "mIoU"), ("prototype_auroc", "AUROC")):
+        points = [(row["step"], 100 * row[name]) for row in looks]
+        if points:
+            axes[0, 1].plot(*zip(*points, strict=True), marker="o", label=label)
+            axes[0, 1].set(title="class prototypes of frozen features (%)", xlabel="step")
+    for axis in axes.flat:
+        axis.legend(frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     plt.close(figure)

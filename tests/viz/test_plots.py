@@ -9,7 +9,7 @@ from stand_ins import random_episodes
 from fsslib.data.episode import Episode, stack
 from fsslib.viz import plots, widgets
 from fsslib.viz.overlay import overlay, palette
-from fsslib.viz.runs import show_curves, show_predictions
+from fsslib.viz.runs import show_contrast, show_curves, show_predictions
 
 
 def single(shot: int = 2, way: int = 1) -> Episode:
@@ -54,6 +54,26 @@ def test_curves_have_a_panel_for_each_kind_of_row():
     assert len(show_curves(losses).axes) == 1
     figure = show_curves(losses + scores)
     assert figure.axes[1].get_legend_handles_labels()[1] == ["classes trained on"]
+
+
+def test_contrast_curves_have_a_line_of_what_guessing_costs():
+    losses = [
+        {
+            "step": s,
+            "local_loss": 5.0,
+            "local_chance": 7.5,
+            "global_loss": 4.0,
+            "global_chance": 6.0,
+        }
+        for s in range(1, 30)
+    ]
+    figure = show_contrast(losses)
+    assert len(figure.axes) == 1
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert lines["local: ln(K+1)"].get_ydata()[0] == 7.5
+    assert lines["global: ln(K+1)"].get_ydata()[0] == 6.0
+    looks = [{"step": 10, "prototype_miou": 0.1, "prototype_auroc": 0.7}]
+    assert len(show_contrast(losses + looks).axes[1].lines) == 2
 
 
 def sliders(box) -> dict:

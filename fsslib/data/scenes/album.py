@@ -8,9 +8,10 @@ maps: whoever learns from an album has never seen a mask.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -52,12 +53,22 @@ class Album:
             for start in range(0, self.count, SHARD)
         ]
         missing = [task for task in tasks if not all(p.is_file() for p in _paths(*task))]
-        for _ in parallel_map(_render, missing, f"rendering scenes into {self.folder}", workers):
+        what = f"rendering scenes into {self.folder}, {SHARD} a time"
+        for _ in parallel_map(_render, missing, what, workers, long=True):
             pass
         return self
 
     def __len__(self) -> int:
         return self.count
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What other processes get: the files' names, not what is mapped of them here."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def identity(self) -> str:
+        """Which pictures these are, however many."""
+        return self.folder.name
 
     def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         """Picture of scene `index`: a read-only view of the file."""
