@@ -1,254 +1,31 @@
 """Typed configurations of the run templates: what papermill's parameters become.
 
-A template's `parameters` cell and the dataclass here list the same names. None means "as the
-preset of this benchmark or recipe says"; everything that is given wins over the preset.
+A template's `parameters` cell and its dataclass list the same names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
-from fsslib.config import ConfigError, parse_changes, require_known, strict
-from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
-from fsslib.encoders import BACKBONES
-from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED, TRAINED, WITH_DINOISER, WITH_WORDS
-from fsslib.methods.dinoiser_config import DinoiserConfig
-from fsslib.methods.lfss_config import Guidance
-from fsslib.methods.pi_clip_config import ClipPriorConfig
-from fsslib.methods.prior_guided import Prior
-from fsslib.methods.words import WordConfig
+from fsslib.config import ConfigError, require_known, strict
+from fsslib.runs.method_config import EvaluateConfig, TrainRunConfig
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
+    PretrainRunConfig,
+)
+from fsslib.runs.unlabelled_config import (
     PretrainDinoRunConfig,
     PretrainMocoRunConfig,
-    PretrainRunConfig,
     TrainDinoiserRunConfig,
 )
-from fsslib.training.recipe import TrainConfig
 
 PATHS = ("root", "data", "head", "base", "heads", "extractor_weights", "clip_weights")
 PATHS += ("dino_weights", "found_head")
 """Parameters that may be paths, made relative to the run's folder."""
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """Parameters of `evaluate.ipynb`: a method on a protocol, trained elsewhere or not at all."""
-
-    method: str = "prototype"
-    preset: str = "scenes"
-    backbone: str = "scenes-resnet"
-    weights: str = "scenes"
-    settings: str = ""
-    """Changes to the method's preset: "dps=false window=1"."""
-    head: str | None = None
-    """Trained head: a `.safetensors` file, or "shipped"."""
-    prior: Prior = "own"
-    """Of PFENet, BAM and HDMNet: as published, PI-CLIP's in its place, or none."""
-    base: str = "shipped"
-    """Base learner of BAM and HDMNet: a `.safetensors` file of `train_base`, or "shipped", which
-    finds one that lies in `methods/weights` (none does yet)."""
-    extractor: str = "scenes-moco"
-    extractor_weights: str = "scenes"
-    """Prior extractor of QGNet, as backbone and weights: one that learned without labels, such as a
-    checkpoint of MoCo, of which the key encoder is taken."""
-    heads: str = "shipped"
-    """CLIP-DINOiser's: a `.safetensors` file of `train_dinoiser`, the published checkpoint,
-    "shipped", or "teachers", which asks DINO and FOUND instead."""
-    guidance: Guidance | None = None
-    """What says where the supports' object is: an annotated mask, or a word (LFSS's tables: "P" and
-    "I"). None: LFSS reads a word, all others a mask."""
-    words: str = "scenes"
-    """Preset of how a word becomes a mask, and changes to it: "paper background=names"."""
-    clip_model: str | None = None
-    clip_weights: str = "scenes"
-    """CLIP of priors and words: model and weights tag of open_clip, or an embedded one. None:
-    `scenes-clip-vit` for priors, `scenes-clip-rn` for words."""
-    pi_clip: str = "scenes"
-    """Preset of PI-CLIP's priors, and changes to it: "scenes vvp=false candidate_classes=all"."""
-    clip_cache: int = 0
-    """MiB of memory for what CLIP has said of pictures before."""
-    feature_cache: int = 0
-    """GiB on disk for what frozen encoders said of pictures, kept from run to run (LFSS, ASGNet and
-    masks from words); Scenes-10i is then rendered once and kept, too. Pays without augmentation."""
-    benchmark: BenchmarkName = "scenes10i"
-    root: str | None = None
-    fold: int = 0
-    way: int = 1
-    shot: int = 1
-    episodes: int | None = None
-    episode_seed: int = 0
-    image_size: int | None = None
-    minimum_object_pixels: int | None = None
-    scarce_classes: Literal["error", "skip"] = "error"
-    sampling: Literal["balanced", "image_first"] = "balanced"
-    resolution: Literal["original", "resized"] = "original"
-    border: Literal["ignore", "background"] = "ignore"
-    coco_folds: Literal["interleaved", "contiguous"] = "interleaved"
-    train_list: Literal["sbd", "sbd_aug"] = "sbd"
-    fit: Literal["pad", "stretch"] = "pad"
-    novel_in_train: NovelInTrain | None = None
-    selection: Selection = "last"
-    held_out: int = 0
-    batch_size: int = 8
-    workers: int = 1
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        require_known("method", self.method, METHODS)
-        require_known("backbone", self.backbone, sorted(BACKBONES))
-        require_known("extractor", self.extractor, sorted(BACKBONES))
-        trainable = self.method not in BASELINES
-        if trainable:
-            TRAINED[self.method].preset(self.preset, **self.method_settings())
-        elif self.method == "word_mask":
-            TRAINED["lfss"].preset(self.preset, **self.method_settings())
-        elif self.method in WITH_DINOISER:
-            self.dinoiser()
-        elif self.settings:
-            raise ConfigError(f"settings={self.settings!r}: {self.method!r} has none")
-        if self.prior != "own" and self.method not in PRIOR_GUIDED:
-            raise ConfigError(f"prior={self.prior!r}: method {self.method!r} reads no prior")
-        if self.guided_by == "word" and self.method in ("all_foreground", "clip_prior"):
-            raise ConfigError(f"guidance='word': {self.method!r} reads no support mask")
-        self.word_masks()
-        if type(self) is EvaluateConfig and trainable != (self.head is not None):
-            need = "needs head=: a trained file, or 'shipped'" if trainable else "has no head"
-            raise ConfigError(f"head={self.head!r}: method {self.method!r} {need}")
-        self.protocol()
-
-    def protocol(self) -> Protocol:
-        """The protocol that these parameters describe."""
-        names = ("fold", "way", "shot", "sampling", "resolution", "border", "coco_folds")
-        names += ("selection", "held_out", "scarce_classes", "train_list", "fit")
-        values = {name: getattr(self, name) for name in names}
-        for name in ("episodes", "image_size", "minimum_object_pixels", "novel_in_train"):
-            if getattr(self, name) is not None:
-                values[name] = getattr(self, name)
-        if self.reads_clip and self.clip_priors().candidate_classes == "oracle":
-            values["query_labels"] = "oracle"
-        return Protocol.preset(self.benchmark, seed=self.episode_seed, **values)
-
-    @property
-    def reads_clip(self) -> bool:
-        """Whether PI-CLIP's priors are needed."""
-        return self.prior == "pi_clip" or self.method == "clip_prior"
-
-    def clip_priors(self) -> ClipPriorConfig:
-        """The settings of PI-CLIP's priors that `pi_clip` describes."""
-        preset, *changes = self.pi_clip.split()
-        return ClipPriorConfig.preset(preset, **parse_changes("pi_clip", changes))
-
-    def word_masks(self) -> WordConfig:
-        """How words become masks, as `words` describes it."""
-        preset, *changes = self.words.split()
-        return WordConfig.preset(preset, **parse_changes("words", changes))
-
-    def dinoiser(self) -> DinoiserConfig:
-        """The settings of CLIP-DINOiser with supports that `preset` and `settings` describe."""
-        return DinoiserConfig.preset(self.preset, **self.method_settings())
-
-    @property
-    def class_names_read(self) -> bool:
-        """Whether a method reads the names of an episode's classes."""
-        if self.method in WITH_DINOISER:
-            return self.dinoiser().variant in ("text", "fusion", "finetuned")
-        return self.reads_words or self.reads_clip
-
-    @property
-    def guided_by(self) -> Guidance:
-        """`guidance`, or what the method's paper has."""
-        return self.guidance or ("word" if self.method in WITH_WORDS else "mask")
-
-    @property
-    def supervision(self) -> str:
-        """What the head learned from: `gt`, masks of base classes; `pseudo`, masks that words gave;
-        `none` without training."""
-        if self.method in BASELINES:
-            return "none"
-        return self.method_settings().get("supervision", "gt")
-
-    @property
-    def reads_words(self) -> bool:
-        """Whether masks are made of words: also LFSS's of the query."""
-        return self.method in WITH_WORDS or self.guided_by == "word"
-
-    def method_settings(self) -> dict[str, Any]:
-        """Changes to the method's preset: those given, and those that other parameters imply."""
-        settings = parse_changes("settings", self.settings.split())
-        if self.method in PRIOR_GUIDED:
-            settings |= {"prior": self.prior, "shot": self.shot}
-        if self.method in WITH_WORDS:
-            settings["guidance"] = self.guided_by
-        if self.method == "clip_dinoiser_finetuned":
-            settings["variant"] = "finetuned"
-        return settings
-
-    @property
-    def label(self) -> str:
-        """The method, where its prior comes from, and what guides it if that is not what its paper
-        has: `hdmnet`, `hdmnet+pi_clip`, `panet+word`, `lfss+mask`."""
-        label = self.method if self.prior == "own" else f"{self.method}+{self.prior}"
-        if self.method == "clip_dinoiser":
-            label = f"{label}+{self.dinoiser().variant}"
-        usual = "word" if self.method in WITH_WORDS else "mask"
-        return label if self.guided_by == usual else f"{label}+{self.guided_by}"
-
-    @property
-    def run_name(self) -> str:
-        """`pfenet/scenes10i_f0_1shot_scenes-resnet`: the folder of runs that belong together."""
-        way = f"{self.way}way_" if self.way > 1 else ""
-        clip = self.method in WITH_DINOISER
-        network = self.clip_model or "scenes-clip-vit" if clip else self.backbone
-        return f"{self.label}/{self.benchmark}_f{self.fold}_{way}{self.shot}shot_{network}"
-
-
-@dataclass(frozen=True)
-class TrainRunConfig(EvaluateConfig):
-    """Parameters of `train.ipynb`: those of the evaluation, and how to train."""
-
-    method: str = "pfenet"
-    recipe: str = "scenes"
-    seed: int = 0
-    steps: int | None = None
-    train_batch_size: int | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    clip: float | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    augment: bool | None = None
-    validate_every: int | None = None
-    patience: int | None = None
-    validation_episodes: int = 200
-    checkpoint_every: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.method in BASELINES:
-            raise ConfigError(f"method={self.method!r} is training-free; run evaluate instead")
-        if self.head is not None:
-            raise ConfigError(f"head={self.head!r}: training makes the head; leave it out")
-        training = self.training()
-        if self.selection != "last" and not training.validate_every:
-            raise ConfigError(f"selection={self.selection!r} needs validate_every >= 1")
-
-    def training(self) -> TrainConfig:
-        """The training settings that these parameters describe."""
-        names = ("steps", "lr", "weight_decay", "clip", "augment", "validate_every", "patience")
-        values = {name: getattr(self, name) for name in (*names, "checkpoint_every")}
-        values["batch_size"] = self.train_batch_size
-        given = {name: value for name, value in values.items() if value is not None}
-        given |= {"seed": self.seed, "precision": self.precision, "workers": self.workers}
-        return TrainConfig.preset(self.recipe, **given)
-
-    @property
-    def run_name(self) -> str:
-        return f"{super().run_name}_s{self.seed}"
-
 
 CONFIGS = {
     "train": TrainRunConfig,

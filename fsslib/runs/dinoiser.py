@@ -24,7 +24,7 @@ from fsslib.methods.dinoiser import ClipDinoiser
 from fsslib.methods.dinoiser_config import DinoiserConfig
 from fsslib.methods.dinoiser_teachers import Teachers, load_teachers
 from fsslib.runs.machine import environment
-from fsslib.runs.pretrain_config import PretrainDinoRunConfig, TrainDinoiserRunConfig
+from fsslib.runs.unlabelled_config import PretrainDinoRunConfig, TrainDinoiserRunConfig
 from fsslib.training.crops import PictureFolder, Pictures
 
 

@@ -48,8 +48,9 @@ from fsslib.methods.shipped import (
     shipped_path,
 )
 from fsslib.methods.words import WordGuided, WordMasks
-from fsslib.runs.config import PATHS, EvaluateConfig, TrainRunConfig
+from fsslib.runs.config import PATHS
 from fsslib.runs.machine import environment, pick_device
+from fsslib.runs.method_config import EvaluateConfig, TrainRunConfig
 from fsslib.training.loop import train
 
 

@@ -15,7 +15,7 @@ from fsslib.encoders import build_backbone
 from fsslib.evaluation.probe import PrototypeProbe
 from fsslib.files import atomic_path, write_json
 from fsslib.runs.machine import environment
-from fsslib.runs.pretrain_config import LISTED, PretrainMocoRunConfig
+from fsslib.runs.unlabelled_config import LISTED, PretrainMocoRunConfig
 from fsslib.training.journal import read_journal
 from fsslib.training.moco import trained_state
 from fsslib.training.segments import SegmentStore

@@ -3,7 +3,8 @@
 import pytest
 
 from fsslib.config import ConfigError
-from fsslib.runs.config import EvaluateConfig, TrainRunConfig, parse, run_id
+from fsslib.runs.config import parse, run_id
+from fsslib.runs.method_config import EvaluateConfig, TrainRunConfig
 
 
 @pytest.mark.parametrize(
