@@ -38,8 +38,9 @@ def build_backbone(name: str, weights: str | Path, dilated: bool = True) -> Stag
 
     Args:
         name: one of `BACKBONES`.
-        weights: "scenes", "imagenet", "random", or a path to a checkpoint file. Random weights
-            are only ever used when asked for by this name.
+        weights: "scenes", "imagenet", "random", or a path to a checkpoint file, of which MoCo's
+            are read as in QGNet's code (the key encoder). Random weights are only ever used when
+            asked for by this name.
         dilated: output stride 8 (ResNets).
 
     Raises:
@@ -50,7 +51,10 @@ def build_backbone(name: str, weights: str | Path, dilated: bool = True) -> Stag
     options = {} if name.startswith("vgg") else {"dilated": dilated}
     backbone = BACKBONES[name](**options)
     if str(weights) != "random":
-        load_backbone_state(backbone, load_weights(name, weights), str(weights))
+        state = load_weights(name, weights)
+        if any(key.startswith("encoder_k.") for key in state):
+            state = moco_encoder(state)
+        load_backbone_state(backbone, state, str(weights))
     # Channels last: the layout that convolutions on CPUs and tensor cores are fastest in.
     return backbone.freeze().to(memory_format=torch.channels_last)
 

@@ -17,37 +17,14 @@ from fsslib.data.loading import TrainingEpisodes
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
 from fsslib.data.transforms import Augmentation
-from fsslib.encoders import build_backbone
-from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.disk_cache import DiskCache
 from fsslib.encoders.pass_cache import Cache, PassCache
-from fsslib.encoders.stages import StageBackbone
-from fsslib.encoders.weights import read_state
 from fsslib.evaluation.evaluator import Scores, evaluate
 from fsslib.files import data_root, write_json
-from fsslib.interop.official import load_official
-from fsslib.methods import (
-    BASELINES,
-    UNDILATED,
-    WITH_BASE,
-    WITH_DINOISER,
-    WITH_WORDS,
-    FewShotSegmenter,
-    build_method,
-)
-from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
-from fsslib.methods.dinoiser import ClipDinoiser, load_heads
-from fsslib.methods.dinoiser_teachers import DinoClip, load_teachers
-from fsslib.methods.n_way import OneVersusRest, any_way
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.shipped import (
-    base_path,
-    dinoiser_path,
-    load_base_learner,
-    save_head,
-    shipped_path,
-)
-from fsslib.methods.words import WordGuided, WordMasks
+from fsslib.methods import BASELINES, FewShotSegmenter
+from fsslib.methods.n_way import OneVersusRest
+from fsslib.methods.shipped import save_head
+from fsslib.runs.assembly import assemble
 from fsslib.runs.config import PATHS
 from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.method_config import EvaluateConfig, TrainRunConfig
@@ -86,64 +63,8 @@ class Experiment:
     @cached_property
     def method(self) -> FewShotSegmenter:
         """The method on its device; seeded, so that equal configs start from equal weights."""
-        config, name = self.config, self.config.method
-        clip = self._clip_priors() if config.reads_clip else None
-        words = self._word_masks() if config.reads_words else None
-        torch.manual_seed(getattr(config, "seed", 0))
-        backbone = build_backbone(config.backbone, config.weights, dilated=name not in UNDILATED)
-        parts: dict[str, Any] = {"clip": clip, "words": words, "cache": self.cache}
-        if name in WITH_DINOISER:
-            parts["dinoiser"] = self._dinoiser()
-        if name in WITH_BASE:
-            parts["base"] = self._base_learner(backbone)
-        if name == "qgnet":
-            parts["extractor"] = build_backbone(config.extractor, config.extractor_weights)
-        settings = config.method_settings()
-        method = build_method(name, backbone, config.preset, **parts, **settings)
-        if config.guided_by == "word" and name not in WITH_WORDS:
-            method = WordGuided(method, words)
-        if config.head is not None:
-            shipped = config.head == "shipped"
-            path = shipped_path(config.fold) if shipped else Path(config.head)
-            method.load_head_state(read_state(path))
-        return any_way(method, self.protocol.way).to(self.device)
-
-    def _dinoiser(self) -> ClipDinoiser:
-        config, name = self.config, self.config.clip_model or "scenes-clip-vit"
-        encoder, settings = load_clip(name, config.clip_weights), config.dinoiser()
-        if config.heads == "teachers":
-            return DinoClip(encoder, load_teachers(name), settings, self.cache)
-        path = dinoiser_path() if config.heads == "shipped" else Path(config.heads)
-        return ClipDinoiser(encoder, load_heads(path, encoder.width), settings, self.cache)
-
-    def _clip_priors(self) -> ClipPriors:
-        config = self.config
-        model = config.clip_model or "scenes-clip-vit"
-        encoder = load_clip(model, config.clip_weights, positions="bilinear")
-        names = self.benchmark.class_names
-        return ClipPriors(encoder, config.clip_priors(), names, config.clip_cache)
-
-    def _word_masks(self) -> WordMasks:
-        config, benchmark = self.config, self.benchmark
-        encoder = load_clip(config.clip_model or "scenes-clip-rn", config.clip_weights)
-        settings = config.word_masks()
-        return WordMasks(encoder, benchmark.class_names, settings, config.benchmark, self.cache)
-
-    def _base_learner(self, backbone: StageBackbone) -> BaseLearner:
-        """From a file of `train_base`, or one that BAM's authors publish."""
-        config, classes = self.config, ClassSplit.of(self.benchmark, self.protocol).train
-        path = base_path(config.fold) if config.base == "shipped" else Path(config.base)
-        if "class_ids" not in read_state(path):
-            learner = BaseLearner(backbone, classes, BaseLearnerConfig.preset(config.preset))
-            load_official(learner, path)
-            return learner.requires_grad_(False).eval()
-        learner = load_base_learner(backbone, path, config.preset)
-        if tuple(learner.class_ids.tolist()) != classes:
-            raise ConfigError(
-                f"base={config.base!r} knows other classes than fold {config.fold} with "
-                f"held_out={self.protocol.held_out} trains on; make one with train_base"
-            )
-        return learner
+        method = assemble(self.config, self.benchmark, self.protocol, self.cache)
+        return method.to(self.device)
 
     def train(self) -> dict[str, Any]:
         """Train or go on; leaves the selected weights in the method and in `head.safetensors`."""

@@ -52,9 +52,9 @@ class TrainConfig:
         `base`, `base_coco`, `base_scenes`: the base learners. `panet`; `hsnet` (epochs are not
         stated: as many as its users report to need) and `hsnet_coco`; `lfss` (steps of 32 episodes,
         one epoch for each pair of image and class; neither is stated).
-        `clip_dinoiser`: what a student paper states for its fine-tuning (AdamW 1e-4, tenfold lower
-        every 10 of 50 epochs, batches of 4, patience of 5 epochs), and `clip_dinoiser_scenes`, the
-        same with epochs of 32 steps.
+        `clip_dinoiser`: as the paper on support images states (AdamW 1e-4, tenfold lower every 10
+        of 50 epochs, batches of 4, patience of 5 epochs), and `clip_dinoiser_scenes`, the same with
+        epochs of 32 steps.
         """
         sgd = {"optimizer": "sgd", "weight_decay": 1e-4}
         adamw = {"lr": 1e-3, "slow": 0.1}

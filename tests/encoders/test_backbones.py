@@ -129,3 +129,19 @@ def test_official_bn_lets_the_statistics_move():
     assert backbone.train().training
     assert isinstance(backbone, ResNet) and isinstance(backbone.stem[1], nn.BatchNorm2d)
     assert backbone.stem[1].training
+
+
+def test_a_checkpoint_of_moco_gives_its_key_encoder(tmp_path):
+    names = {"stem.0": "conv1", "stem.1": "bn1"}
+    encoders = {name: build_backbone("scenes-moco", "random") for name in ("q", "k")}
+    state = {"module.queue": torch.zeros(8, 16)}
+    for name, backbone in encoders.items():
+        for key, value in backbone.state_dict().items():
+            stem = ".".join(key.split(".")[:2])
+            official = key.replace(stem, names.get(stem, stem), 1)
+            state[f"module.encoder_{name}.{official}"] = value
+        state[f"module.encoder_{name}.fc.0.weight"] = torch.zeros(4, 4)
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "moco.pth.tar")
+    loaded = build_backbone("scenes-moco", tmp_path / "moco.pth.tar").state_dict()
+    assert all(torch.equal(loaded[k], v) for k, v in encoders["k"].state_dict().items())
+    assert not torch.equal(loaded["stem.0.weight"], encoders["q"].state_dict()["stem.0.weight"])

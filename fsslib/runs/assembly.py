@@ -1,0 +1,110 @@
+"""From a run's parameters to its method: every encoder and part that it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fsslib.config import ConfigError
+from fsslib.data.benchmark import Benchmark
+from fsslib.data.protocol import Protocol
+from fsslib.data.sampler import ClassSplit
+from fsslib.encoders import build_backbone
+from fsslib.encoders.clip_loading import load_clip
+from fsslib.encoders.pass_cache import Cache
+from fsslib.encoders.stages import StageBackbone
+from fsslib.encoders.weights import read_state
+from fsslib.interop.official import load_official
+from fsslib.methods import (
+    UNDILATED,
+    WITH_BASE,
+    WITH_DINOISER,
+    WITH_WORDS,
+    FewShotSegmenter,
+    build_method,
+)
+from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
+from fsslib.methods.dinoiser import ClipDinoiser, load_heads
+from fsslib.methods.dinoiser_teachers import DinoClip, load_teachers
+from fsslib.methods.n_way import any_way
+from fsslib.methods.pi_clip import ClipPriors
+from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner, shipped_path
+from fsslib.methods.words import WordGuided, WordMasks
+from fsslib.runs.method_config import EvaluateConfig
+
+
+def assemble(
+    config: EvaluateConfig, benchmark: Benchmark, protocol: Protocol, cache: Cache
+) -> FewShotSegmenter:
+    """The method on the CPU, with its trained head if the config names one.
+
+    Its own weights are drawn after the seed is set, and after CLIP is built: they are equal for
+    equal configs, whatever a CLIP draws.
+    """
+    name = config.method
+    clip = clip_priors(config, benchmark) if config.reads_clip else None
+    words = word_masks(config, benchmark, cache) if config.reads_words else None
+    dinoiser = clip_dinoiser(config, cache) if name in WITH_DINOISER else None
+    torch.manual_seed(getattr(config, "seed", 0))
+    backbone = build_backbone(config.backbone, config.weights, dilated=name not in UNDILATED)
+    parts: dict[str, Any] = {"clip": clip, "words": words, "dinoiser": dinoiser, "cache": cache}
+    if name in WITH_BASE:
+        parts["base"] = base_learner(config, benchmark, protocol, backbone)
+    if name == "qgnet":
+        parts["extractor"] = build_backbone(config.extractor, config.extractor_weights)
+    method = build_method(name, backbone, config.preset, **parts, **config.method_settings())
+    if config.guided_by == "word" and name not in WITH_WORDS:
+        method = WordGuided(method, words)
+    if config.head is not None:
+        path = shipped_path(config.fold) if config.head == "shipped" else Path(config.head)
+        method.load_head_state(read_state(path))
+    return any_way(method, protocol.way)
+
+
+def clip_dinoiser(config: EvaluateConfig, cache: Cache) -> ClipDinoiser:
+    """CLIP with trained heads, or with the teachers that they learn from."""
+    name = config.clip_model or "scenes-clip-vit"
+    encoder, settings = load_clip(name, config.clip_weights), config.dinoiser()
+    if config.heads == "teachers":
+        return DinoClip(encoder, load_teachers(name), settings, cache)
+    path = dinoiser_path() if config.heads == "shipped" else Path(config.heads)
+    return ClipDinoiser(encoder, load_heads(path, encoder.width), settings, cache)
+
+
+def clip_priors(config: EvaluateConfig, benchmark: Benchmark) -> ClipPriors:
+    """PI-CLIP's priors, with the benchmark's names."""
+    name = config.clip_model or "scenes-clip-vit"
+    encoder = load_clip(name, config.clip_weights, positions="bilinear")
+    return ClipPriors(encoder, config.clip_priors(), benchmark.class_names, config.clip_cache)
+
+
+def word_masks(config: EvaluateConfig, benchmark: Benchmark, cache: Cache) -> WordMasks:
+    """LFSS's masks from words, with the benchmark's names."""
+    encoder = load_clip(config.clip_model or "scenes-clip-rn", config.clip_weights)
+    settings = config.word_masks()
+    return WordMasks(encoder, benchmark.class_names, settings, config.benchmark, cache)
+
+
+def base_learner(
+    config: EvaluateConfig, benchmark: Benchmark, protocol: Protocol, backbone: StageBackbone
+) -> BaseLearner:
+    """From a file of `train_base`, or one that BAM's authors publish.
+
+    Raises:
+        ConfigError: one that knows other classes than the run trains on.
+    """
+    classes = ClassSplit.of(benchmark, protocol).train
+    path = base_path(config.fold) if config.base == "shipped" else Path(config.base)
+    if "class_ids" not in read_state(path):
+        learner = BaseLearner(backbone, classes, BaseLearnerConfig.preset(config.preset))
+        load_official(learner, path)
+        return learner.requires_grad_(False).eval()
+    learner = load_base_learner(backbone, path, config.preset)
+    if tuple(learner.class_ids.tolist()) != classes:
+        raise ConfigError(
+            f"base={config.base!r} knows other classes than fold {config.fold} with "
+            f"held_out={protocol.held_out} trains on; make one with train_base"
+        )
+    return learner
