@@ -1,4 +1,4 @@
-"""Superpixels as patches: what QGNet's local contrast calls one thing (Liu et al., TNNLS 2022).
+"""Superpixels as patches: what QGNet's local contrast calls one thing (Liu et al., 2021).
 
 SLIC (Achanta et al., 2012) and Felzenszwalb's graph segmentation (2004), both from scikit-image.
 The paper names the two and the patches, but no number: sizes of pictures and segments, and which
