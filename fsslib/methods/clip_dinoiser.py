@@ -1,7 +1,7 @@
 """CLIP-DINOiser with support images instead of text: V0 to V5, any N and K.
 
-The idea comes from a student paper whose numbers (0.0483 and 0.0405) measure something else, as it
-half says itself; nothing of its code is used. What stands for a class is a variant's choice, see
+The idea comes from a short paper that calls its own result inconclusive; its numbers (0.0483 and
+0.0405) cannot be compared with any here, and nothing of its code is used. What stands for a class is a variant's choice, see
 `DinoiserConfig.variant`; all of them end in softmax(temperature * cosine) over background and the
 N classes on CLIP's grid, and probabilities are enlarged (bilinear), as CLIP-DINOiser does it. V6 is
 in `methods/finetuned_dinoiser.py`.
