@@ -1,10 +1,10 @@
 """CLIP-DINOiser with support images instead of text: V0 to V5, any N and K.
 
-The idea comes from a short paper that calls its own result inconclusive; its numbers (0.0483 and
-0.0405) cannot be compared with any here, and nothing of its code is used. What stands for a class is a variant's choice, see
-`DinoiserConfig.variant`; all of them end in softmax(temperature * cosine) over background and the
-N classes on CLIP's grid, and probabilities are enlarged (bilinear), as CLIP-DINOiser does it. V6 is
-in `methods/finetuned_dinoiser.py`.
+The idea comes from a short paper that leaves its result open; its numbers (0.0483 and 0.0405)
+cannot be compared with any here (lesson 53), and nothing of its code is used. What stands for a
+class is a variant's choice, see `DinoiserConfig.variant`; all of them end in softmax(temperature *
+cosine) over background and the N classes on CLIP's grid, and probabilities are enlarged (bilinear),
+as CLIP-DINOiser does it. V6 is in `methods/finetuned_dinoiser.py`.
 
 V0, V4 and V6 read class names, V1 and V2 only "background": CLIP has seen those words, so that
 "novel" is a convention there.
