@@ -41,7 +41,7 @@ test: environment
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@echo "== 2 of 3: tests, a small run of every run template among them (pytest)"
-	@$(PYTHON) -m pytest -n 2
+	@$(PYTHON) -m pytest -n 2 --dist worksteal
 	@echo "== 3 of 3: every lesson and its solutions, top to bottom (nbval)"
 	@$(PYTHON) -m pytest -o addopts= -p no:cacheprovider -n 2 --dist loadscope \
 		--nbval-lax --nbval-current-env $(LESSONS)
