@@ -76,6 +76,27 @@ class FewShotSegmenter(nn.Module, ABC):
         self.load_state_dict(state, strict=False)
 
 
+class Around(FewShotSegmenter):
+    """A method around another one: what is learned is the inner method's, and so is the loss."""
+
+    def __init__(self, method: FewShotSegmenter) -> None:
+        super().__init__()
+        self.method = method
+        self.trainable, self.binary = method.trainable, method.binary
+
+    def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
+        return self.method.loss(prediction, episodes)
+
+    def slow_parameters(self) -> list[nn.Parameter]:
+        return self.method.slow_parameters()
+
+    def head_state(self) -> dict[str, Tensor]:
+        return self.method.head_state()
+
+    def load_head_state(self, state: dict[str, Tensor]) -> None:
+        self.method.load_head_state(state)
+
+
 def vote(said: Bool[Tensor, "b k h w"]) -> Float[Tensor, "b h w"]:
     """HSNet's fusion of K predictions: positive where at least half as many of them say foreground
     as at the pixel where most do (not half of K)."""

@@ -12,23 +12,21 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from fsslib.data.episode import IGNORE, Episode
-from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.methods.base import Around, FewShotSegmenter, Prediction
 
 
-class OneVersusRest(FewShotSegmenter):
+class OneVersusRest(Around):
     """A binary method on episodes of any way. 1-way episodes go through as they are.
 
     Maps come as (B,N,…): each class's own. Training stays 1-way.
     """
 
-    binary = False
-
     def __init__(self, method: FewShotSegmenter) -> None:
-        super().__init__()
-        self.method, self.trainable, self.frozen = method, method.trainable, method.frozen
+        super().__init__(method)
+        self.frozen, self.binary = method.frozen, False
 
     def forward(self, episodes: Episode) -> Prediction:
         if not episodes.batched or episodes.way == 1:
@@ -50,16 +48,7 @@ class OneVersusRest(FewShotSegmenter):
                 f"{type(self.method).__name__} is binary and learns from 1-way episodes, got "
                 f"{episodes.way}-way ones; train with way=1 and evaluate with more"
             )
-        return self.method.loss(prediction, episodes)
-
-    def slow_parameters(self) -> list[nn.Parameter]:
-        return self.method.slow_parameters()
-
-    def head_state(self) -> dict[str, Tensor]:
-        return self.method.head_state()
-
-    def load_head_state(self, state: dict[str, Tensor]) -> None:
-        self.method.load_head_state(state)
+        return super().loss(prediction, episodes)
 
 
 def one_way_episodes(episodes: Episode) -> Episode:

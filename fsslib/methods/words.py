@@ -27,7 +27,7 @@ from fsslib.encoders.clip_dense import score_map
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.prompts import BACKGROUND_NAMES, class_words
 from fsslib.encoders.weights import state_digest
-from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.methods.base import Around, FewShotSegmenter, Prediction
 from fsslib.priors.word_masks import WordMask, word_mask
 
 Backgrounds = Literal["none", "names"]
@@ -133,7 +133,7 @@ class WordMasks(nn.Module):
         return word_mask(self.scores(images), target, size)
 
 
-class WordGuided(FewShotSegmenter):
+class WordGuided(Around):
     """Any method with pseudo masks in the place of the supports' annotation ("I" in LFSS's tables).
 
     Training still minimises the method's loss on the query's true mask, as IMR-HSNet does.
@@ -142,9 +142,8 @@ class WordGuided(FewShotSegmenter):
     frozen = ("words",)
 
     def __init__(self, method: FewShotSegmenter, words: WordMasks) -> None:
-        super().__init__()
-        self.method, self.words = method, words
-        self.trainable, self.binary = method.trainable, method.binary
+        super().__init__(method)
+        self.words = words
 
     def forward(self, episodes: Episode) -> Prediction:
         masks, images = episodes.support_masks, episodes.support_images.flatten(0, 2)  # (BNK, …)
@@ -156,15 +155,3 @@ class WordGuided(FewShotSegmenter):
         ]
         found = self.words(images, names, tuple(masks.shape[-2:])).mask
         return self.method(replace(episodes, support_masks=found.byte().view_as(masks)))
-
-    def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
-        return self.method.loss(prediction, episodes)
-
-    def slow_parameters(self) -> list[nn.Parameter]:
-        return self.method.slow_parameters()
-
-    def head_state(self) -> dict[str, Tensor]:
-        return self.method.head_state()
-
-    def load_head_state(self, state: dict[str, Tensor]) -> None:
-        self.method.load_head_state(state)
