@@ -7,6 +7,8 @@ from torchvision.models.resnet import Bottleneck
 from fsslib.data.episode import Episode
 from fsslib.encoders.resnet import ResNet
 from fsslib.encoders.stages import StageBackbone
+from fsslib.methods.base import Prediction
+from fsslib.methods.pfenet import PFENet
 
 
 def tiny_backbone(seed: int = 0) -> ResNet:
@@ -62,3 +64,15 @@ def official_episodes(case: dict) -> Episode:
         class_names=(),
         ids=(),
     )
+
+
+def head_equals(case: dict, model: PFENet, prediction: Prediction) -> dict[str, torch.Tensor]:
+    """Assert that a recorded head predicted the same; its loss terms."""
+    torch.testing.assert_close(prediction.logits, case["logits"], atol=1e-4, rtol=0)
+    for level, logits in enumerate(prediction.auxiliary_logits):
+        torch.testing.assert_close(logits, case[f"inner_out{level}"], atol=1e-4, rtol=0)
+    assert torch.equal(prediction.mask.long(), case["pred"])
+    loss = model.loss(prediction, official_episodes(case))
+    torch.testing.assert_close(loss["main"], case["main_loss"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(loss["auxiliary"], case["aux_loss"], atol=1e-4, rtol=0)
+    return loss

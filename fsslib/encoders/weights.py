@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fsslib.files import PACKAGE, atomic_path, data_root, read_json
+from fsslib.files import PACKAGE, atomic_path, data_root, read_json, write_json
 
 SHIPPED = PACKAGE / "encoders" / "weights"
 
@@ -90,6 +90,26 @@ def load_weights(architecture: str, weights: str | Path) -> dict[str, Tensor]:
 def weights_card(name: str) -> dict[str, Any]:
     """The card that ships beside embedded weights: command, seed, seconds, machine, accuracy."""
     return read_json(SHIPPED / f"{name}.json")
+
+
+def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """fp16 storage: half the size. Counters stay as they are."""
+    return {
+        key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for key, value in state.items()
+    }
+
+
+def write_weights(
+    path: Path,
+    state: Mapping[str, Tensor],
+    card: dict[str, Any],
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """A safetensors file in fp16, and its card with the suffix `.json`; each of them whole."""
+    with atomic_path(path) as temporary:
+        save_file(halved(state), temporary, metadata)
+    write_json(path.with_suffix(".json"), card)
 
 
 def state_digest(state: Mapping[str, Tensor]) -> str:

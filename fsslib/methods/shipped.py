@@ -6,12 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from fsslib.encoders import WeightsError, build_backbone
 from fsslib.encoders.stages import StageBackbone
-from fsslib.encoders.weights import read_state
-from fsslib.files import PACKAGE, atomic_path, read_json, write_json
+from fsslib.encoders.weights import read_state, write_weights
+from fsslib.files import PACKAGE, read_json
 from fsslib.methods import PFENet, build_method
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
@@ -74,10 +72,4 @@ def shipped_card(fold: int) -> dict[str, Any]:
 
 def save_head(method: FewShotSegmenter, path: Path, card: dict[str, Any]) -> None:
     """Write a head in fp16 and its card, each of them whole or not at all."""
-    state = {
-        key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for key, value in method.head_state().items()
-    }
-    with atomic_path(path) as temporary:
-        save_file(state, temporary)
-    write_json(path.with_suffix(".json"), card)
+    write_weights(path, method.head_state(), card)

@@ -6,9 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-from torch import nn
-
 from fsslib.config import ConfigError
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import load_benchmark
@@ -16,9 +13,9 @@ from fsslib.data.scenes.album import Album
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import Dino
+from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.dino_scores import agreement, neighbour_accuracy
 from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary
-from fsslib.files import atomic_path, write_json
 from fsslib.layers.dinoiser import DinoiserHeads
 from fsslib.methods.dinoiser import ClipDinoiser
 from fsslib.methods.dinoiser_config import DinoiserConfig
@@ -51,7 +48,7 @@ def finish_dino(
         "agreement": agreement(encoder, scenes=min(config.validation_scenes, 100)),
         **environment(device),
     }
-    _save(encoder.model, folder / "scenes-dino.safetensors", card)
+    write_weights(folder / "scenes-dino.safetensors", encoder.model.state_dict(), card)
     return card
 
 
@@ -96,7 +93,7 @@ def finish_heads(
         "zero_shot": _zero_shot(config, encoder, heads) if scenes else None,
         **environment(device),
     }
-    _save(heads, folder / "heads.safetensors", card)
+    write_weights(folder / "heads.safetensors", heads.state_dict(), card)
     return card
 
 
@@ -120,10 +117,3 @@ def _zero_shot(
         )
         found[name] = scores["miou"]
     return found | {"pictures": config.validation_pictures, "classes": "40 and background"}
-
-
-def _save(module: nn.Module, path: Path, card: dict[str, Any]) -> None:
-    state = {k: v.half().cpu().contiguous() for k, v in module.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(state, temporary)
-    write_json(path.with_suffix(".json"), card)

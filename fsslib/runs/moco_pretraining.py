@@ -6,14 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import load_benchmark
 from fsslib.data.scenes.album import Album
 from fsslib.encoders import build_backbone
+from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.probe import PrototypeProbe
-from fsslib.files import atomic_path, write_json
 from fsslib.runs.machine import environment
 from fsslib.runs.unlabelled_config import LISTED, PretrainMocoRunConfig
 from fsslib.training.journal import read_journal
@@ -87,13 +85,8 @@ def finish_moco(
         "curve": [row for row in rows if "prototype_miou" in row],
         **environment(device),
     }
-    state = {
-        key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for key, value in trained_state(folder, settings, store).items()
-    }
-    with atomic_path(folder / f"{config.release}.safetensors") as temporary:
-        save_file(state, temporary)
-    write_json(folder / f"{config.release}.json", card)
+    state = trained_state(folder, settings, store)
+    write_weights(folder / f"{config.release}.safetensors", state, card)
     return card
 
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import open_clip
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
 
 from fsslib.data.base_pictures import BasePictures, picture_specs
 from fsslib.data.registry import load_benchmark
@@ -21,9 +19,10 @@ from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_loading import load_clip, wrap
 from fsslib.encoders.clip_small import SMALL_CLIPS, small_clip
 from fsslib.encoders.tokenizer import WordTokenizer
+from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.evaluator import evaluate
 from fsslib.evaluation.zero_shot import zero_shot
-from fsslib.files import atomic_path, write_json
+from fsslib.files import write_json
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.shipped import save_head
 from fsslib.runs.machine import environment, pick_device
@@ -52,9 +51,8 @@ def finish_pretraining(
         "pictures": settings.steps * settings.batch_size,
         **environment(device),
     }
-    with atomic_path(folder / f"{config.backbone}.safetensors") as temporary:
-        save_file(backbone_state(folder, settings), temporary)
-    write_json(folder / f"{config.backbone}.json", card)
+    state = backbone_state(folder, settings)
+    write_weights(folder / f"{config.backbone}.safetensors", state, card)
     return card
 
 
@@ -153,15 +151,6 @@ def finish_clip(
     metadata = {"model": config.model}
     if isinstance(encoder.tokenizer, WordTokenizer):
         metadata["vocabulary"] = " ".join(encoder.tokenizer.vocabulary)
-    with atomic_path(folder / f"{config.model}.safetensors") as temporary:
-        save_file(_halved(encoder.model.state_dict()), temporary, metadata)
-    write_json(folder / f"{config.model}.json", card)
+    path = folder / f"{config.model}.safetensors"
+    write_weights(path, encoder.model.state_dict(), card, metadata)
     return card
-
-
-def _halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """fp16 storage: half the size."""
-    return {
-        key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for key, value in state.items()
-    }

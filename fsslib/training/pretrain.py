@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from fsslib.data.scenes import CLASS_NAMES, render_scene
 from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import StageBackbone
+from fsslib.encoders.weights import halved
 from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
 from fsslib.training.journal import Journal, require_finite
 from fsslib.training.schedule import build_optimizer, learning_rate
@@ -143,13 +144,8 @@ def backbone_state(folder: Path, config: PretrainConfig) -> dict[str, Tensor]:
     """The trained backbone's tensors in fp16, ready for safetensors."""
     content = load_checkpoint(folder / "checkpoint.pt", asdict(config))
     prefix = "backbone."
-    return {
-        key.removeprefix(prefix): (
-            value.half() if value.is_floating_point() else value
-        ).contiguous()
-        for key, value in content["model"].items()
-        if key.startswith(prefix)
-    }
+    state = content["model"].items()
+    return halved({k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)})
 
 
 def _pictures(config: PretrainConfig, step: int) -> DataLoader:
