@@ -11,10 +11,10 @@ from fsslib.methods.base import Prediction
 from fsslib.methods.pfenet import PFENet
 
 
-def tiny_backbone(seed: int = 0) -> ResNet:
-    """A frozen dilated ResNet of 4 to 32 times 4 channels with random weights."""
+def tiny_backbone(seed: int = 0, dilated: bool = True) -> ResNet:
+    """A frozen ResNet of 4 to 32 times 4 channels with random weights."""
     torch.manual_seed(seed)
-    return ResNet(Bottleneck, (1, 1, 1, 1), width=4).freeze()
+    return ResNet(Bottleneck, (1, 1, 1, 1), width=4, dilated=dilated).freeze()
 
 
 def random_episodes(batch: int, shot: int, size: int, way: int = 1, seed: int = 0) -> Episode:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from fsslib.encoders.pass_cache import Made
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
 
@@ -33,19 +36,23 @@ def block_features(
     ResNets: the sum of each block of layer2, layer3 and layer4. VGG-16: each convolution of its
     last two stages, and its fifth pooling.
     """
+    found = backbone.once("blocks", images, partial(_blocks, backbone))
+    fine, middle, _ = block_counts(backbone)
+    return list(found[:fine]), list(found[fine : fine + middle]), list(found[fine + middle :])
+
+
+def _blocks(backbone: StageBackbone, images: Tensor) -> Made:
     hidden = backbone.layer1(backbone.stem(images))
     if isinstance(backbone, VGG16):
         fine, hidden = _convolutions(backbone.layer3, backbone.layer2(hidden))
         middle, hidden = _convolutions(backbone.layer4, hidden)
-        return fine, middle, [F.max_pool2d(hidden, 2)]
-    levels = []
+        return *fine, *middle, F.max_pool2d(hidden, 2)
+    sums = []
     for stage in (backbone.layer2, backbone.layer3, backbone.layer4):
-        sums = []
         for block in stage:
             sums.append(residual_sum(block, hidden))
             hidden = sums[-1].relu()
-        levels.append(sums)
-    return tuple(levels)
+    return tuple(sums)
 
 
 def residual_sum(

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from fsslib.encoders.prompts import Templates, prompt_ensemble, resolve_templates
 from fsslib.encoders.stages import IMAGENET_MEAN, IMAGENET_STD
-from fsslib.encoders.weights import cached_tensor, state_digest
+from fsslib.encoders.weights import cached_tensor, network_digest, state_digest
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -71,6 +71,11 @@ class ClipEncoder(nn.Module, ABC):
     def logit_scale(self) -> Float[Tensor, ""]:
         """1 / temperature, as learned."""
         return self.model.logit_scale.exp()
+
+    @property
+    def digest(self) -> str:
+        """Of all that an image's features depend on besides the image."""
+        return network_digest(self)
 
     def preprocess(self, images: Images, norm: Norm = "clip") -> Float[Tensor, "b 3 h w"]:
         """uint8 RGB 0..255 to normalised floats.

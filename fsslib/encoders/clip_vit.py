@@ -45,6 +45,9 @@ class ClipViT(ClipEncoder):
         super().__init__(model, tokenizer, name)
         self.positions = positions
 
+    def extra_repr(self) -> str:
+        return f"positions={self.positions!r}"
+
     @property
     def width(self) -> int:
         return self.visual.conv1.out_channels

@@ -4,15 +4,21 @@ Few-shot segmentation reads a classification network at three depths (layer2, la
 keeps it frozen, BatchNorm statistics included. The released PFENet and QGNet code leaves BatchNorm
 in training mode, so that all running statistics drift to the training images; `official_bn`
 brings that back.
+
+Where nothing is augmented, every epoch asks a frozen network the same: `remember` gives it a cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+
+from fsslib.encoders.pass_cache import Cache, Made, PassCache
+from fsslib.encoders.weights import network_digest
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -46,6 +52,7 @@ class StageBackbone(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.official_bn = False
+        self.cache: Cache = PassCache()
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
 
@@ -60,13 +67,49 @@ class StageBackbone(nn.Module):
 
     def stages(self, inputs: Float[Tensor, "b 3 h w"]) -> Stages:
         """Features of already normalised images."""
-        layer2 = self.layer2(self.layer1(self.stem(inputs)))
-        layer3 = self.layer3(layer2)
-        return Stages(layer2, layer3, self.layer4(layer3))
+        layer2, layer3 = self.middle(inputs)
+        return Stages(layer2, layer3, self.last(layer3))
 
     def forward(self, images: Shaped[Tensor, "b 3 h w"]) -> Stages:
         """Features of uint8 images."""
         return self.stages(self.preprocess(images))
+
+    def middle(self, inputs: Float[Tensor, "b 3 h w"]) -> Made:
+        """layer2 and layer3 of already normalised images."""
+
+        def make(part: Tensor) -> Made:
+            layer2 = self.layer2(self.layer1(self.stem(part)))
+            return layer2, self.layer3(layer2)
+
+        return self.once("middle", inputs, make)
+
+    def last(self, layer3: Float[Tensor, "b c3 h3 w3"]) -> Float[Tensor, "b c4 h4 w4"]:
+        """layer4, of layer3's features or of what a mask left of them."""
+        return self.once("last", layer3, lambda part: (self.layer4(part),))[0]
+
+    def fine_features(self, images: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hf wf"]:
+        """layer3 and layer2 of uint8 images side by side, on the grid of stride 8."""
+        return torch.cat(self.middle(self.preprocess(images))[::-1], 1)
+
+    def remember(self, cache: Cache) -> StageBackbone:
+        """Take what was said of the same pictures before from `cache`, as long as all weights are
+        frozen. Load them first."""
+        self.cache, self._digest = cache, network_digest(self)
+        return self
+
+    def once(self, what: str, inputs: Tensor, make: Callable[[Tensor], Made]) -> Made:
+        """`make(inputs)`, or what the cache holds of it.
+
+        Args:
+            what: tells apart what is read of the same inputs.
+        """
+        if not self.cache.max_bytes or self.training or not self.frozen:
+            return make(inputs)
+        return self.cache.collect(f"{what}-{self._digest}", inputs, make)
+
+    @property
+    def frozen(self) -> bool:
+        return not any(parameter.requires_grad for parameter in self.parameters())
 
     def freeze(self) -> StageBackbone:
         """No gradients from here on; BatchNorm stays in evaluation mode whatever `train()` says."""
@@ -74,5 +117,4 @@ class StageBackbone(nn.Module):
         return self.train(False)
 
     def train(self, mode: bool = True) -> StageBackbone:
-        frozen = not any(parameter.requires_grad for parameter in self.parameters())
-        return super().train(mode and (self.official_bn or not frozen))
+        return super().train(mode and (self.official_bn or not self.frozen))

@@ -6,9 +6,12 @@ layer3's grid. torchvision's weights load by their own key names through `from_t
 
 from __future__ import annotations
 
+import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torchvision.models import vgg16, vgg16_bn
 
+from fsslib.encoders.pass_cache import Made
 from fsslib.encoders.stages import StageBackbone
 
 # Index ranges of torchvision's `features`; each stage takes its closing max-pool along, and the
@@ -29,6 +32,15 @@ class VGG16(StageBackbone):
         for name, start, stop in zip(STAGE_NAMES, bounds, bounds[1:], strict=False):
             setattr(self, name, nn.Sequential(*features[start:stop]))
         self.bounds = bounds
+
+    def fine_features(self, images: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hf wf"]:
+        """layer3 is read before its pooling (relu4_3), so that nothing has to be enlarged."""
+
+        def make(part: Tensor) -> Made:
+            layer2 = self.layer2(self.layer1(self.stem(part)))
+            return (torch.cat([self.layer3[:-1](layer2), layer2], 1),)
+
+        return self.once("fine", self.preprocess(images), make)[0]
 
     def from_torchvision(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """torchvision's `features.N.…` keys renamed to the stages here; the classifier dropped."""

@@ -120,6 +120,13 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def network_digest(network: nn.Module) -> str:
+    """24 hexadecimal digits of what a network computes: its layers (strides and dilations are no
+    weights) and its state."""
+    about = repr(network) + state_digest(network.state_dict())
+    return hashlib.sha256(about.encode()).hexdigest()[:24]
+
+
 def cached_tensor(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
     """`make()`, or what it gave before for the same `key`; kept in `<data root>/<kind>/`.
 

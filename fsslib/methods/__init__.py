@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.methods.asgnet import ASGNet, ASGNetConfig
 from fsslib.methods.bam import BAM, BAMConfig
@@ -71,7 +70,6 @@ def build_method(
     base: BaseLearner | None = None,
     words: WordMasks | None = None,
     extractor: StageBackbone | None = None,
-    cache: Cache | None = None,
     dinoiser: ClipDinoiser | None = None,
     **settings: Any,
 ) -> FewShotSegmenter:
@@ -86,8 +84,6 @@ def build_method(
         words: makes LFSS's masks.
         extractor: QGNet's second backbone, pretrained without labels.
         dinoiser: CLIP and heads of the methods in `WITH_DINOISER`; takes over their settings.
-        cache: for LFSS's and ASGNet's frozen features; other methods show their backbone masked
-            supports, or train it.
         settings: changes on top of the preset, checked by name and type.
 
     Raises:
@@ -104,7 +100,7 @@ def build_method(
         return dinoiser_method(dinoiser)
     if name == "word_mask":
         config = LFSSConfig.preset(preset, **settings)
-        return WordMaskBaseline(backbone, words, config, cache)
+        return WordMaskBaseline(backbone, words, config)
     if name not in TRAINED:
         return _baseline(name, backbone, clip, settings)
     config = TRAINED[name].preset(preset, **settings)
@@ -118,9 +114,9 @@ def build_method(
             raise ValueError("method='qgnet' needs extractor=, a pretrained backbone")
         return QGNet(backbone, extractor, config)
     if name == "lfss":
-        return LFSS(backbone, words, config, cache)
+        return LFSS(backbone, words, config)
     if name == "asgnet":
-        return ASGNet(backbone, config, cache)
+        return ASGNet(backbone, config)
     return {"panet": PANet, "hsnet": HSNet}[name](backbone, config)
 
 

@@ -19,8 +19,6 @@ from torch import Tensor
 
 from fsslib.config import strict
 from fsslib.data.episode import Episode
-from fsslib.encoders.frozen import FrozenFeatures, fine_features
-from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.clustering import ITERATIONS, association, distributed_prototypes, place_seeds
 from fsslib.layers.fem import FeatureEnrichment, classifier, resize
@@ -70,11 +68,9 @@ class ASGNet(FewShotSegmenter):
         self,
         backbone: StageBackbone,
         config: ASGNetConfig | None = None,
-        cache: Cache | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.config = backbone, config or ASGNetConfig()
-        self.features = FrozenFeatures(backbone, fine_features, cache)
         config, channels = self.config, backbone.channels[0] + backbone.channels[1]
         # No ReLU here, unlike PFENet's: clustering sees signed features.
         self.reduce = torch.nn.Sequential(
@@ -88,8 +84,10 @@ class ASGNet(FewShotSegmenter):
         require_one_way(episodes, "ASGNet")
         images = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         masks = foreground(episodes.support_masks[:, 0]).flatten(0, 1)
-        query = self.reduce(self.features(episodes.query_image))
-        support = self.reduce(self.features(images))
+        with torch.no_grad():
+            query = self.backbone.fine_features(episodes.query_image)
+            support = self.backbone.fine_features(images)
+        query, support = self.reduce(query), self.reduce(support)
         prototypes = self._prototypes(support, masks).unflatten(0, (-1, episodes.shot))
         prototypes = prototypes.flatten(1, 2)  # (B, K n, D)
         scores = association(query, prototypes)

@@ -28,7 +28,7 @@ from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.disk_cache import Cache
 from fsslib.encoders.pass_cache import PassCache
 from fsslib.encoders.prompts import class_words
-from fsslib.encoders.weights import WeightsError, load_fitting, read_state, state_digest
+from fsslib.encoders.weights import WeightsError, load_fitting, read_state
 from fsslib.layers.dinoiser import (
     DinoiserHeads,
     correlate,
@@ -88,7 +88,7 @@ class ClipDinoiser(nn.Module):
     @cached_property
     def _kind(self) -> str:
         """What a pass depends on besides the picture."""
-        return f"dinoiser{self.config.tap}-{state_digest(self.encoder.state_dict())[:24]}"
+        return f"dinoiser{self.config.tap}-{self.encoder.digest}"
 
     def view(self, images: Images, normalised: bool = False) -> DenseView:
         """Dense features of pictures whose sides are multiples of the patch (see `fit`)."""

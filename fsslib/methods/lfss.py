@@ -20,8 +20,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fsslib.data.episode import Episode
-from fsslib.encoders.frozen import FrozenFeatures, fine_features
-from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.clustering import (
     ITERATIONS,
@@ -66,12 +64,10 @@ class LFSS(FewShotSegmenter):
         backbone: StageBackbone,
         words: WordMasks,
         config: LFSSConfig | None = None,
-        cache: Cache | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.words, self.config = backbone, words, config or LFSSConfig()
-        features = FrozenFeatures(backbone, fine_features, cache)
-        self.masks = PseudoMasks(features, words, self.config)
+        self.masks = PseudoMasks(backbone, words, self.config)
         config, dim = self.config, self.config.dim
         self.reduce = reduction(backbone, dim, config.reduce_dropout)
         read = dim + (1 if config.dps else dim) + (2 if config.ccm else 1)

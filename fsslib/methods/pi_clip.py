@@ -12,6 +12,7 @@ labels lack its own class, the target's two prompts are used here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ from fsslib.encoders.clip import ClipEncoder, Norm
 from fsslib.encoders.clip_attention import block_attention, through
 from fsslib.encoders.clip_gradients import Trunk, class_gradients, trunk
 from fsslib.encoders.clip_vit import ClipViT
-from fsslib.encoders.pass_cache import PassCache
+from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.layers.fem import resize as resize_maps
 from fsslib.methods.base import foreground
 from fsslib.methods.pi_clip_config import ClipMaps, ClipPriorConfig
@@ -45,7 +46,7 @@ class ClipPriors(nn.Module):
     Args:
         encoder: frozen; load it with `positions="bilinear"`.
         names: all classes of the benchmark, for `candidate_classes="all"`.
-        cache_mb: memory for passes of pictures that are seen again.
+        cache: for passes of pictures that are seen again.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class ClipPriors(nn.Module):
         encoder: ClipEncoder,
         config: ClipPriorConfig | None = None,
         names: Sequence[str] = (),
-        cache_mb: int = 0,
+        cache: Cache | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(encoder, ClipViT):
@@ -62,8 +63,12 @@ class ClipPriors(nn.Module):
                 "load_clip('scenes-clip-vit', positions='bilinear')"
             )
         self.config = config or ClipPriorConfig()
-        self.encoder, self.cache = encoder, PassCache(cache_mb * 2**20)
+        self.encoder, self.cache = encoder, cache or PassCache()
         self.text = Prompts(encoder, self.config.candidate_classes, self.config.words, names)
+
+    @cached_property
+    def _digest(self) -> str:
+        return self.encoder.digest
 
     def channels(self, shots: int, repeat_vtp: int = 1) -> int:
         """How many maps an episode of `shots` supports gets."""
@@ -94,7 +99,7 @@ class ClipPriors(nn.Module):
         size = [-(-side // patch) * patch for side in original or pictures.shape[-2:]]
         if size != list(pictures.shape[-2:]):
             pictures = _pillow(pictures, size) if original else resize(pictures, size, _BICUBIC)
-        return self._trunk("vtp", pictures, self.config.blocks)
+        return self._trunk(pictures, self.config.blocks)
 
     def _original(self, episodes: Episode) -> tuple[int, int] | None:
         """Size of the photographs of a batch, where the VTP wants it."""
@@ -126,7 +131,7 @@ class ClipPriors(nn.Module):
         if not (config.shared_pass and found is not None):
             # Attention is only made where it will be read.
             blocks = config.blocks if config.refine_vvp else 1
-            found = self._trunk("vvp", episodes.query_image, blocks, config.vvp_norm)
+            found = self._trunk(episodes.query_image, blocks, config.vvp_norm)
             tokens = through(last, found.hidden)
             if config.refine_vvp:
                 mean = (found.attention + block_attention(last, found.hidden)) / blocks
@@ -137,7 +142,7 @@ class ClipPriors(nn.Module):
         if config.shared_pass:
             patch = self.encoder.stride
             size = [rows * patch for rows in found.grid]
-        supports = self._trunk("support", pictures, 1, config.vvp_norm, shown, size)
+        supports = self._trunk(pictures, 1, config.vvp_norm, shown, size)
         layers = [(tokens, through(last, supports.hidden)), (found.hidden, supports.hidden)]
         maps = [
             similarity_maps(
@@ -153,7 +158,6 @@ class ClipPriors(nn.Module):
 
     def _trunk(
         self,
-        kind: str,
         pictures: UInt8[Tensor, "b 3 h w"],
         attention: int,
         norm: Norm = "clip",
@@ -172,7 +176,7 @@ class ClipPriors(nn.Module):
             found = trunk(self.encoder, part, normalised=True, attention=attention)
             return found.hidden, found.attention
 
-        hidden, maps = self.cache.collect(f"{kind}{attention}", inputs, make)
+        hidden, maps = self.cache.collect(f"trunk{attention}-{self._digest}", inputs, make)
         return Trunk(hidden, maps, attention, grid)
 
     def _refined(

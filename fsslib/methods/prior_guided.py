@@ -91,10 +91,9 @@ def masked_stages(
     backbone: StageBackbone, support: Float[Tensor, "bk 3 h w"], masks: Float[Tensor, "b k h w"]
 ) -> tuple[Stages, Float[Tensor, "bk 1 hf wf"]]:
     """Support features with layer4 computed on masked layer3, and the soft mask on the grid."""
-    layer2 = backbone.layer2(backbone.layer1(backbone.stem(support)))
-    layer3 = backbone.layer3(layer2)
+    layer2, layer3 = backbone.middle(support)
     soft = resize(masks.flatten(0, 1)[:, None], layer3.shape[-2:])
-    return Stages(layer2, layer3, backbone.layer4(layer3 * soft)), soft
+    return Stages(layer2, layer3, backbone.last(layer3 * soft)), soft
 
 
 def middle_features(stages: Stages) -> Float[Tensor, "b c h w"]:

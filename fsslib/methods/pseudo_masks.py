@@ -14,8 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fsslib.data.episode import Episode
-from fsslib.encoders.frozen import FrozenFeatures, fine_features
-from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
 from fsslib.methods.baselines import binary_logits
@@ -44,16 +42,17 @@ class PseudoMasks:
     """Episodes -> `Pseudo`. Nothing is trained; no module, its parts belong to the method.
 
     Args:
-        features: of the frozen backbone, layer3 and layer2.
+        backbone: whose layer3 and layer2 are compared.
     """
 
-    def __init__(self, features: FrozenFeatures, words: WordMasks, config: LFSSConfig) -> None:
-        self.features, self.words, self.config = features, words, config
+    def __init__(self, backbone: StageBackbone, words: WordMasks, config: LFSSConfig) -> None:
+        self.backbone, self.words, self.config = backbone, words, config
 
     @torch.no_grad()
     def __call__(self, episodes: Episode) -> Pseudo:
         supports = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
-        query, support = self.features(episodes.query_image), self.features(supports)
+        query = self.backbone.fine_features(episodes.query_image)
+        support = self.backbone.fine_features(supports)
         initial = self._initial(episodes, supports, tuple(query.shape[-2:]))
         return Pseudo(support, query, initial, self._refined(query, support, initial))
 
@@ -89,11 +88,10 @@ class WordMaskBaseline(FewShotSegmenter):
         backbone: StageBackbone,
         words: WordMasks,
         config: LFSSConfig,
-        cache: Cache | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.words = backbone, words
-        self.masks = PseudoMasks(FrozenFeatures(backbone, fine_features, cache), words, config)
+        self.masks = PseudoMasks(backbone, words, config)
 
     @torch.no_grad()
     def forward(self, episodes: Episode) -> Prediction:

@@ -26,7 +26,6 @@ from fsslib.encoders.clip import ClipEncoder, Norm
 from fsslib.encoders.clip_dense import score_map
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.prompts import BACKGROUND_NAMES, class_words
-from fsslib.encoders.weights import state_digest
 from fsslib.methods.base import Around, FewShotSegmenter, Prediction
 from fsslib.priors.word_masks import WordMask, word_mask
 
@@ -102,8 +101,7 @@ class WordMasks(nn.Module):
     @cached_property
     def _kind(self) -> str:
         """What scores depend on besides the picture."""
-        weights = state_digest(self.encoder.state_dict())
-        about = json.dumps([weights, self.words, asdict(self.config)])
+        about = json.dumps([self.encoder.digest, self.words, asdict(self.config)])
         return f"scores-{hashlib.sha256(about.encode()).hexdigest()[:24]}"
 
     @torch.no_grad()

@@ -13,9 +13,11 @@ from fsslib.data.protocol import Protocol
 from fsslib.data.sampler import ClassSplit
 from fsslib.encoders import build_backbone
 from fsslib.encoders.clip_loading import load_clip
-from fsslib.encoders.pass_cache import Cache
+from fsslib.encoders.disk_cache import DiskCache
+from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state
+from fsslib.files import data_root
 from fsslib.interop.official import load_official
 from fsslib.methods import (
     UNDILATED,
@@ -44,16 +46,18 @@ def assemble(
     equal configs, whatever a CLIP draws.
     """
     name = config.method
-    clip = clip_priors(config, benchmark) if config.reads_clip else None
+    clip = clip_priors(config, benchmark, cache) if config.reads_clip else None
     words = word_masks(config, benchmark, cache) if config.reads_words else None
     dinoiser = clip_dinoiser(config, cache) if name in WITH_DINOISER else None
     torch.manual_seed(getattr(config, "seed", 0))
     backbone = build_backbone(config.backbone, config.weights, dilated=name not in UNDILATED)
-    parts: dict[str, Any] = {"clip": clip, "words": words, "dinoiser": dinoiser, "cache": cache}
+    parts: dict[str, Any] = {"clip": clip, "words": words, "dinoiser": dinoiser}
     if name in WITH_BASE:
         parts["base"] = base_learner(config, benchmark, protocol, backbone)
+    backbone.remember(cache)
     if name == "qgnet":
-        parts["extractor"] = build_backbone(config.extractor, config.extractor_weights)
+        extractor = build_backbone(config.extractor, config.extractor_weights)
+        parts["extractor"] = extractor.remember(cache)
     method = build_method(name, backbone, config.preset, **parts, **config.method_settings())
     if config.guided_by == "word" and name not in WITH_WORDS:
         method = WordGuided(method, words)
@@ -61,6 +65,13 @@ def assemble(
         path = shipped_path(config.fold) if config.head == "shipped" else Path(config.head)
         method.load_head_state(read_state(path))
     return any_way(method, protocol.way)
+
+
+def encoder_cache(gigabytes: int, megabytes: int = 0) -> Cache:
+    """On disk under the data root, or else in memory; of nothing by default."""
+    if gigabytes:
+        return DiskCache(data_root() / "features", gigabytes * 2**30)
+    return PassCache(megabytes * 2**20)
 
 
 def clip_dinoiser(config: EvaluateConfig, cache: Cache) -> ClipDinoiser:
@@ -73,11 +84,11 @@ def clip_dinoiser(config: EvaluateConfig, cache: Cache) -> ClipDinoiser:
     return ClipDinoiser(encoder, load_heads(path, encoder.width), settings, cache)
 
 
-def clip_priors(config: EvaluateConfig, benchmark: Benchmark) -> ClipPriors:
+def clip_priors(config: EvaluateConfig, benchmark: Benchmark, cache: Cache) -> ClipPriors:
     """PI-CLIP's priors, with the benchmark's names."""
     name = config.clip_model or "scenes-clip-vit"
     encoder = load_clip(name, config.clip_weights, positions="bilinear")
-    return ClipPriors(encoder, config.clip_priors(), benchmark.class_names, config.clip_cache)
+    return ClipPriors(encoder, config.clip_priors(), benchmark.class_names, cache)
 
 
 def word_masks(config: EvaluateConfig, benchmark: Benchmark, cache: Cache) -> WordMasks:

@@ -17,14 +17,13 @@ from fsslib.data.loading import TrainingEpisodes
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
 from fsslib.data.transforms import Augmentation
-from fsslib.encoders.disk_cache import DiskCache
-from fsslib.encoders.pass_cache import Cache, PassCache
+from fsslib.encoders.pass_cache import Cache
 from fsslib.evaluation.evaluator import Scores, evaluate
-from fsslib.files import data_root, write_json
+from fsslib.files import write_json
 from fsslib.methods import BASELINES, FewShotSegmenter
 from fsslib.methods.n_way import OneVersusRest
 from fsslib.methods.shipped import save_head
-from fsslib.runs.assembly import assemble
+from fsslib.runs.assembly import assemble, encoder_cache
 from fsslib.runs.config import PATHS
 from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.method_config import EvaluateConfig, TrainRunConfig
@@ -51,9 +50,7 @@ class Experiment:
     @cached_property
     def cache(self) -> Cache:
         """Of what frozen encoders say: on disk if the config says so."""
-        if self.config.feature_cache:
-            return DiskCache(data_root() / "features", self.config.feature_cache * 2**30)
-        return PassCache(self.config.clip_cache * 2**20)
+        return encoder_cache(self.config.feature_cache, self.config.clip_cache)
 
     @cached_property
     def specs(self) -> list[EpisodeSpec]:

@@ -57,10 +57,11 @@ class EvaluateConfig:
     pi_clip: str = "scenes"
     """Preset of PI-CLIP's priors, and changes to it: "scenes vvp=false candidate_classes=all"."""
     clip_cache: int = 0
-    """MiB of memory for what CLIP has said of pictures before."""
+    """MiB of memory for what frozen encoders have said of pictures before."""
     feature_cache: int = 0
-    """GiB on disk for what frozen encoders said of pictures, kept from run to run (LFSS, ASGNet and
-    masks from words); Scenes-10i is then rendered once and kept, too. Pays without augmentation."""
+    """GiB on disk for what frozen encoders said of pictures, kept from run to run and in
+    place of `clip_cache`; Scenes-10i is then rendered once and kept, too. Pays without
+    augmentation."""
     benchmark: BenchmarkName = "scenes10i"
     root: str | None = None
     fold: int = 0

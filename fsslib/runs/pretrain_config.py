@@ -38,6 +38,8 @@ class BaseLearnerRunConfig:
     train_batch_size: int | None = None
     lr: float | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    feature_cache: int = 0
+    """GiB on disk for what a frozen backbone said of pictures, shared with the other templates."""
     batch_size: int = 8
     workers: int = 1
     device: str = "auto"

@@ -25,6 +25,7 @@ from fsslib.evaluation.zero_shot import zero_shot
 from fsslib.files import write_json
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.shipped import save_head
+from fsslib.runs.assembly import encoder_cache
 from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
@@ -62,9 +63,10 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
     protocol, device, settings = config.protocol(), pick_device(config.device), config.training()
     if device == "cpu":
         torch.set_num_threads(1)
-    benchmark = load_benchmark(protocol, config.root)
+    benchmark = load_benchmark(protocol, config.root, config.feature_cache > 0)
     torch.manual_seed(config.seed)
     backbone = build_backbone(config.backbone, config.weights)
+    backbone.remember(encoder_cache(config.feature_cache))
     classes = ClassSplit.of(benchmark, protocol).train
     learner = BaseLearner(backbone, classes, BaseLearnerConfig.preset(config.preset))
     outcome = train(

@@ -17,6 +17,7 @@ from time import perf_counter
 import torch
 
 from fsslib.data.loading import TrainingEpisodes
+from fsslib.methods import TRAINED
 from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
 from fsslib.training.loop import train
@@ -24,7 +25,7 @@ from fsslib.training.loop import train
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--method", default="lfss", choices=("lfss", "asgnet"))
+    parser.add_argument("--method", default="lfss", choices=sorted(TRAINED))
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="cpu")

@@ -24,6 +24,7 @@ from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import test_episodes
 from fsslib.encoders.clip_loading import load_clip, wrap
 from fsslib.encoders.clip_vit import ClipViT
+from fsslib.encoders.pass_cache import PassCache
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.pi_clip_config import ClipPriorConfig
 
@@ -60,7 +61,7 @@ def main() -> None:
     )
     for name, changes in ROWS.items():
         report(name, ClipPriors(encoder, config(changes)), episodes, forward, options)
-    cached = ClipPriors(encoder, config({"shared_pass": True}), cache_mb=2048)
+    cached = ClipPriors(encoder, config({"shared_pass": True}), cache=PassCache(2**31))
     with torch.inference_mode():
         cached(episodes)
     report("one pass, seen before", cached, episodes, forward, options)

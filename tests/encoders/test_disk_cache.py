@@ -4,11 +4,11 @@ import multiprocessing
 
 import pytest
 import torch
-from stand_ins import tiny_backbone
+from stand_ins import random_episodes, tiny_backbone
 
 from fsslib.encoders.disk_cache import DiskCache
-from fsslib.encoders.frozen import FrozenFeatures, fine_features
 from fsslib.encoders.pass_cache import PassCache
+from fsslib.methods import build_method
 
 
 class Counter:
@@ -114,11 +114,37 @@ def test_features_of_other_weights_are_never_mistaken(tmp_path):
     answers = []
     for seed in (0, 1):
         backbone = tiny_backbone(seed)
-        read = FrozenFeatures(backbone, fine_features, cache)
-        assert torch.equal(read(shown), fine_features(backbone, shown))
-        answers.append(read(shown))
+        plain = backbone(shown)
+        backbone.remember(cache)
+        for _ in range(2):
+            assert all(map(torch.equal, backbone(shown), plain))
+        answers.append(plain.layer4)
     assert not torch.equal(*answers)
-    assert (cache.passes, cache.hits) == (4, 4)
+    assert (cache.passes, cache.hits) == (8, 8), "the middle and layer4, each once"
+
+
+def test_a_backbone_that_learns_is_always_asked(tmp_path):
+    cache, shown = DiskCache(tmp_path, 2**24), torch.randint(256, (2, 3, 33, 33)).byte()
+    backbone = tiny_backbone().remember(cache).requires_grad_(True)
+    backbone(shown)
+    frozen = tiny_backbone().remember(cache)
+    frozen.official_bn = True
+    frozen.train()
+    frozen(shown)
+    assert (cache.passes, cache.hits) == (0, 0)
+
+
+@pytest.mark.parametrize("method", ["pfenet", "hsnet", "asgnet", "prototype"])
+def test_a_second_epoch_asks_the_backbone_nothing(tmp_path, method):
+    cache, episodes = PassCache(2**28), random_episodes(2, 2, 65)
+    backbone = tiny_backbone(dilated=method != "hsnet")
+    model = build_method(method, backbone, "scenes").eval()
+    plain = model(episodes).logits
+    backbone.remember(cache)
+    torch.testing.assert_close(model(episodes).logits, plain)
+    passes = cache.passes
+    torch.testing.assert_close(model(episodes).logits, plain)
+    assert cache.passes == passes > 0
 
 
 @pytest.mark.parametrize("on_disk", [True, False])

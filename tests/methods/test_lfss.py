@@ -13,7 +13,7 @@ from fsslib.encoders import build_backbone
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.methods.base import FewShotSegmenter, Prediction
-from fsslib.methods.lfss import LFSS, Pass, fine_features
+from fsslib.methods.lfss import LFSS, Pass
 from fsslib.methods.lfss_config import LFSSConfig
 from fsslib.methods.words import WordConfig, WordGuided, WordMasks
 from fsslib.priors.word_masks import FALLBACK_CELLS, word_mask
@@ -286,4 +286,4 @@ def test_the_papers_grid_is_50_by_50(name, channels):
     backbone = build_backbone(name, "random")
     images = torch.zeros(1, 3, 400, 400, dtype=torch.uint8)
     with torch.no_grad():
-        assert fine_features(backbone, images).shape == (1, channels, 50, 50)
+        assert backbone.fine_features(images).shape == (1, channels, 50, 50)

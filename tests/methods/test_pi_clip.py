@@ -16,6 +16,7 @@ from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import test_episodes
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
+from fsslib.encoders.pass_cache import PassCache
 from fsslib.layers.fem import resize
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.pi_clip_config import ClipPriorConfig
@@ -214,7 +215,7 @@ def test_one_pass_or_two_for_the_query_and_one_for_a_support(embedded):
 def test_a_cache_changes_nothing_but_the_passes(embedded):
     episodes = named(2, shot=2)
     plain = ClipPriors(embedded, ClipPriorConfig.preset("scenes"))(episodes)
-    cached = ClipPriors(embedded, ClipPriorConfig.preset("scenes"), cache_mb=64)
+    cached = ClipPriors(embedded, ClipPriorConfig.preset("scenes"), cache=PassCache(2**26))
     for _ in range(2):
         maps = cached(episodes)
         near(maps.vtp, plain.vtp, 1e-4)
@@ -226,7 +227,7 @@ def test_a_cache_changes_nothing_but_the_passes(embedded):
 
 
 def test_a_full_cache_forgets_the_oldest(embedded):
-    priors = ClipPriors(embedded, ClipPriorConfig.preset("scenes"), cache_mb=1)
+    priors = ClipPriors(embedded, ClipPriorConfig.preset("scenes"), cache=PassCache(2**20))
     for seed in range(6):
         priors(replace(random_episodes(2, 1, 97, seed=seed), class_names=(("house",), ("cat",))))
     assert 0 < priors.cache.bytes <= 2**20
