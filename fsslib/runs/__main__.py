@@ -4,6 +4,7 @@ python -m fsslib.runs run train -p fold=1 -p shot=5
 python -m fsslib.runs run evaluate -p method=prototype -p fold=1
 python -m fsslib.runs status
 python -m fsslib.runs table papermill_runs/published
+python -m fsslib.runs study pi_clip
 python -m fsslib.runs demo
 """
 
@@ -22,6 +23,7 @@ from fsslib.runs.demo import demo
 from fsslib.runs.results import read_results, table
 from fsslib.runs.runner import RunError, run, shown
 from fsslib.runs.status import read_status
+from fsslib.runs.studies import load_study, run_study, study_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,6 +70,14 @@ def _table(options: argparse.Namespace) -> int:
     return 0
 
 
+def _study(options: argparse.Namespace) -> int:
+    study = load_study(options.name)
+    if not options.table:
+        run_study(study, options.rows)
+    print(study_table(options.name, options.rows))
+    return 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     demo(options.again)
     return 0
@@ -91,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
         listing = commands.add_parser(name, help=help_text)
         listing.add_argument("folder", type=Path, nargs="?", default=runs)
         listing.set_defaults(command=command)
+    study = commands.add_parser("study", help="run and publish a study of papermill_runs/sweeps")
+    study.add_argument("name")
+    study.add_argument("rows", nargs="*", help="some of its rows (default: all)")
+    study.add_argument("--table", action="store_true", help="only show what is published")
+    study.set_defaults(command=_study)
     show = commands.add_parser("demo", help="train and evaluate PFENet beside its baselines")
     show.add_argument("--again", action="store_true", help="repeat finished runs")
     show.set_defaults(command=_demo)

@@ -31,6 +31,10 @@ class RunError(RuntimeError):
     """A run that failed or cannot start."""
 
 
+class BusyError(RunError):
+    """Another process is running it."""
+
+
 def default_folder(config: RunConfig) -> Path:
     """`papermill_runs/<method>/<what>/<id>`; the same parameters share a folder and resume."""
     return repository() / "papermill_runs" / config.run_name / run_id(config)
@@ -53,7 +57,7 @@ def run(
 
     Raises:
         ConfigError: a parameter is unknown, of the wrong type or impossible.
-        RunError: the notebook failed, or another process is running it in this folder.
+        RunError: the notebook failed. BusyError: another process is running it in this folder.
     """
     config = parse(template, parameters)
     check_template(template, config)
@@ -61,7 +65,7 @@ def run(
     folder = Path(folder).resolve() if folder else default_folder(config)
     status = read_status(folder)
     if status and status["state"] == RUNNING and status["pid"] != os.getpid():
-        raise RunError(f"{folder} is being run by process {status['pid']}; wait or stop it first")
+        raise BusyError(f"{folder} is being run by process {status['pid']}; wait or stop it first")
     if status and status["state"] == "finished" and not again:
         say(f"already finished: {shown(folder)} (--again repeats it)")
         return folder

@@ -1,0 +1,201 @@
+"""Studies: which runs a paper's claims are checked with, in one file and one command.
+
+A study is a YAML file in `papermill_runs/sweeps`. Its rows become runs, one a fold and seed, and
+what each of them scored is published beside its siblings. Two processes may work on one study: each
+takes what the other one has not begun.
+
+    about: what is compared
+    always: {feature_cache: 40}      # parameters of every row
+    folds: [0, 1, 2, 3]
+    seeds: [0]
+    rows:
+      pfenet: {method: pfenet}       # template `train` unless said otherwise
+      frozen: {template: evaluate, method: prototype, folds: [0]}
+      tested: {template: evaluate, method: pfenet, head: "@pfenet/head.safetensors"}
+
+"@row/file" is a file in the folder of another row's run, of the same fold and seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from fsslib.config import require_known, strict
+from fsslib.files import atomic_path, read_json, repository
+from fsslib.runs.config import CONFIGS, parse
+from fsslib.runs.results import published_folder
+from fsslib.runs.runner import BusyError, RunError, default_folder, run, say
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a study."""
+
+    row: str
+    fold: int
+    seed: int
+    template: str
+    parameters: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.row}_f{self.fold}_s{self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        return default_folder(parse(self.template, self.parameters))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its file has it."""
+
+    name: str
+    about: str
+    rows: dict
+    always: dict = field(default_factory=dict)
+    folds: tuple[int, ...] = (0, 1, 2, 3)
+    seeds: tuple[int, ...] = (0,)
+
+    def jobs(self, rows: Sequence[str] = ()) -> Iterator[Job]:
+        """The runs of some rows, or of all, fold by fold, so that a table fills evenly.
+
+        Raises:
+            ConfigError: an unknown row.
+        """
+        for row in rows:
+            require_known("row", row, list(self.rows))
+        for seed in self.seeds:
+            for fold in range(4):
+                for row in rows or self.rows:
+                    if fold in self.of(row, "folds") and seed in self.of(row, "seeds"):
+                        yield self.job(row, fold, seed)
+
+    def of(self, row: str, name: str) -> Sequence[int]:
+        """Folds or seeds of a row."""
+        return self.rows[row].get(name, getattr(self, name))
+
+    def job(self, row: str, fold: int, seed: int) -> Job:
+        """A row's run on a fold; parameters that the row's template does not have are left out."""
+        given = {k: v for k, v in self.rows[row].items() if k not in ("template", "folds", "seeds")}
+        template = self.rows[row].get("template", "train")
+        require_known("template", template, sorted(CONFIGS))
+        known = CONFIGS[template].__dataclass_fields__
+        usual = {name: value for name, value in self.always.items() if name in known}
+        usual |= {k: v for k, v in (("fold", fold), ("seed", seed)) if k in known}
+        parameters = {k: self._file(v, fold, seed) for k, v in {**usual, **given}.items()}
+        return Job(row, fold, seed, template, parameters)
+
+    def _file(self, value: Any, fold: int, seed: int) -> Any:
+        if not isinstance(value, str) or not value.startswith("@"):
+            return value
+        row, _, file = value[1:].partition("/")
+        require_known("row", row, list(self.rows))
+        folds, seeds = self.of(row, "folds"), self.of(row, "seeds")
+        source = self.job(
+            row, fold if fold in folds else folds[0], seed if seed in seeds else seeds[0]
+        )
+        return str(source.folder / file)
+
+
+def sweeps_folder() -> Path:
+    return repository() / "papermill_runs" / "sweeps"
+
+
+def load_study(name: str) -> Study:
+    """The study of a name.
+
+    Raises:
+        ConfigError: there is none of that name, or its file has unknown keys.
+    """
+    require_known("study", name, sorted(path.stem for path in sweeps_folder().glob("*.yaml")))
+    return strict(
+        Study, {"name": name} | yaml.safe_load((sweeps_folder() / f"{name}.yaml").read_text())
+    )
+
+
+def run_study(study: Study, rows: Sequence[str] = ()) -> None:
+    """Run what has not been run, and publish every result as soon as it is there.
+
+    Raises:
+        RunError: runs that failed, once all others are done.
+    """
+    failed = []
+    for job in study.jobs(rows):
+        try:
+            publish(study, job, run(job.template, job.parameters))
+        except BusyError:
+            say(f"{job.name}: another process is at it")
+        except RunError as error:
+            say(f"{job.name}: {error}")
+            failed.append(job.name)
+    if failed:
+        raise RunError(f"{len(failed)} of the study's runs failed: {', '.join(failed)}")
+
+
+def publish(study: Study, job: Job, folder: Path) -> None:
+    """Copy a run's `results.json` to where tables and lessons read it."""
+    source = folder / "results.json"
+    if source.is_file():  # a pretraining leaves weights instead
+        with atomic_path(published_folder() / study.name / f"{job.name}.json") as temporary:
+            temporary.write_text(source.read_text())
+
+
+def study_results(name: str) -> dict[str, list[dict[str, Any]]]:
+    """What is published of a study: row -> results, in the order of its file. Each result also has
+    its `row`, `fold` and `seed`."""
+    study, found = load_study(name), {}
+    for job in study.jobs():
+        path = published_folder() / name / f"{job.name}.json"
+        if path.is_file():
+            about = {"row": job.row, "fold": job.fold, "seed": job.seed}
+            found.setdefault(job.row, []).append(read_json(path) | about)
+    return {row: found[row] for row in study.rows if row in found}
+
+
+def study_table(name: str, rows: Sequence[str] = ()) -> str:
+    """A Markdown table in percent: mIoU of each fold, and their mean with half of its 95 % interval
+    over test episodes; with several seeds means over them, and the spread of the mean."""
+    results = study_results(name)
+    lines = ["| row | fold 0 | fold 1 | fold 2 | fold 3 | mean | FB-IoU | seeds |"]
+    lines.append("|" + " --- |" * 8)
+    for row in rows or results:
+        lines.append("| " + " | ".join([row, *_cells(results[row])]) + " |")
+    return "\n".join(lines)
+
+
+def mean_and_half(results: Sequence[dict[str, Any]], score: str = "miou") -> tuple[float, float]:
+    """Mean over folds and seeds in percent, and half of its 95 % interval over test episodes, whose
+    lists differ from fold to fold but not from seed to seed."""
+    folds = sorted({result["fold"] for result in results})
+    halves = []
+    for fold in folds:
+        intervals = [r[f"{score}_interval"] for r in results if r["fold"] == fold]
+        halves.append(np.mean([(high - low) / 2 for low, high in intervals]))
+    mean = np.mean([_mean(results, fold, score) for fold in folds])
+    return 100 * float(mean), 100 * float(np.sqrt(np.square(halves).sum())) / len(folds)
+
+
+def _mean(results: Sequence[dict[str, Any]], fold: int, score: str) -> float:
+    return float(np.mean([r[score] for r in results if r["fold"] == fold]))
+
+
+def _cells(results: Sequence[dict[str, Any]]) -> list[str]:
+    folds = {result["fold"] for result in results}
+    cells = [
+        f"{100 * _mean(results, fold, 'miou'):.1f}" if fold in folds else "" for fold in range(4)
+    ]
+    mean, half = mean_and_half(results)
+    seeds = sorted({result["seed"] for result in results})
+    spread = ""
+    if len(seeds) > 1:
+        means = [np.mean([r["miou"] for r in results if r["seed"] == seed]) for seed in seeds]
+        spread = f" (spread {100 * np.std(means, ddof=1):.1f})"
+    fb_iou = mean_and_half(results, "fb_iou")[0]
+    return [*cells, f"{mean:.1f} ± {half:.1f}", f"{fb_iou:.1f}", f"{len(seeds)}{spread}"]

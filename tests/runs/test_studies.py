@@ -1,0 +1,131 @@
+"""Studies: from one file to runs, published results and tables; what is published is what it asks."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+import yaml
+
+from fsslib.config import ConfigError
+from fsslib.files import repository
+from fsslib.runs import studies
+from fsslib.runs.config import PATHS, parse
+from fsslib.runs.runner import BusyError, RunError
+from fsslib.runs.studies import load_study, run_study, study_results, study_table, sweeps_folder
+
+NAMES = sorted(path.stem for path in sweeps_folder().glob("*.yaml"))
+SMALL = {
+    "about": "a test",
+    "always": {"workers": 0, "steps": 3},
+    "folds": [0, 2],
+    "seeds": [0, 1],
+    "rows": {
+        "pfenet": {"method": "pfenet"},
+        "tested": {
+            "template": "evaluate",
+            "method": "pfenet",
+            "seeds": [0],
+            "head": "@pfenet/head.safetensors",
+        },
+    },
+}
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study of its own folder, and a runner that scores 10 % a fold, and 1 % more a seed."""
+    monkeypatch.setattr(studies, "sweeps_folder", lambda: tmp_path)
+    monkeypatch.setattr(studies, "published_folder", lambda: tmp_path / "published")
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    study, done = load_study("small"), []
+
+    def run(template, parameters):
+        config = parse(template, parameters)
+        miou = 0.1 * (config.fold + 1) + 0.01 * getattr(config, "seed", 0)
+        folder = tmp_path / str(len(done))
+        done.append((template, parameters))
+        folder.mkdir()
+        scores = {"miou": miou, "miou_interval": [miou - 0.03, miou + 0.03]}
+        scores |= {f"fb_iou{end}": scores[f"miou{end}"] for end in ("", "_interval")}
+        (folder / "results.json").write_text(json.dumps(scores))
+        return folder
+
+    monkeypatch.setattr(studies, "run", run)
+    return study, done
+
+
+def test_a_study_becomes_runs_and_a_table(study):
+    study, done = study
+    run_study(study)
+    assert [(job.row, job.fold, job.seed) for job in study.jobs()] == [
+        *(("pfenet", 0, 0), ("tested", 0, 0), ("pfenet", 2, 0), ("tested", 2, 0)),
+        *(("pfenet", 0, 1), ("pfenet", 2, 1)),
+    ]
+    assert all(p["steps"] == 3 for template, p in done if template == "train")
+    assert all("steps" not in p for template, p in done if template == "evaluate")
+    assert {row: len(found) for row, found in study_results("small").items()} == {
+        "pfenet": 4,
+        "tested": 2,
+    }
+    rows = study_table("small").splitlines()
+    # Means over seeds: 10.5 and 30.5; the two folds' half intervals of 3 in quadrature, over two.
+    assert rows[2] == "| pfenet | 10.5 |  | 30.5 |  | 20.5 ± 2.1 | 20.5 | 2 (spread 0.7) |"
+    assert rows[3] == "| tested | 10.0 |  | 30.0 |  | 20.0 ± 2.1 | 20.0 | 1 |"
+    assert study_table("small", ["tested"]).splitlines()[2:] == rows[3:]
+
+
+def test_a_file_of_another_row_is_the_one_of_the_same_fold(study):
+    study, _ = study
+    job = study.job("tested", 2, 0)
+    wanted = study.job("pfenet", 2, 0).folder / "head.safetensors"
+    assert job.parameters["head"] == str(wanted)
+
+
+def test_others_are_left_alone_and_failures_come_last(study, monkeypatch):
+    study, done = study
+    work = studies.run
+
+    def run(template, parameters):
+        if parameters["fold"] == 0 and template == "train":
+            raise BusyError("process 7")
+        if template == "evaluate":
+            raise RunError("no head")
+        return work(template, parameters)
+
+    monkeypatch.setattr(studies, "run", run)
+    with pytest.raises(RunError, match="2 of the study's runs failed: tested_f0_s0, tested_f2_s0"):
+        run_study(study)
+    assert len(done) == 2
+
+
+def test_what_a_study_cannot_mean_is_said(study):
+    with pytest.raises(ConfigError, match="study='pi'"):
+        load_study("pi")
+    with pytest.raises(ConfigError, match="row='bam'"):
+        list(study[0].jobs(["bam"]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_run_of_a_study_can_start(name):
+    study = load_study(name)
+    folders = [job.folder for job in study.jobs()]
+    assert len(set(folders)) == len(folders), "no row asks for what another one has"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_published_results_are_what_the_study_asks(name):
+    study = load_study(name)
+    jobs = {job.name: job for job in study.jobs()}
+    for path in (repository() / "papermill_runs" / "published" / name).glob("*.json"):
+        result, job = json.loads(path.read_text()), jobs[path.stem]
+        wanted = asdict(parse(job.template, job.parameters))
+        asked = {k: wanted[k] for k in result["config"] if k in wanted and k not in PATHS}
+        given = {k: result["config"][k] for k in asked}
+        assert json.loads(json.dumps(asked)) == given, path.name
+        assert result["episodes"] == 1000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readme_shows_the_published_table(name):
+    if study_results(name):
+        assert study_table(name) in (repository() / "README.md").read_text()
