@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError, require_known, strict
@@ -26,6 +27,9 @@ from fsslib.runs.unlabelled_config import (
 PATHS = ("root", "data", "head", "base", "heads", "extractor_weights", "clip_weights")
 PATHS += ("dino_weights", "found_head")
 """Parameters that may be paths, made relative to the run's folder."""
+
+OF_THE_MACHINE = ("root", "device", "workers", "prepare_workers", "feature_cache", "clip_cache")
+"""Parameters that change where and how fast a run goes, not what it finds."""
 
 CONFIGS = {
     "train": TrainRunConfig,
@@ -58,6 +62,20 @@ def parse(template: str, parameters: dict[str, Any]) -> RunConfig:
         raise
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def command_of(config: RunConfig) -> str:
+    """The command that makes the same: its template and the parameters that differ from the usual.
+    Of files only their names are told, and nothing of the machine."""
+    kind = type(config)
+    template = next(name for name, known in CONFIGS.items() if known is kind)
+    words = [f"python -m fsslib.runs run {template}"]
+    for name, field in kind.__dataclass_fields__.items():
+        value = getattr(config, name)
+        if value != field.default and name not in OF_THE_MACHINE:
+            text = Path(str(value)).name if name in PATHS else str(value)
+            words.append(f'-p {name}="{text}"' if " " in text else f"-p {name}={text}")
+    return " ".join(words)
 
 
 def run_id(config: RunConfig) -> str:

@@ -20,6 +20,7 @@ from fsslib.layers.dinoiser import DinoiserHeads
 from fsslib.methods.dinoiser import ClipDinoiser
 from fsslib.methods.dinoiser_config import DinoiserConfig
 from fsslib.methods.dinoiser_teachers import Teachers, load_teachers
+from fsslib.runs.config import command_of
 from fsslib.runs.machine import environment
 from fsslib.runs.unlabelled_config import PretrainDinoRunConfig, TrainDinoiserRunConfig
 from fsslib.training.crops import PictureFolder, Pictures
@@ -39,7 +40,7 @@ def finish_dino(
     scenes = config.data is None
     card = {
         "name": "scenes-dino",
-        "command": "python -m fsslib.runs run pretrain_dino" if scenes else None,
+        "command": command_of(config) if scenes else None,
         "task": "self-distillation without labels (DINO)",
         "seen": "pictures of Scenes-10i; no label, caption or mask" if scenes else "a folder",
         **facts,
@@ -84,7 +85,7 @@ def finish_heads(
     card = {
         "run": config.run_name,
         "method": "clip_dinoiser",
-        "command": "python -m fsslib.runs run train_dinoiser" if config.data is None else None,
+        "command": command_of(config) if config.data is None else None,
         "task": "DINO's correlations and FOUND's saliency from CLIP's own tokens",
         "seen": "pictures; no label, caption or mask",
         "clip": config.clip_model,

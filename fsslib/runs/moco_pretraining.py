@@ -12,6 +12,7 @@ from fsslib.data.scenes.album import Album
 from fsslib.encoders import build_backbone
 from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.probe import PrototypeProbe
+from fsslib.runs.config import command_of
 from fsslib.runs.machine import environment
 from fsslib.runs.unlabelled_config import LISTED, PretrainMocoRunConfig
 from fsslib.training.journal import read_journal
@@ -74,7 +75,7 @@ def finish_moco(
         "name": config.release,
         "backbone": settings.backbone,
         "encoder": settings.encoder,
-        "command": moco_command(config) if _public(config) else None,
+        "command": command_of(config) if _public(config) else None,
         "task": "tell views of one picture, or one superpixel, from others (MoCo-v2, QGNet)",
         "seen": _seen(config),
         **facts,
@@ -88,16 +89,6 @@ def finish_moco(
     state = trained_state(folder, settings, store)
     write_weights(folder / f"{config.release}.safetensors", state, card)
     return card
-
-
-def moco_command(config: PretrainMocoRunConfig) -> str:
-    """The command that makes the same weights: parameters that differ from the usual."""
-    usual, words = asdict(PretrainMocoRunConfig()), ["python -m fsslib.runs run pretrain_moco"]
-    for name, value in asdict(config).items():
-        if value != usual[name] and name not in ("root", "device", "workers", "prepare_workers"):
-            text = f'"{value}"' if " " in str(value) else str(value)
-            words.append(f"-p {name}={text}")
-    return " ".join(words)
 
 
 def _public(config: PretrainMocoRunConfig) -> bool:

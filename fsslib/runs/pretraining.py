@@ -26,6 +26,7 @@ from fsslib.files import write_json
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.shipped import save_head
 from fsslib.runs.assembly import encoder_cache
+from fsslib.runs.config import command_of
 from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
@@ -42,10 +43,9 @@ def finish_pretraining(
 ) -> dict[str, Any]:
     """Write `<backbone>.safetensors` and its card into the run's folder; returns the card."""
     settings = config.training()
-    command = "python -m fsslib.runs run pretrain_backbone"
     card = {
         "name": config.backbone,
-        "command": command,
+        "command": command_of(config),
         "task": "name the object in single-object scenes of Scenes-10i, 40 classes",
         "seen": "all 40 classes as image labels, those that are novel in a fold too; no masks",
         **facts,
@@ -137,10 +137,9 @@ def finish_clip(
     """
     encoder.eval()
     scenes = config.data is None
-    given = "" if config.model == PretrainClipRunConfig.model else f" -p model={config.model}"
     card = {
         "name": config.model,
-        "command": f"python -m fsslib.runs run pretrain_clip{given}" if scenes else None,
+        "command": command_of(config) if scenes else None,
         "task": "match pictures and captions (symmetric contrastive loss)",
         "seen": "all 40 names in captions, those that are novel in a fold too; no masks"
         if scenes

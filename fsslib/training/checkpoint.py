@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,35 @@ class CheckpointError(RuntimeError):
     """A checkpoint that cannot be read or belongs to another run."""
 
 
-def save_checkpoint(path: Path, content: dict[str, Any], fingerprint: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path,
+    content: dict[str, Any],
+    fingerprint: dict[str, Any],
+    parts: Mapping[str, Any] | None = None,
+) -> None:
     """Save tensors and plain values together with the state of torch's random generators.
 
     Args:
         fingerprint: the settings that must be equal for the run to be continued.
+        parts: models and optimisers by name, whose states are saved under it.
     """
+    content = content | {name: part.state_dict() for name, part in (parts or {}).items()}
     random = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
     with atomic_path(path) as temporary:
         torch.save({"fingerprint": fingerprint, "random": random, **content}, temporary)
+
+
+def go_on(
+    path: Path, fingerprint: dict[str, Any], fresh: dict[str, Any], parts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Where a training stands: what its checkpoint says, its states loaded into `parts`; `fresh` if
+    there is none. Raises as `load_checkpoint`."""
+    saved = load_checkpoint(path, fingerprint)
+    if saved is None:
+        return dict(fresh)
+    for name, part in parts.items():
+        part.load_state_dict(saved.pop(name))
+    return saved
 
 
 def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] | None:

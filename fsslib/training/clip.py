@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.training.caption_batches import Batch, Batches
 from fsslib.training.captioned import Captioned
-from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
+from fsslib.training.checkpoint import go_on, save_checkpoint
 from fsslib.training.clip_recipe import ClipConfig
 from fsslib.training.clip_step import build_clip_optimizer, enter_phase, learn, warm_text
 from fsslib.training.clip_teacher import adopt_text
@@ -56,10 +56,9 @@ def pretrain_clip(
         adopt_text(encoder, teacher)
     optimizer = build_clip_optimizer(encoder, config)
     path, settings = folder / "checkpoint.pt", asdict(config)
-    saved = load_checkpoint(path, settings) or dict(_FRESH)
+    parts = {"model": encoder.model, "optimizer": optimizer}
+    saved = go_on(path, settings, _FRESH, parts)
     if saved["step"]:
-        encoder.model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
         report(f"going on after step {saved['step']} of {config.steps}")
     journal = Journal(folder / "metrics.jsonl", saved["step"])
     start = perf_counter() - saved["seconds"]
@@ -68,11 +67,7 @@ def pretrain_clip(
     batches = _batches(config, encoder, pictures, saved["step"], full_size=teacher is not None)
     if not saved["step"] and teacher is None:
         warm_text(encoder, batches, config, optimizer)
-    # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
-    loader = DataLoader(
-        batches, batch_size=None, num_workers=config.workers, generator=torch.Generator()
-    )
-    for step, batch in enumerate(loader, saved["step"]):
+    for step, batch in enumerate(_loader(batches, config), saved["step"]):
         enter_phase(encoder, config, step)
         lr = config.lr_at(step)
         batch = Batch(*(part.to(device) for part in batch))
@@ -85,12 +80,18 @@ def pretrain_clip(
             journal.write(done, loss=_mean(losses), **facts, seconds=seconds)
         if done % config.checkpoint_every == 0 or done == config.steps:
             saved = {"step": done, "seconds": seconds, "losses": losses, "pictures": seen}
-            state = {"model": encoder.model.state_dict(), "optimizer": optimizer.state_dict()}
-            save_checkpoint(path, saved | state, settings)
+            save_checkpoint(path, saved, settings, parts)
             report(f"step {done}/{config.steps}  loss {_mean(losses):.3f}  {seconds:.0f} s")
     enter_phase(encoder, config, config.steps)
     facts = {"seconds": round(saved["seconds"]), "loss": round(_mean(saved["losses"]), 4)}
     return {**facts, "pictures": saved["pictures"], "settings": settings}
+
+
+def _loader(batches: Batches, config: ClipConfig) -> DataLoader:
+    # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
+    return DataLoader(
+        batches, batch_size=None, num_workers=config.workers, generator=torch.Generator()
+    )
 
 
 def _mean(losses: list[float]) -> float:

@@ -25,7 +25,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.data import DataLoader
 
 from fsslib.encoders.dino import Dino, small_dino
-from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
+from fsslib.training.checkpoint import go_on, save_checkpoint
 from fsslib.training.crops import Pictures
 from fsslib.training.dino_crops import Views
 from fsslib.training.dino_recipe import DinoConfig
@@ -94,18 +94,16 @@ def pretrain_dino(
     """
     torch.manual_seed(config.seed)
     student = Network(small_dino(), config.out).to(device)
-    teacher, center = copy.deepcopy(student).requires_grad_(False), torch.zeros(config.out)
+    teacher = copy.deepcopy(student).requires_grad_(False)
     trained = [p for p in student.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(trained, config), config.lr)
     parts = {"student": student, "teacher": teacher, "optimizer": optimizer}
     path = folder / "checkpoint.pt"
-    saved = load_checkpoint(path, asdict(config)) or {"step": 0, "seconds": 0.0, "recent": []}
+    fresh = {"step": 0, "seconds": 0.0, "recent": [], "center": torch.zeros(config.out)}
+    saved = go_on(path, asdict(config), fresh, parts)
     if saved["step"]:
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        center = saved["center"]
         report(f"going on after step {saved['step']} of {config.steps}")
-    center, recent = center.to(device), saved["recent"]
+    center, recent = saved["center"].to(device), saved["recent"]
     journal, start = Journal(folder / "metrics.jsonl", saved["step"]), perf_counter()
     start -= saved["seconds"]
     for step, views in enumerate(_loader(config, pictures, saved["step"]), saved["step"]):
@@ -117,8 +115,7 @@ def pretrain_dino(
             journal.write(done, **facts | {"loss": loss}, lr=config.lr_at(step), seconds=seconds)
         if done % config.checkpoint_every == 0 or done == config.steps:
             saved = {"step": done, "seconds": seconds, "recent": recent, "center": center.cpu()}
-            state = {name: part.state_dict() for name, part in parts.items()}
-            save_checkpoint(path, saved | state, asdict(config))
+            save_checkpoint(path, saved, asdict(config), parts)
             report(f"step {done}/{config.steps}  loss {loss:.3f}  {seconds:.0f} s")
     loss = sum(saved["recent"]) / len(saved["recent"])
     facts = {"seconds": round(saved["seconds"]), "loss": round(loss, 4)}

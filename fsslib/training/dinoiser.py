@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.layers.dinoiser import DinoiserHeads, correlate
 from fsslib.methods.dinoiser_teachers import Teachers
-from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
+from fsslib.training.checkpoint import go_on, save_checkpoint
 from fsslib.training.crops import Crops, Pictures
 from fsslib.training.dinoiser_recipe import DinoiserTraining
 from fsslib.training.journal import Journal, require_finite
@@ -144,10 +144,10 @@ def train_heads(
     encoder, teachers = encoder.to(device), teachers.to(device)
     heads = DinoiserHeads(encoder.width, config.channels, config.kernel).to(device)
     optimizer, path = build_heads_optimizer(heads, config), folder / "checkpoint.pt"
-    saved = load_checkpoint(path, asdict(config)) or {"step": 0, "seconds": 0.0, "recent": []}
+    parts = {"heads": heads, "optimizer": optimizer}
+    fresh = {"step": 0, "seconds": 0.0, "recent": []}
+    saved = go_on(path, asdict(config), fresh, parts)
     if saved["step"]:
-        heads.load_state_dict(saved["heads"])
-        optimizer.load_state_dict(saved["optimizer"])
         report(f"going on after step {saved['step']} of {config.steps}")
     journal, start = Journal(folder / "metrics.jsonl", saved["step"]), perf_counter()
     start, recent = start - saved["seconds"], saved["recent"]
@@ -161,8 +161,7 @@ def train_heads(
             journal.write(done, **facts, seconds=seconds)
         if done % config.checkpoint_every == 0 or done == config.steps:
             saved = {"step": done, "seconds": seconds, "recent": recent}
-            state = {"heads": heads.state_dict(), "optimizer": optimizer.state_dict()}
-            save_checkpoint(path, saved | state, asdict(config))
+            save_checkpoint(path, saved, asdict(config), parts)
             report(f"step {done}/{config.steps}  loss {loss:.4f}  above floor {above:.4f}")
     loss, above = _means(saved["recent"])
     facts = {"seconds": round(saved["seconds"]), "pictures": len(pictures)}

@@ -18,11 +18,12 @@ import torch
 from fsslib.data.episode import Episode
 from fsslib.data.loading import EpisodeStream, batches
 from fsslib.methods.base import FewShotSegmenter
-from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
+from fsslib.training.checkpoint import go_on, save_checkpoint
 from fsslib.training.journal import Journal, require_finite
 from fsslib.training.recipe import TrainConfig
 from fsslib.training.schedule import build_optimizer, learning_rate
 
+_FRESH = {"step": 0, "seconds": 0.0, "best": None, "best_step": 0, "best_score": -1.0}
 Validate = Callable[[FewShotSegmenter], dict[str, float]]
 
 
@@ -49,22 +50,14 @@ def train(
         TrainingDiverged: a loss that is not finite. CheckpointError: a folder of another run.
     """
     method.to(device)
-    optimizer = build_optimizer(
-        config.optimizer,
-        method.parameters(),
-        config.lr,
-        config.weight_decay,
-        method.slow_parameters(),
-        config.slow,
-    )
+    optimizer = _optimizer(method, config)
     scaler = torch.amp.GradScaler(enabled=config.precision == "fp16" and device != "cpu")
-    state = {"step": 0, "seconds": 0.0, "best": None, "best_step": 0, "best_score": -1.0}
-    fingerprint, path = asdict(config), folder / "checkpoint.pt"
-    if saved := load_checkpoint(path, fingerprint):
-        method.load_head_state(saved.pop("head"))
-        optimizer.load_state_dict(saved.pop("optimizer"))
-        scaler.load_state_dict(saved.pop("scaler"))
-        state = {key: saved[key] for key in state}
+    parts = {"optimizer": optimizer, "scaler": scaler}
+    path, fingerprint = folder / "checkpoint.pt", asdict(config)
+    state = go_on(path, fingerprint, _FRESH, parts)
+    if head := state.pop("head", None):
+        method.load_head_state(head)
+    if state["step"]:
         report(f"going on after step {state['step']} of {config.steps}")
     journal = Journal(folder / "metrics.jsonl", state["step"])
     stream = episodes(state["step"] * config.batch_size)
@@ -77,27 +70,53 @@ def train(
         lr = learning_rate(config.lr, config.schedule, step, config.steps, config.warmup)
         losses = _step(method, batch, optimizer, scaler, config, lr)
         require_finite(step, lr, losses)
-        state["step"] = step = step + 1
-        state["seconds"] = perf_counter() - start
-        if step % config.log_every == 0 or step == config.steps:
-            journal.write(step, split="train", **losses, lr=lr, seconds=state["seconds"])
-        if validate and config.validate_every and step % config.validate_every == 0:
-            scores = validate(method)
-            for split, miou in scores.items():
-                journal.write(step, split=split, miou=miou)
-            _keep_best(state, method, scores)
-            report(_line(config, state, losses, scores))
-        elif step % (config.steps // 10 or 1) == 0:
-            report(_line(config, state, losses, {}))
-        over = step == config.steps or _exhausted(state, config)
-        if step % config.checkpoint_every == 0 or over:
-            parts = {"head": method.head_state(), "optimizer": optimizer.state_dict()}
-            parts["scaler"] = scaler.state_dict()
-            save_checkpoint(path, {**state, **parts}, fingerprint)
-        if over and step < config.steps:
+        state.update(step=step + 1, seconds=perf_counter() - start)
+        scores = _validated(state, method, config, validate)
+        _tell(state, config, journal, report, {**losses, "lr": lr}, scores)
+        over = step + 1 == config.steps or _exhausted(state, config)
+        if state["step"] % config.checkpoint_every == 0 or over:
+            content = {**state, "head": method.head_state()}
+            save_checkpoint(path, content, fingerprint, parts)
+        if over and state["step"] < config.steps:
             report(f"stopped: {config.patience} validations without a better score")
             break
     return {**state, "last": method.head_state()}
+
+
+def _validated(
+    state: dict[str, Any], method: FewShotSegmenter, config: TrainConfig, validate: Validate | None
+) -> dict[str, float]:
+    """Scores by split where a validation is due, else nothing; keeps the best head."""
+    if not (validate and config.validate_every) or state["step"] % config.validate_every:
+        return {}
+    scores = validate(method)
+    _keep_best(state, method, scores)
+    return scores
+
+
+def _tell(
+    state: dict[str, Any],
+    config: TrainConfig,
+    journal: Journal,
+    report: Callable[[str], None],
+    facts: dict[str, float],
+    scores: dict[str, float],
+) -> None:
+    """What happened, for the journal and for who is watching."""
+    step = state["step"]
+    if step % config.log_every == 0 or step == config.steps:
+        journal.write(step, split="train", **facts, seconds=state["seconds"])
+    for split, miou in scores.items():
+        journal.write(step, split=split, miou=miou)
+    if scores or step % (config.steps // 10 or 1) == 0:
+        report(_line(config, state, facts, scores))
+
+
+def _optimizer(method: FewShotSegmenter, config: TrainConfig) -> torch.optim.Optimizer:
+    weights, slow = method.parameters(), method.slow_parameters()
+    return build_optimizer(
+        config.optimizer, weights, config.lr, config.weight_decay, slow, config.slow
+    )
 
 
 def _step(

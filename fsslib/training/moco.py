@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import StageBackbone
-from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
+from fsslib.training.checkpoint import go_on, load_checkpoint, save_checkpoint
 from fsslib.training.journal import Journal, require_finite
 from fsslib.training.moco_batches import Batch, MocoBatches
 from fsslib.training.moco_model import Moco
@@ -59,10 +59,9 @@ def pretrain_moco(
     weights = model.query.parameters()
     optimizer = build_optimizer(config.optimizer, weights, config.lr, config.weight_decay)
     path, settings = folder / "checkpoint.pt", {**asdict(config), **_source(store)}
-    saved = load_checkpoint(path, settings) or dict(_FRESH)
+    parts = {"model": model, "optimizer": optimizer}
+    saved = go_on(path, settings, _FRESH, parts)
     if saved["step"]:
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
         report(f"going on after step {saved['step']}")
     journal = Journal(folder / "metrics.jsonl", saved["step"])
     chance = {f"{name}_chance": log1p(length) for name, length in lengths.items()}
@@ -83,9 +82,8 @@ def pretrain_moco(
             journal.write(done, **scores)
             begin = perf_counter()
         if done % config.checkpoint_every == 0 or last:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            saved = {"step": done, "seconds": seconds, "facts": facts, "scores": scores, **state}
-            save_checkpoint(path, saved, settings)
+            saved = {"step": done, "seconds": seconds, "facts": facts, "scores": scores}
+            save_checkpoint(path, saved, settings, parts)
             report(f"step {done}/{batches.steps}  loss {facts['loss']:.3f}  {seconds:.0f} s")
     shown = {name: round(value, 4) for name, value in {**facts, **scores}.items()}
     return {"steps": batches.steps, "seconds": round(seconds), "queues": lengths, **shown}

@@ -22,7 +22,7 @@ from fsslib.data.scenes import CLASS_NAMES, render_scene
 from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import halved
-from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
+from fsslib.training.checkpoint import go_on, load_checkpoint, save_checkpoint
 from fsslib.training.journal import Journal, require_finite
 from fsslib.training.schedule import build_optimizer, learning_rate
 
@@ -97,10 +97,9 @@ def pretrain_backbone(
     model = model.to(memory_format=torch.channels_last)
     optimizer = build_optimizer("adamw", model.parameters(), config.lr, config.weight_decay)
     path, settings = folder / "checkpoint.pt", asdict(config)
-    saved = load_checkpoint(path, settings) or {"step": 0, "seconds": 0.0}
+    parts = {"model": model, "optimizer": optimizer}
+    saved = go_on(path, settings, {"step": 0, "seconds": 0.0}, parts)
     if saved["step"]:
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
         report(f"going on after step {saved['step']}")
     journal = Journal(folder / "metrics.jsonl", saved["step"])
     start = perf_counter() - saved["seconds"]
@@ -120,8 +119,7 @@ def pretrain_backbone(
             accuracy = (logits.argmax(1).cpu() == classes).float().mean().item()
             journal.write(done, loss=loss.item(), accuracy=accuracy, lr=lr, seconds=seconds)
         if done % config.checkpoint_every == 0 or done == config.steps:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            save_checkpoint(path, {"step": done, "seconds": seconds, **state}, settings)
+            save_checkpoint(path, {"step": done, "seconds": seconds}, settings, parts)
             report(f"step {done}/{config.steps}  loss {loss.item():.3f}  {seconds:.0f} s")
     accuracy = validate(model, config, device)
     seconds = load_checkpoint(path, settings)["seconds"]

@@ -12,8 +12,7 @@ from test_templates import run_again, started
 from fsslib.config import ConfigError
 from fsslib.data.scenes import render_scene
 from fsslib.encoders import build_backbone
-from fsslib.runs.config import parse
-from fsslib.runs.moco_pretraining import moco_command
+from fsslib.runs.config import command_of, parse
 from fsslib.runs.runner import run
 from fsslib.runs.status import read_status
 
@@ -68,7 +67,7 @@ def test_the_arms_are_one_parameter_apart():
     for name, branches in (("global_weight", ("local",)), ("local_weight", ("global",))):
         config = parse("pretrain_moco", {name: 0})
         assert config.training().branches == branches
-        assert moco_command(config).endswith(f"pretrain_moco -p {name}=0.0")
+        assert command_of(config).endswith(f"pretrain_moco -p {name}=0.0")
     assert parse("pretrain_moco", {}).training().branches == ("global", "local")
     felzenszwalb = parse("pretrain_moco", {"superpixels": "scenes_felzenszwalb"}).segmentation()
     assert felzenszwalb.algorithm == "felzenszwalb"
@@ -77,7 +76,7 @@ def test_the_arms_are_one_parameter_apart():
 
 def test_a_command_makes_the_same_settings():
     given = {"superpixels": "scenes_slic n_segments=50", "queue": 2048, "patches": 2}
-    command = moco_command(parse("pretrain_moco", given))
+    command = command_of(parse("pretrain_moco", given))
     assert '-p superpixels="scenes_slic n_segments=50"' in command
     assert "-p queue=2048" in command and "-p patches=2" in command
 

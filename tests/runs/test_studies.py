@@ -1,4 +1,4 @@
-"""Studies: from one file to runs, published results and tables; what is published is what it asks."""
+"""Studies: from one file to runs, results and tables; what is published is what they ask for."""
 
 import json
 from dataclasses import asdict
