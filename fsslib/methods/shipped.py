@@ -1,38 +1,61 @@
-"""What ships with the package: PFENet's heads for Scenes-10i, one a fold; base learners, once they
-are trained, lie beside them."""
+"""What ships with the package for Scenes-10i: PFENet's heads and base learners, one a fold, and
+heads of other methods for fold 0, which lessons look into."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from fsslib.data.scenes import CLASS_NAMES
 from fsslib.encoders import WeightsError, build_backbone
+from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state, write_weights
 from fsslib.files import PACKAGE, read_json
-from fsslib.methods import PFENet, build_method
+from fsslib.methods import PRIOR_GUIDED, WITH_BASE, WITH_WORDS, build_method
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
+from fsslib.methods.pi_clip import ClipPriors
+from fsslib.methods.pi_clip_config import ClipPriorConfig
+from fsslib.methods.prior_guided import Prior
+from fsslib.methods.words import WordConfig, WordMasks
 
 FOLDER = PACKAGE / "methods" / "weights"
 
 
-def shipped_path(fold: int) -> Path:
-    """Weights file of a fold; its card lies beside it with the suffix `.json`."""
-    return FOLDER / f"pfenet-scenes10i-f{fold}.safetensors"
+def shipped_path(fold: int, label: str = "pfenet") -> Path:
+    """Weights file of a fold; its card lies beside it with the suffix `.json`.
+
+    Args:
+        label: a method, and its prior if that is not its own: "hdmnet", "hdmnet+pi_clip".
+    """
+    return FOLDER / f"{label}-scenes10i-f{fold}.safetensors"
 
 
-def load_shipped(fold: int = 0) -> PFENet:
-    """PFENet for Scenes-10i, trained on the 30 classes that are not novel in `fold`.
+def load_shipped(fold: int = 0, method: str = "pfenet", prior: Prior = "own") -> FewShotSegmenter:
+    """A method for Scenes-10i, trained on the 30 classes that are not novel in `fold`.
 
     Raises:
-        WeightsError: there is no shipped head for that fold.
+        WeightsError: there is no such head; names those there are.
     """
-    if not shipped_path(fold).is_file():
-        raise WeightsError(f"fold={fold}: no PFENet head is shipped for it; folds are 0 to 3")
-    method = build_method("pfenet", build_backbone("scenes-resnet", "scenes"), "scenes")
-    method.load_head_state(read_state(shipped_path(fold)))
-    return method.eval()
+    path = shipped_path(fold, method if prior == "own" else f"{method}+{prior}")
+    if not path.is_file():
+        there = sorted(each.stem for each in FOLDER.glob("*-scenes10i-f?.safetensors"))
+        raise WeightsError(f"no head {path.stem!r} is shipped; there are {there}")
+    backbone, parts = build_backbone("scenes-resnet", "scenes"), {}
+    if method in WITH_BASE:
+        parts["base"] = load_base_learner(backbone, base_path(fold), "scenes")
+    if prior == "pi_clip":
+        clip = load_clip("scenes-clip-vit", positions="bilinear")
+        parts["clip"] = ClipPriors(clip, ClipPriorConfig.preset("scenes"), CLASS_NAMES)
+    if method in WITH_WORDS:
+        settings = WordConfig.preset("scenes")
+        parts["words"] = WordMasks(load_clip("scenes-clip-rn"), CLASS_NAMES, settings)
+    if method in PRIOR_GUIDED:
+        parts["prior"] = prior
+    model = build_method(method, backbone, "scenes", **parts)
+    model.load_head_state(read_state(path))
+    return model.eval()
 
 
 def base_path(fold: int) -> Path:
@@ -65,9 +88,9 @@ def load_base_learner(backbone: StageBackbone, path: Path | str, preset: str) ->
     return learner.eval()
 
 
-def shipped_card(fold: int) -> dict[str, Any]:
+def shipped_card(fold: int, label: str = "pfenet") -> dict[str, Any]:
     """Command, settings, seconds and machine behind a shipped head."""
-    return read_json(shipped_path(fold).with_suffix(".json"))
+    return read_json(shipped_path(fold, label).with_suffix(".json"))
 
 
 def save_head(method: FewShotSegmenter, path: Path, card: dict[str, Any]) -> None:

@@ -62,7 +62,9 @@ def assemble(
     if config.guided_by == "word" and name not in WITH_WORDS:
         method = WordGuided(method, words)
     if config.head is not None:
-        path = shipped_path(config.fold) if config.head == "shipped" else Path(config.head)
+        prior = "" if config.prior == "own" else f"+{config.prior}"
+        shipped = shipped_path(config.fold, config.method + prior)
+        path = shipped if config.head == "shipped" else Path(config.head)
         method.load_head_state(read_state(path))
     return any_way(method, protocol.way)
 

@@ -13,7 +13,8 @@ takes what the other one has not begun.
       frozen: {template: evaluate, method: prototype, folds: [0]}
       tested: {template: evaluate, method: pfenet, head: "@pfenet/head.safetensors"}
 
-"@row/file" is a file in the folder of another row's run, of the same fold and seed.
+"@row/file" is a file in the folder of another row's run, of the same fold and seed. Where nothing
+is trained, seeds are those of the episodes.
 """
 
 from __future__ import annotations
@@ -88,7 +89,9 @@ class Study:
         require_known("template", template, sorted(CONFIGS))
         known = CONFIGS[template].__dataclass_fields__
         usual = {name: value for name, value in self.always.items() if name in known}
-        usual |= {k: v for k, v in (("fold", fold), ("seed", seed)) if k in known}
+        # What is not trained can only see other episodes.
+        seeded = "seed" if "seed" in known or "head" in given else "episode_seed"
+        usual |= {k: v for k, v in (("fold", fold), (seeded, seed)) if k in known}
         parameters = {k: self._file(v, fold, seed) for k, v in {**usual, **given}.items()}
         return Job(row, fold, seed, template, parameters)
 
