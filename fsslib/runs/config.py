@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError, require_known, strict
-from fsslib.runs.method_config import EvaluateConfig, TrainRunConfig
+from fsslib.runs.method_config import EvaluateConfig
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
     PretrainRunConfig,
 )
+from fsslib.runs.train_config import TrainRunConfig
 from fsslib.runs.unlabelled_config import (
     PretrainDinoRunConfig,
     PretrainMocoRunConfig,

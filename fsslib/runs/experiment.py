@@ -26,7 +26,8 @@ from fsslib.methods.shipped import save_head
 from fsslib.runs.assembly import assemble, encoder_cache
 from fsslib.runs.config import PATHS
 from fsslib.runs.machine import environment, pick_device
-from fsslib.runs.method_config import EvaluateConfig, TrainRunConfig
+from fsslib.runs.method_config import EvaluateConfig
+from fsslib.runs.train_config import TrainRunConfig
 from fsslib.training.loop import train
 
 

@@ -1,4 +1,4 @@
-"""Parameters of `train.ipynb` and `evaluate.ipynb`: a method, a benchmark, and how to train.
+"""Parameters of `evaluate.ipynb`, which `train.ipynb` shares: a method and a benchmark.
 
 None means "as the preset of this benchmark or recipe says"; everything that is given wins over the
 preset.
@@ -18,7 +18,6 @@ from fsslib.methods.lfss_config import Guidance
 from fsslib.methods.pi_clip_config import ClipPriorConfig
 from fsslib.methods.prior_guided import Prior
 from fsslib.methods.words import WordConfig
-from fsslib.training.recipe import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -192,46 +191,3 @@ class EvaluateConfig:
         clip = self.method in WITH_DINOISER
         network = self.clip_model or "scenes-clip-vit" if clip else self.backbone
         return f"{self.label}/{self.benchmark}_f{self.fold}_{way}{self.shot}shot_{network}"
-
-
-@dataclass(frozen=True)
-class TrainRunConfig(EvaluateConfig):
-    """Parameters of `train.ipynb`: those of the evaluation, and how to train."""
-
-    method: str = "pfenet"
-    recipe: str = "scenes"
-    seed: int = 0
-    steps: int | None = None
-    train_batch_size: int | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    clip: float | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    augment: bool | None = None
-    validate_every: int | None = None
-    patience: int | None = None
-    validation_episodes: int = 200
-    checkpoint_every: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.method in BASELINES:
-            raise ConfigError(f"method={self.method!r} is training-free; run evaluate instead")
-        if self.head is not None:
-            raise ConfigError(f"head={self.head!r}: training makes the head; leave it out")
-        training = self.training()
-        if self.selection != "last" and not training.validate_every:
-            raise ConfigError(f"selection={self.selection!r} needs validate_every >= 1")
-
-    def training(self) -> TrainConfig:
-        """The training settings that these parameters describe."""
-        names = ("steps", "lr", "weight_decay", "clip", "augment", "validate_every", "patience")
-        values = {name: getattr(self, name) for name in (*names, "checkpoint_every")}
-        values["batch_size"] = self.train_batch_size
-        given = {name: value for name, value in values.items() if value is not None}
-        given |= {"seed": self.seed, "precision": self.precision, "workers": self.workers}
-        return TrainConfig.preset(self.recipe, **given)
-
-    @property
-    def run_name(self) -> str:
-        return f"{super().run_name}_s{self.seed}"

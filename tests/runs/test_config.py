@@ -4,7 +4,8 @@ import pytest
 
 from fsslib.config import ConfigError
 from fsslib.runs.config import parse, run_id
-from fsslib.runs.method_config import EvaluateConfig, TrainRunConfig
+from fsslib.runs.method_config import EvaluateConfig
+from fsslib.runs.train_config import TrainRunConfig
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,54 @@
+"""Parameters of `train.ipynb`: those of the evaluation, and how to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fsslib.config import ConfigError
+from fsslib.methods import BASELINES
+from fsslib.runs.method_config import EvaluateConfig
+from fsslib.training.recipe import TrainConfig
+
+
+@dataclass(frozen=True)
+class TrainRunConfig(EvaluateConfig):
+    """Parameters of `train.ipynb`: those of the evaluation, and how to train."""
+
+    method: str = "pfenet"
+    recipe: str = "scenes"
+    seed: int = 0
+    steps: int | None = None
+    train_batch_size: int | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    clip: float | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    augment: bool | None = None
+    validate_every: int | None = None
+    patience: int | None = None
+    validation_episodes: int = 200
+    checkpoint_every: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method in BASELINES:
+            raise ConfigError(f"method={self.method!r} is training-free; run evaluate instead")
+        if self.head is not None:
+            raise ConfigError(f"head={self.head!r}: training makes the head; leave it out")
+        training = self.training()
+        if self.selection != "last" and not training.validate_every:
+            raise ConfigError(f"selection={self.selection!r} needs validate_every >= 1")
+
+    def training(self) -> TrainConfig:
+        """The training settings that these parameters describe."""
+        names = ("steps", "lr", "weight_decay", "clip", "augment", "validate_every", "patience")
+        values = {name: getattr(self, name) for name in (*names, "checkpoint_every")}
+        values["batch_size"] = self.train_batch_size
+        given = {name: value for name, value in values.items() if value is not None}
+        given |= {"seed": self.seed, "precision": self.precision, "workers": self.workers}
+        return TrainConfig.preset(self.recipe, **given)
+
+    @property
+    def run_name(self) -> str:
+        return f"{super().run_name}_s{self.seed}"
