@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from fsslib.config import ConfigError
-from fsslib.files import repository
 from fsslib.runs import studies
 from fsslib.runs.config import PATHS, parse
+from fsslib.runs.results import published_folder
 from fsslib.runs.runner import BusyError, RunError
 from fsslib.runs.studies import load_study, run_study, study_results, study_table, sweeps_folder
 
@@ -116,7 +116,7 @@ def test_every_run_of_a_study_can_start(name):
 def test_published_results_are_what_the_study_asks(name):
     study = load_study(name)
     jobs = {job.name: job for job in study.jobs()}
-    for path in (repository() / "papermill_runs" / "published" / name).glob("*.json"):
+    for path in (published_folder() / name).glob("*.json"):
         result, job = json.loads(path.read_text()), jobs[path.stem]
         wanted = asdict(parse(job.template, job.parameters))
         asked = {k: wanted[k] for k in result["config"] if k in wanted and k not in PATHS}
@@ -126,6 +126,6 @@ def test_published_results_are_what_the_study_asks(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_readme_shows_the_published_table(name):
+def test_the_page_of_results_shows_the_published_table(name):
     if study_results(name):
-        assert study_table(name) in (repository() / "README.md").read_text()
+        assert study_table(name) in (published_folder() / "README.md").read_text()
