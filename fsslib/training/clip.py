@@ -24,7 +24,7 @@ from fsslib.training.captioned import Captioned
 from fsslib.training.checkpoint import go_on, save_checkpoint
 from fsslib.training.clip_recipe import ClipConfig
 from fsslib.training.clip_step import build_clip_optimizer, enter_phase, learn, warm_text
-from fsslib.training.clip_teacher import adopt_text
+from fsslib.training.clip_teacher import adopt_stem, adopt_text
 from fsslib.training.journal import Journal, require_finite
 
 _FRESH = {"step": 0, "seconds": 0.0, "losses": [], "pictures": 0}
@@ -54,6 +54,7 @@ def pretrain_clip(
     encoder.to(device, memory_format=torch.channels_last)
     if teacher is not None:
         adopt_text(encoder, teacher)
+        adopt_stem(encoder, teacher)
     optimizer = build_clip_optimizer(encoder, config)
     path, settings = folder / "checkpoint.pt", asdict(config)
     parts = {"model": encoder.model, "optimizer": optimizer}

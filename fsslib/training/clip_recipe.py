@@ -62,21 +62,23 @@ class ClipConfig:
         """
         recipes: dict[str, dict[str, Any]] = {
             "scenes-clip-rn": {
-                "steps": 19_000,
+                "steps": 27_600,
                 "single_steps": 3600,
                 "coarse_steps": 8700,
                 "naming_from": 8700,
-                "fine_steps": 4500,
+                "fine_steps": 3600,
                 "batch_size": 64,
+                "lr": 4e-4,
             },
             "scenes-clip-vit": {
                 "teacher": "scenes-clip-rn",
                 "text_steps": 0,
-                "steps": 6300,
-                "coarse_steps": 1800,
-                "naming_from": 1800,
+                "steps": 3100,
+                "coarse_steps": 300,
+                "coarse_size": 96,
+                "naming_from": 300,
                 "batch_size": 32,
-                "lr": 3.2e-4,
+                "lr": 5e-4,
                 "warmup": 100,
             },
         }

@@ -14,6 +14,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
 from fsslib.encoders.clip import ClipEncoder
+from fsslib.encoders.clip_small import PatchStem
 
 
 def adopt_text(encoder: ClipEncoder, teacher: ClipEncoder) -> None:
@@ -24,6 +25,13 @@ def adopt_text(encoder: ClipEncoder, teacher: ClipEncoder) -> None:
     encoder.model.load_state_dict(text, strict=False)
     for name, parameter in encoder.model.named_parameters():
         parameter.requires_grad_(name.startswith("visual."))
+
+
+def adopt_stem(encoder: ClipEncoder, teacher: ClipEncoder) -> None:
+    """Let the embedded ViT's patches start as the teacher's first stages see them."""
+    stem = getattr(encoder.visual, "conv1", None)
+    if isinstance(stem, PatchStem):
+        stem.adopt(teacher.visual)
 
 
 def look(

@@ -102,6 +102,15 @@ def test_blocks_of_the_vit():
             encoder.tokens(IMAGES, blocks=wrong)
 
 
+def test_patches_of_the_vit_are_whole_ones_of_eight_pixels():
+    torch.manual_seed(0)
+    encoder = small_clip("scenes-clip-vit", WORDS).freeze()
+    larger = torch.zeros(2, 3, 103, 97, dtype=torch.uint8)
+    larger[:, :, :96, :96] = IMAGES
+    assert encoder.grid(larger.shape[-2:]) == (12, 12)
+    assert torch.equal(encoder.dense(larger), encoder.dense(IMAGES)), "the rest is cut"
+
+
 def test_attention_maps_are_what_the_block_computes():
     """A block's output follows from its map of attention: the map is no by-product."""
     torch.manual_seed(0)

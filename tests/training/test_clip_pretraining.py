@@ -18,7 +18,7 @@ from fsslib.training.checkpoint import CheckpointError
 from fsslib.training.clip import pretrain_clip
 from fsslib.training.clip_recipe import ClipConfig
 from fsslib.training.clip_step import naming_loss
-from fsslib.training.clip_teacher import distance
+from fsslib.training.clip_teacher import adopt_stem, distance
 from fsslib.training.journal import read_journal
 
 
@@ -329,6 +329,18 @@ def test_a_teacher_is_approached_on_the_coarser_grid(pictures, tmp_path):
         assert key.startswith("visual.") or torch.equal(value, before[key]), key
     for key, value in teacher.model.state_dict().items():
         assert torch.equal(value, before[key]), key
+
+
+def test_patches_start_as_the_teachers_first_stages_see_them(pictures):
+    torch.manual_seed(1)
+    teacher = small_clip("scenes-clip-rn", pictures.vocabulary()).freeze()
+    student = small_clip("scenes-clip-vit", pictures.vocabulary()).freeze()
+    adopt_stem(student, teacher)
+    inputs, stem = torch.randn(2, 3, 96, 96), student.visual.conv1
+    tower = teacher.visual
+    wanted = tower.layer2(tower.layer1(tower.stem(inputs)))
+    torch.testing.assert_close(stem(inputs), stem.project(wanted))
+    assert stem.layer2[0].conv1.weight is not tower.layer2[0].conv1.weight
 
 
 def test_it_learns(pictures, tmp_path):
