@@ -36,7 +36,7 @@ class EvaluateConfig:
     """Of PFENet, BAM and HDMNet: as published, PI-CLIP's in its place, or none."""
     base: str = "shipped"
     """Base learner of BAM and HDMNet: a `.safetensors` file of `train_base`, or "shipped", which
-    finds one that lies in `methods/weights` (none does yet)."""
+    finds the one in `methods/weights` (so far of fold 0)."""
     extractor: str = "scenes-moco"
     extractor_weights: str = "scenes"
     """Prior extractor of QGNet, as backbone and weights: one that learned without labels, such as a
