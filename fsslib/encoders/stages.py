@@ -52,7 +52,7 @@ class StageBackbone(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.official_bn = False
-        self.cache: Cache = PassCache()
+        self.remember(PassCache())  # which keeps nothing
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
 
@@ -94,7 +94,7 @@ class StageBackbone(nn.Module):
     def remember(self, cache: Cache) -> StageBackbone:
         """Take what was said of the same pictures before from `cache`, as long as all weights are
         frozen. Load them first."""
-        self.cache, self._digest = cache, network_digest(self)
+        self.cache, self._digest = cache, ""
         return self
 
     def once(self, what: str, inputs: Tensor, make: Callable[[Tensor], Made]) -> Made:
@@ -105,6 +105,7 @@ class StageBackbone(nn.Module):
         """
         if not self.cache.max_bytes or self.training or not self.frozen:
             return make(inputs)
+        self._digest = self._digest or network_digest(self)
         return self.cache.collect(f"{what}-{self._digest}", inputs, make)
 
     @property

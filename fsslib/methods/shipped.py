@@ -1,5 +1,5 @@
-"""What ships with the package for Scenes-10i: PFENet's heads and base learners, one a fold, and
-heads of other methods for fold 0, which lessons look into."""
+"""What ships with the package for Scenes-10i: PFENet's heads, one a fold, and the base learner of
+fold 0. A head of another method that is put beside them loads in the same way."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state, write_weights
 from fsslib.files import PACKAGE, read_json
-from fsslib.methods import PRIOR_GUIDED, WITH_BASE, WITH_WORDS, build_method
+from fsslib.methods import PRIOR_GUIDED, WITH_BASE, build_method
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.pi_clip_config import ClipPriorConfig
 from fsslib.methods.prior_guided import Prior
-from fsslib.methods.words import WordConfig, WordMasks
 
 FOLDER = PACKAGE / "methods" / "weights"
 
@@ -48,9 +47,6 @@ def load_shipped(fold: int = 0, method: str = "pfenet", prior: Prior = "own") ->
     if prior == "pi_clip":
         clip = load_clip("scenes-clip-vit", positions="bilinear")
         parts["clip"] = ClipPriors(clip, ClipPriorConfig.preset("scenes"), CLASS_NAMES)
-    if method in WITH_WORDS:
-        settings = WordConfig.preset("scenes")
-        parts["words"] = WordMasks(load_clip("scenes-clip-rn"), CLASS_NAMES, settings)
     if method in PRIOR_GUIDED:
         parts["prior"] = prior
     model = build_method(method, backbone, "scenes", **parts)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fsslib.files import read_json, repository
 
 
@@ -43,3 +45,35 @@ def table(results: Sequence[dict[str, Any]], labels: Sequence[str] | None = None
     lines = [" | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
     lines.insert(1, " | ".join("-" * w for w in widths))
     return "\n".join(f"| {line} |" for line in lines)
+
+
+def mean_and_half(results: Sequence[dict[str, Any]], score: str = "miou") -> tuple[float, float]:
+    """Mean over folds and seeds in percent, and half of its 95 % interval over test episodes, whose
+    lists differ from fold to fold but not from seed to seed. Each result has its `fold`."""
+    folds = sorted({result["fold"] for result in results})
+    halves = []
+    for fold in folds:
+        intervals = [r[f"{score}_interval"] for r in results if r["fold"] == fold]
+        halves.append(np.mean([(high - low) / 2 for low, high in intervals]))
+    mean = np.mean([_mean(results, fold, score) for fold in folds])
+    return 100 * float(mean), 100 * float(np.sqrt(np.square(halves).sum())) / len(folds)
+
+
+def _mean(results: Sequence[dict[str, Any]], fold: int, score: str) -> float:
+    return float(np.mean([r[score] for r in results if r["fold"] == fold]))
+
+
+def fold_cells(results: Sequence[dict[str, Any]]) -> list[str]:
+    """A table's row: mIoU of each fold, mean with half of its interval, FB-IoU, seeds."""
+    folds = {result["fold"] for result in results}
+    cells = [
+        f"{100 * _mean(results, fold, 'miou'):.1f}" if fold in folds else "" for fold in range(4)
+    ]
+    mean, half = mean_and_half(results)
+    seeds = sorted({result["seed"] for result in results})
+    spread = ""
+    if len(seeds) > 1:
+        means = [np.mean([r["miou"] for r in results if r["seed"] == seed]) for seed in seeds]
+        spread = f" (spread {100 * np.std(means, ddof=1):.1f})"
+    fb_iou = mean_and_half(results, "fb_iou")[0]
+    return [*cells, f"{mean:.1f} ± {half:.1f}", f"{fb_iou:.1f}", f"{len(seeds)}{spread}"]

@@ -24,13 +24,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from fsslib.config import require_known, strict
 from fsslib.files import atomic_path, read_json, repository
 from fsslib.runs.config import CONFIGS, parse
-from fsslib.runs.results import published_folder
+from fsslib.runs.results import fold_cells, published_folder
 from fsslib.runs.runner import BusyError, RunError, default_folder, run, say
 
 
@@ -71,12 +70,16 @@ class Study:
             ConfigError: an unknown row.
         """
         for row in rows:
-            require_known("row", row, list(self.rows))
+            self.require(row)
         for seed in self.seeds:
             for fold in range(4):
                 for row in rows or self.rows:
                     if fold in self.of(row, "folds") and seed in self.of(row, "seeds"):
                         yield self.job(row, fold, seed)
+
+    def require(self, row: str) -> None:
+        """ConfigError if there is no such row."""
+        require_known("row", row, list(self.rows))
 
     def of(self, row: str, name: str) -> Sequence[int]:
         """Folds or seeds of a row."""
@@ -99,7 +102,7 @@ class Study:
         if not isinstance(value, str) or not value.startswith("@"):
             return value
         row, _, file = value[1:].partition("/")
-        require_known("row", row, list(self.rows))
+        self.require(row)
         folds, seeds = self.of(row, "folds"), self.of(row, "seeds")
         source = self.job(
             row, fold if fold in folds else folds[0], seed if seed in seeds else seeds[0]
@@ -127,10 +130,13 @@ def run_study(study: Study, rows: Sequence[str] = ()) -> None:
     """Run what has not been run, and publish every result as soon as it is there.
 
     Raises:
+        ConfigError: a parameter of any run is wrong; none has started.
         RunError: runs that failed, once all others are done.
     """
-    failed = []
-    for job in study.jobs(rows):
+    jobs, failed = list(study.jobs(rows)), []
+    for job in jobs:
+        parse(job.template, job.parameters)
+    for job in jobs:
         try:
             publish(study, job, run(job.template, job.parameters))
         except BusyError:
@@ -164,41 +170,17 @@ def study_results(name: str) -> dict[str, list[dict[str, Any]]]:
 
 def study_table(name: str, rows: Sequence[str] = ()) -> str:
     """A Markdown table in percent: mIoU of each fold, and their mean with half of its 95 % interval
-    over test episodes; with several seeds means over them, and the spread of the mean."""
+    over test episodes; with several seeds means over them, and the spread of the mean. Rows without
+    a published result are left out.
+
+    Raises:
+        ConfigError: an unknown row.
+    """
+    for row in rows:
+        load_study(name).require(row)
     results = study_results(name)
     lines = ["| row | fold 0 | fold 1 | fold 2 | fold 3 | mean | FB-IoU | seeds |"]
     lines.append("|" + " --- |" * 8)
-    for row in rows or results:
-        lines.append("| " + " | ".join([row, *_cells(results[row])]) + " |")
+    for row in [row for row in rows or results if row in results]:
+        lines.append("| " + " | ".join([row, *fold_cells(results[row])]) + " |")
     return "\n".join(lines)
-
-
-def mean_and_half(results: Sequence[dict[str, Any]], score: str = "miou") -> tuple[float, float]:
-    """Mean over folds and seeds in percent, and half of its 95 % interval over test episodes, whose
-    lists differ from fold to fold but not from seed to seed."""
-    folds = sorted({result["fold"] for result in results})
-    halves = []
-    for fold in folds:
-        intervals = [r[f"{score}_interval"] for r in results if r["fold"] == fold]
-        halves.append(np.mean([(high - low) / 2 for low, high in intervals]))
-    mean = np.mean([_mean(results, fold, score) for fold in folds])
-    return 100 * float(mean), 100 * float(np.sqrt(np.square(halves).sum())) / len(folds)
-
-
-def _mean(results: Sequence[dict[str, Any]], fold: int, score: str) -> float:
-    return float(np.mean([r[score] for r in results if r["fold"] == fold]))
-
-
-def _cells(results: Sequence[dict[str, Any]]) -> list[str]:
-    folds = {result["fold"] for result in results}
-    cells = [
-        f"{100 * _mean(results, fold, 'miou'):.1f}" if fold in folds else "" for fold in range(4)
-    ]
-    mean, half = mean_and_half(results)
-    seeds = sorted({result["seed"] for result in results})
-    spread = ""
-    if len(seeds) > 1:
-        means = [np.mean([r["miou"] for r in results if r["seed"] == seed]) for seed in seeds]
-        spread = f" (spread {100 * np.std(means, ddof=1):.1f})"
-    fb_iou = mean_and_half(results, "fb_iou")[0]
-    return [*cells, f"{mean:.1f} ± {half:.1f}", f"{fb_iou:.1f}", f"{len(seeds)}{spread}"]

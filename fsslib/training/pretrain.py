@@ -119,11 +119,11 @@ def pretrain_backbone(
             accuracy = (logits.argmax(1).cpu() == classes).float().mean().item()
             journal.write(done, loss=loss.item(), accuracy=accuracy, lr=lr, seconds=seconds)
         if done % config.checkpoint_every == 0 or done == config.steps:
-            save_checkpoint(path, {"step": done, "seconds": seconds}, settings, parts)
+            saved = {"step": done, "seconds": seconds}
+            save_checkpoint(path, saved, settings, parts)
             report(f"step {done}/{config.steps}  loss {loss.item():.3f}  {seconds:.0f} s")
     accuracy = validate(model, config, device)
-    seconds = load_checkpoint(path, settings)["seconds"]
-    return {"accuracy": accuracy, "seconds": round(seconds), "settings": settings}
+    return {"accuracy": accuracy, "seconds": round(saved["seconds"]), "settings": settings}
 
 
 @torch.inference_mode()

@@ -1,6 +1,7 @@
 """BAM, HDMNet and PI-CLIP: official checkpoints, priors from elsewhere, behaviour at the edges."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,11 +9,11 @@ from golden import GOLDEN, formula_weights
 from open_clip import CLIP
 from stand_ins import random_episodes, tiny_backbone
 
-from fsslib.encoders import build_backbone
+from fsslib.encoders import WeightsError, build_backbone
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.interop.official import load_official
 from fsslib.layers.pyramid import BaseHead
-from fsslib.methods import build_method
+from fsslib.methods import build_method, shipped
 from fsslib.methods.bam import BAM, BAMConfig
 from fsslib.methods.base_learner import BaseLearner
 from fsslib.methods.hdmnet import HDMNet, HDMNetConfig
@@ -233,3 +234,22 @@ def test_parts_that_are_missing_are_named():
         build_method("clip_prior", tiny_backbone())
     with pytest.raises(ValueError, match="expected one of"):
         build_method("unet", tiny_backbone())
+
+
+def test_a_head_beside_the_shipped_ones_loads_by_its_name(tmp_path, monkeypatch):
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(shipped.base_path(0).with_suffix(suffix), tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    with pytest.raises(WeightsError, match=r"no head 'hdmnet-scenes10i-f0'.*base-scenes10i-f0"):
+        shipped.load_shipped(0, "hdmnet")
+    backbone = build_backbone("scenes-resnet", "scenes")
+    base = shipped.load_base_learner(backbone, shipped.base_path(0), "scenes")
+    torch.manual_seed(3)
+    made = build_method("hdmnet", backbone, "scenes", base=base).eval()
+    shipped.save_head(made, shipped.shipped_path(0, "hdmnet"), {"run": "a test"})
+    found = shipped.load_shipped(0, "hdmnet")
+    assert shipped.shipped_card(0, "hdmnet") == {"run": "a test"}
+    assert not found.training
+    for name, values in made.head_state().items():
+        if values.is_floating_point():
+            torch.testing.assert_close(found.head_state()[name], values, atol=1e-3, rtol=1e-3)

@@ -103,6 +103,17 @@ def test_what_a_study_cannot_mean_is_said(study):
         load_study("pi")
     with pytest.raises(ConfigError, match="row='bam'"):
         list(study[0].jobs(["bam"]))
+    with pytest.raises(ConfigError, match="row='bam'"):
+        study_table("small", ["bam"])
+    assert len(study_table("small", ["tested"]).splitlines()) == 2, "nothing is published of it"
+
+
+def test_nothing_starts_where_one_parameter_is_wrong(study):
+    study, done = study
+    study.rows["tested"]["way"] = "two"
+    with pytest.raises(ConfigError, match="way"):
+        run_study(study)
+    assert not done
 
 
 @pytest.mark.parametrize("name", NAMES)
