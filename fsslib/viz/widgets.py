@@ -29,6 +29,7 @@ def explorer(draw: Callable[..., Figure], **controls: Any) -> widgets.VBox:
     """
     for control in controls.values():
         control.layout.flex = "0 0 auto"  # rather a second row than sliders without a track
+        control.style.description_width = "initial"  # rather a long label than half of one
         if hasattr(control, "continuous_update"):
             control.continuous_update = False
 
