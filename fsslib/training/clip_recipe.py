@@ -62,13 +62,13 @@ class ClipConfig:
         """
         recipes: dict[str, dict[str, Any]] = {
             "scenes-clip-rn": {
-                "steps": 27_600,
+                "steps": 29_500,
                 "single_steps": 3600,
                 "coarse_steps": 8700,
                 "naming_from": 8700,
-                "fine_steps": 3600,
+                "fine_steps": 1900,
                 "batch_size": 64,
-                "lr": 4e-4,
+                "lr": 3e-4,
             },
             "scenes-clip-vit": {
                 "teacher": "scenes-clip-rn",
