@@ -24,8 +24,8 @@ class DiskCache(Cache):
     """Results by picture, one file each; beyond `max_bytes` the oldest go.
 
     Several processes may share a folder: files appear whole, and one that is missing or damaged is
-    made again (a damaged one with a warning). The bound holds for what this process sees when it
-    writes; others may exceed it for a moment.
+    made again (a damaged one with a warning). The bound holds for what this process found when it
+    began and what it wrote since: several processes may leave more.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -47,7 +47,8 @@ class DiskCache(Cache):
     def keep(self, key: Key, parts: Made) -> None:
         content = {str(n): part.detach().cpu().contiguous() for n, part in enumerate(parts)}
         # A full or read-only disk costs time, never a result.
-        with contextlib.suppress(OSError), atomic_path(self._path(key)) as temporary:
+        give_up = contextlib.suppress(OSError, SafetensorError)
+        with give_up, atomic_path(self._path(key)) as temporary:
             save_file(content, temporary)
             self._bytes += temporary.stat().st_size
         if self._bytes > self.max_bytes:

@@ -118,4 +118,7 @@ class StageBackbone(nn.Module):
         return self.train(False)
 
     def train(self, mode: bool = True) -> StageBackbone:
-        return super().train(mode and (self.official_bn or not self.frozen))
+        moving = mode and (self.official_bn or not self.frozen)
+        if moving:  # statistics, or weights: from here on it will say something else
+            self._digest = ""
+        return super().train(moving)

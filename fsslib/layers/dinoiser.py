@@ -48,10 +48,10 @@ class DinoiserHeads(nn.Module):
         return self.bkg_decoder(unit(tapped))
 
 
-def unit(features: Float[Tensor, "b c *more"]) -> Float[Tensor, "b c *more"]:
-    """Length 1 over channels; zero stays zero (there is no epsilon otherwise)."""
-    norm = features.norm(dim=1, keepdim=True)
-    return features / norm.clamp_min(torch.finfo(features.dtype).tiny)
+def unit(vectors: Tensor, dim: int = 1) -> Tensor:
+    """Length 1 along `dim`; zero stays zero, and so do its gradients (there is no epsilon)."""
+    norm = vectors.norm(dim=dim, keepdim=True)
+    return vectors / torch.where(norm > 0, norm, 1.0)
 
 
 def correlate(embedding: Float[Tensor, "b e h w"]) -> Correlations:

@@ -29,9 +29,11 @@ def gram(features: Float[Tensor, "*b c h w"]) -> Float[Tensor, "*b c c"]:
 def scene_difference(
     query: Float[Tensor, "b c h w"], support: Float[Tensor, "b k c hs ws"]
 ) -> Float[Tensor, "b k"]:
-    """psi: Frobenius distance of the Gram matrices over the number of channels, for each shot."""
-    difference = gram(query)[:, None] - gram(support)
-    return difference.norm(dim=(-2, -1)) / query.shape[1]
+    """psi: Frobenius distance of the Gram matrices over the number of channels, for each shot. In
+    fp32 whatever autocast says: half precision cannot hold the product of two norms."""
+    with torch.autocast(query.device.type, enabled=False):
+        difference = gram(query.float())[:, None] - gram(support.float())
+        return difference.norm(dim=(-2, -1)) / query.shape[1]
 
 
 class ShotWeights(nn.Module):

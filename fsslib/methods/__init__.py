@@ -83,7 +83,7 @@ def build_method(
         base: the trained base learner of BAM and HDMNet, on the same backbone.
         words: makes LFSS's masks.
         extractor: QGNet's second backbone, pretrained without labels.
-        dinoiser: CLIP and heads of the methods in `WITH_DINOISER`; takes over their settings.
+        dinoiser: CLIP and heads of the methods in `WITH_DINOISER`; asked with their settings.
         settings: changes on top of the preset, checked by name and type.
 
     Raises:
@@ -96,8 +96,7 @@ def build_method(
     if name in WITH_DINOISER:
         if dinoiser is None:
             raise ValueError(f"method={name!r} needs dinoiser=ClipDinoiser(…)")
-        dinoiser.config = DinoiserConfig.preset(preset, **settings)
-        return dinoiser_method(dinoiser)
+        return dinoiser_method(dinoiser.configured(DinoiserConfig.preset(preset, **settings)))
     if name == "word_mask":
         config = LFSSConfig.preset(preset, **settings)
         return WordMaskBaseline(backbone, words, config)

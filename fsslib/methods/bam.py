@@ -27,7 +27,7 @@ from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.ensemble import Unsort, scene_difference
 from fsslib.layers.fem import classifier, pointwise, resize, two_convolutions
-from fsslib.layers.losses import LossName, segmentation_loss
+from fsslib.layers.losses import LossName
 from fsslib.layers.prototype import masked_average
 from fsslib.layers.pyramid import ASPP, BaseHead
 from fsslib.methods.base import Prediction
@@ -53,6 +53,8 @@ class BAMConfig:
     loss: LossName = "cross_entropy"
     """Of the meta learner; the ensemble's is always the cross-entropy."""
     unsort: Unsort = "fixed"
+    ensemble: bool = True
+    """Answer with the ensemble, as the papers do; else with the meta learner alone."""
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> BAMConfig:
@@ -80,7 +82,14 @@ class BAM(WithBaseLearner):
     ) -> None:
         config = config or BAMConfig()
         super().__init__(
-            backbone, base, base_classes, config.prior, clip, config.shot, config.unsort
+            backbone,
+            base,
+            base_classes,
+            config.prior,
+            clip,
+            config.shot,
+            config.unsort,
+            config.ensemble,
         )
         self.config, dim = config, config.dim
         self.reduce_query = reduction(backbone, dim, config.reduce_dropout)
@@ -123,8 +132,4 @@ class BAM(WithBaseLearner):
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`main`, of the ensemble, and `meta`, of the meta learner alone."""
-        mask = episodes.query_mask
-        return {
-            "main": segmentation_loss(prediction.logits, mask),
-            "meta": segmentation_loss(prediction.auxiliary_logits[0], mask, self.config.loss),
-        }
+        return self.shared_losses(prediction, episodes.query_mask, self.config.loss)

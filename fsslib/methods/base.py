@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from fsslib.data.episode import Episode
 
+BATCH_NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -56,8 +58,15 @@ class FewShotSegmenter(nn.Module, ABC):
         return []
 
     def head_state(self) -> dict[str, Tensor]:
-        """The learned part of the state: everything but the frozen submodules."""
-        return {k: v for k, v in self.state_dict().items() if k.split(".")[0] not in self.frozen}
+        """The learned part of the state: everything but the frozen submodules, and of those the
+        statistics that `official_bn` lets drift."""
+        drifting = {name for name in self.frozen if _drifts(getattr(self, name, None))}
+        return {
+            key: value
+            for key, value in self.state_dict().items()
+            if (name := key.split(".")[0]) not in self.frozen
+            or (name in drifting and key.split(".")[-1] in BATCH_NORM_STATISTICS)
+        }
 
     def load_head_state(self, state: dict[str, Tensor]) -> None:
         """Load what `head_state` gave; a mismatch names the keys."""
@@ -74,6 +83,10 @@ class FewShotSegmenter(nn.Module, ABC):
                 f"{unknown[:5]}, other shapes {shapes[:5]}; build it with the settings of the run"
             )
         self.load_state_dict(state, strict=False)
+
+
+def _drifts(part: nn.Module | None) -> bool:
+    return getattr(part, "official_bn", False)
 
 
 class Around(FewShotSegmenter):
@@ -105,10 +118,15 @@ def vote(said: Bool[Tensor, "b k h w"]) -> Float[Tensor, "b h w"]:
     return votes / most - 0.5 + 1e-4
 
 
-def require_one_way(episodes: Episode, method: str) -> None:
-    """Binary methods take 1-way episodes; say so in words instead of a shape error."""
+def require_batch(episodes: Episode, method: str) -> None:
+    """Methods take batches of episodes."""
     if not episodes.batched:
         raise ValueError(f"{method} takes batches; wrap a single episode in stack([episode])")
+
+
+def require_one_way(episodes: Episode, method: str) -> None:
+    """Binary methods take 1-way episodes; say so in words instead of a shape error."""
+    require_batch(episodes, method)
     if episodes.way != 1:
         raise ValueError(
             f"{method} is a binary method and got {episodes.way}-way episodes; use way=1, or "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from fsslib.config import strict
@@ -19,7 +19,7 @@ from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.ensemble import Ensemble, Unsort, known_objects, shot_weights
 from fsslib.layers.fem import resize
-from fsslib.layers.losses import segmentation_loss
+from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.pyramid import BaseHead
 from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.methods.pi_clip import ClipPriors
@@ -85,6 +85,7 @@ class WithBaseLearner(PriorGuided):
     Args:
         base: the base learner's head, on this backbone's layer4.
         base_classes: global ids of its classes, in the order of its logits.
+        with_ensemble: answer with the ensemble, or with the meta learner alone.
     """
 
     frozen = ("backbone", "clip", "base")
@@ -98,6 +99,7 @@ class WithBaseLearner(PriorGuided):
         clip: ClipPriors | None,
         shot: int,
         unsort: Unsort,
+        with_ensemble: bool,
     ) -> None:
         super().__init__(backbone, prior, clip)
         if len(base_classes) != base.classes:
@@ -107,6 +109,7 @@ class WithBaseLearner(PriorGuided):
             )
         self.base, self.base_classes, self.shot = base.requires_grad_(False), base_classes, shot
         self.shot_weights, self.ensemble = shot_weights(shot, unsort), Ensemble()
+        self.with_ensemble = with_ensemble
 
     def train(self, mode: bool = True) -> WithBaseLearner:
         super().train(mode)
@@ -138,12 +141,24 @@ class WithBaseLearner(PriorGuided):
         size: Sequence[int],
         inner: tuple[Tensor, ...] = (),
     ) -> Prediction:
-        """The ensemble as a prediction at the picture's size."""
+        """The ensemble, or the meta learner alone, as a prediction at the picture's size."""
         known = known_objects(base.float(), self.own_class(class_ids, len(base)))
-        final = self.ensemble(meta.float().softmax(1), psi.float(), known)
         maps = maps | {
             "known": known[:, None],
             "meta": meta.softmax(1)[:, 1:],
             "psi": psi[:, None, None, None],
         }
-        return Prediction(resize(final, size), maps, (resize(meta, size), *inner))
+        meta_logits = resize(meta, size)
+        logits = meta_logits
+        if self.with_ensemble:
+            logits = resize(self.ensemble(meta.float().softmax(1), psi.float(), known), size)
+        return Prediction(logits, maps, (meta_logits, *inner))
+
+    def shared_losses(
+        self, prediction: Prediction, mask: UInt8[Tensor, "b h w"], loss: LossName
+    ) -> dict[str, Float[Tensor, ""]]:
+        """`main`, of the ensemble if there is one, and `meta`, of the meta learner alone."""
+        meta = {"meta": segmentation_loss(prediction.auxiliary_logits[0], mask, loss)}
+        if not self.with_ensemble:
+            return meta
+        return {"main": segmentation_loss(prediction.logits, mask)} | meta

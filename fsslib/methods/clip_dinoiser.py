@@ -4,7 +4,8 @@ The idea comes from a short paper that leaves its result open; its numbers (0.04
 cannot be compared with any here (lesson 53), and nothing of its code is used. What stands for a
 class is a variant's choice, see `DinoiserConfig.variant`; all of them end in softmax(temperature *
 cosine) over background and the N classes on CLIP's grid, and probabilities are enlarged (bilinear),
-as CLIP-DINOiser does it. V6 is in `methods/finetuned_dinoiser.py`.
+as CLIP-DINOiser does it (a test at a photograph's own size enlarges their logarithms once more).
+V6 is in `methods/finetuned_dinoiser.py`.
 
 V0, V4 and V6 read class names, V1 and V2 only "background": CLIP has seen those words, so that
 "novel" is a convention there.
@@ -13,14 +14,13 @@ V0, V4 and V6 read class names, V1 and V2 only "background": CLIP has seen those
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from fsslib.data.episode import Episode
-from fsslib.layers.dinoiser import refine_background, weighted_pool
+from fsslib.layers.dinoiser import refine_background, unit, weighted_pool
 from fsslib.layers.spherical_kmeans import spherical_kmeans
-from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.methods.base import FewShotSegmenter, Prediction, require_batch
 from fsslib.methods.dinoiser import BACKGROUND, ClipDinoiser, DenseView
 from fsslib.methods.dinoiser_supports import (
     Supports,
@@ -30,7 +30,7 @@ from fsslib.methods.dinoiser_supports import (
     correspondence_prior,
     object_crops,
     prototype,
-    unit,
+    share,
 )
 
 Logits = Float[Tensor, "b n1 h w"]
@@ -47,18 +47,18 @@ class SupportDinoiser(FewShotSegmenter):
     def __init__(self, dinoiser: ClipDinoiser) -> None:
         super().__init__()
         self.dinoiser, self.config = dinoiser, dinoiser.config
-        self.negatives: Float[Tensor, "cells d"] | None = None
+        self.negatives: tuple[Float[Tensor, "cells d"], Float[Tensor, " cells"]] | None = None
 
     @torch.no_grad()
     def forward(self, episodes: Episode) -> Prediction:
+        require_batch(episodes, type(self).__name__)
         query = self._view(episodes.query_image)
         logits, maps = self.grid_logits(query, episodes)
         chances = logits.softmax(1)
         maps |= {"saliency": query.saliency.sigmoid(), "probabilities": chances}
         if self._refines:
             chances = refine_background(chances, maps["saliency"], self.config.delta)
-        size = episodes.query_mask.shape[-2:]
-        full = F.interpolate(chances, size, mode="bilinear", align_corners=False)
+        full = self.dinoiser.enlarge(chances, episodes.query_mask.shape[-2:])
         return Prediction(full.clamp_min(1e-12).log(), maps)
 
     @property
@@ -71,13 +71,26 @@ class SupportDinoiser(FewShotSegmenter):
         self, images: UInt8[Tensor, "m 3 h w"], masks: Bool[Tensor, "m h w"] | None = None
     ) -> None:
         """Counter-examples for `centred`: what these pictures show (inside `masks`) is background
-        in every episode from now on."""
-        view = self._view(images)
-        cells = unit(view.pooled, 1).movedim(1, -1)
-        if masks is not None:
-            grid = view.pooled.shape[-2:]
-            cells = cells[F.adaptive_avg_pool2d(masks.float(), grid) >= 0.5]
-        self.negatives = cells.reshape(-1, view.pooled.shape[1])
+        in every episode from now on, beside what was given before.
+
+        Raises:
+            ValueError: nothing is inside `masks`, or the settings do not read counter-examples.
+        """
+        config = self.config
+        if config.variant != "centred" or config.background_source != "prototype":
+            raise ValueError(
+                f"variant={config.variant!r} with background={config.background_source!r} reads no "
+                "counter-examples; use variant='centred' with its own background"
+            )
+        inside = masks if masks is not None else images.new_ones(images[:, 0].shape) > 0
+        pooled = self._view(images).pooled
+        fitted = self.dinoiser.fit_masks(inside.to(torch.uint8)) == 1
+        weights = share(fitted[:, None, None], tuple(pooled.shape[-2:])).flatten()
+        if not weights.any():
+            raise ValueError("masks: no pixel of any picture is inside; give at least one")
+        new = unit(pooled).movedim(1, -1).flatten(0, -2), weights
+        old = self.negatives or (new[0][:0], weights[:0])
+        self.negatives = torch.cat([old[0], new[0]]), torch.cat([old[1], new[1]])
 
     def _view(self, images: UInt8[Tensor, "m 3 h w"]) -> DenseView:
         return self.dinoiser.view(self.dinoiser.fit(images))
@@ -127,9 +140,8 @@ class SupportDinoiser(FewShotSegmenter):
         return logits, maps
 
     def _supports(self, episodes: Episode) -> Supports:
-        return Supports.of(
-            self._view(episodes.support_images.flatten(0, 2)), episodes.support_masks
-        )
+        masks = self.dinoiser.fit_masks(episodes.support_masks)
+        return Supports.of(self._view(episodes.support_images.flatten(0, 2)), masks)
 
     def _with_background(
         self,
@@ -168,7 +180,7 @@ class SupportDinoiser(FewShotSegmenter):
         else:
             inputs = self.dinoiser.resized(images, side)
         embedded = unit(self.dinoiser.embed_whole(inputs)).unflatten(0, masks.shape[:3])
-        return unit(embedded.mean(2))
+        return unit(embedded.mean(2), -1)
 
     def _centred(
         self, query: DenseView, supports: Supports, episodes: Episode
@@ -183,8 +195,9 @@ class SupportDinoiser(FewShotSegmenter):
         weights = supports.background.flatten(1)
         centres = spherical_kmeans(cells, weights, self.config.clusters)
         if self.negatives is not None:  # clustered by themselves, or they would drown
-            negatives = unit(self.negatives.to(mean) - mean[:, None])
-            counted = negatives.new_ones(negatives.shape[:2])
+            shown, weights = (part.to(mean) for part in self.negatives)
+            negatives = unit(shown - mean[:, None], -1)  # (b, cells, d)
+            counted = weights.expand(negatives.shape[:2])
             found = spherical_kmeans(negatives, counted, self.config.clusters)
             centres = torch.cat([centres, found], 1)
         rest = scale * cosines(from_mean, centres).amax(1, keepdim=True)

@@ -46,8 +46,9 @@ BACKGROUND = "background"
 class DenseView:
     """What CLIP-DINOiser makes of pictures, on CLIP's grid."""
 
-    raw: Float[Tensor, "b d h w"]
-    """MaskCLIP's features, in the space of text."""
+    raw: Float[Tensor, "b d rows columns"]
+    """MaskCLIP's features, in the space of text (of teachers with larger patches, on a finer grid
+    than all others)."""
     embedding: Float[Tensor, "b e h w"]
     """Unit vectors whose cosines are the correlations."""
     correlations: Float[Tensor, "b n h w"]
@@ -85,6 +86,10 @@ class ClipDinoiser(nn.Module):
         self.config, self.cache = config or DinoiserConfig(), cache or PassCache()
         self._words: dict[str, Tensor] = {}
 
+    def configured(self, config: DinoiserConfig) -> ClipDinoiser:
+        """The same networks with other settings; this one keeps its own."""
+        return ClipDinoiser(self.encoder, self.heads, config, self.cache)
+
     @cached_property
     def _kind(self) -> str:
         """What a pass depends on besides the picture."""
@@ -119,6 +124,36 @@ class ClipDinoiser(nn.Module):
         if size is not None and images.shape[-2:] != (size, size):
             images = resize(images, [size, size], InterpolationMode.BICUBIC)
         return pad_to_patches(images, self.encoder.stride)
+
+    def fit_masks(self, masks: Shaped[Tensor, "*n h w"]) -> Shaped[Tensor, "*n rows columns"]:
+        """Masks that lie on their pictures as `fit` leaves those: padding is 255."""
+        seen, (down, right) = self._seen(masks.shape[-2:])
+        if not down and not right:
+            return masks
+        flat = masks.flatten(0, -3)[:, None]
+        flat = F.interpolate(flat.float(), seen, mode="nearest-exact").to(masks.dtype)
+        padded = F.pad(flat, (0, right, 0, down), value=255)
+        return padded[:, 0].unflatten(0, masks.shape[:-2])
+
+    def enlarge(
+        self, maps: Float[Tensor, "b c h w"], size: Sequence[int]
+    ) -> Float[Tensor, "b c rows columns"]:
+        """Maps on the grid of fitted pictures at the pictures' own `size` (bilinear), without what
+        was padded."""
+        seen, (down, right) = self._seen(size)
+        if down or right:
+            padded = [seen[0] + down, seen[1] + right]
+            maps = F.interpolate(maps, padded, mode="bilinear", align_corners=False)
+            maps = maps[..., : seen[0], : seen[1]]
+        if maps.shape[-2:] == tuple(size):
+            return maps
+        return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
+
+    def _seen(self, size: Sequence[int]) -> tuple[list[int], tuple[int, int]]:
+        """Sides of pictures of `size` before they are padded, and what is padded."""
+        side = self.config.size
+        seen = list(size) if side is None else [side, side]
+        return seen, tuple(-length % self.encoder.stride for length in seen)
 
     def resized(self, images: Images, side: int) -> Float[Tensor, "b 3 _ _"]:
         """Network inputs of `side` pixels: bicubic with antialias, as open_clip resizes."""

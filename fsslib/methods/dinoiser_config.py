@@ -102,8 +102,14 @@ class DinoiserConfig:
                 f"background={self.background!r}: finetuned mixes word, prototype and decoder; "
                 "leave it out"
             )
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"size={self.size}: expected pixels, or none")
+        for name in ("size", "global_size"):
+            if (side := getattr(self, name)) is not None and side < 1:
+                raise ValueError(f"{name}={side}: expected pixels, 1 or more")
+        for name in ("gamma", "delta"):
+            if (bound := getattr(self, name)) is not None and not 0 <= bound <= 1:
+                raise ValueError(f"{name}={bound}: expected 0 to 1")
+        if self.correspondence_weight < 0:
+            raise ValueError(f"correspondence_weight={self.correspondence_weight}: expected >= 0")
 
     @property
     def background_source(self) -> Background:

@@ -14,7 +14,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import crop, resize
 
+from fsslib.layers.dinoiser import unit
 from fsslib.methods.dinoiser import DenseView
 
 Masks = Float[Tensor, "b n k h w"]
@@ -46,12 +49,6 @@ class Supports:
         )
 
 
-def unit(vectors: Tensor, dim: int = -1) -> Tensor:
-    """Length 1; zero stays zero."""
-    norm = vectors.norm(dim=dim, keepdim=True)
-    return vectors / norm.clamp_min(torch.finfo(vectors.dtype).tiny)
-
-
 def share(chosen: Bool[Tensor, "b n k rows columns"], grid: tuple[int, int]) -> Masks:
     """Which part of each cell is `chosen`, 0..1. Pixels of 255 are in nobody's part."""
     parts = F.adaptive_avg_pool2d(chosen.flatten(0, 2)[:, None].float(), grid)
@@ -73,7 +70,7 @@ def prototype(
     Shots without any weight take no part; without any at all the prototype is zero.
     """
     sums = torch.einsum("...kdhw,...khw->...kd", features, weights)
-    return unit((unit(sums) if shots == "mean" else sums).sum(-2))
+    return unit((unit(sums, -1) if shots == "mean" else sums).sum(-2), -1)
 
 
 def background_prototype(supports: Supports, shots: Shots) -> Float[Tensor, "b d"]:
@@ -122,30 +119,29 @@ def object_crops(
     side: int,
     margin: float = 0.1,
 ) -> Float[Tensor, "m 3 side side"]:
-    """The square around each object's box and a margin, everything else in CLIP's mean colour.
+    """The square around each object's box and a margin, everything else in CLIP's mean colour;
+    resized as open_clip resizes (bicubic with antialias).
 
     Args:
         inputs: normalised, so that the mean colour is 0.
         margin: on every side, in parts of the box's longer side.
     """
-    (top, bottom), (left, right) = (_extent(masks.any(dim)) for dim in (2, 1))
-    size = inputs.new_tensor(inputs.shape[-2:])
-    centre_y, centre_x = (top + bottom) / 2, (left + right) / 2
-    half = torch.maximum(bottom - top, right - left) * (0.5 + margin)
-    zero = torch.zeros_like(half)
-    rows = [  # in -1..1, as affine_grid wants it
-        torch.stack([half / size[1] * 2, zero, centre_x / size[1] * 2 - 1], 1),
-        torch.stack([zero, half / size[0] * 2, centre_y / size[0] * 2 - 1], 1),
+    crops = [
+        crop(picture * mask, *_square(mask, margin))  # zeros where it reaches out of the picture
+        for picture, mask in zip(inputs, masks, strict=True)
     ]
-    shown = inputs * masks[:, None]
-    grid = F.affine_grid(torch.stack(rows, 1), [len(inputs), 3, side, side], align_corners=False)
-    return F.grid_sample(shown, grid, mode="bilinear", align_corners=False)
+    bicubic = InterpolationMode.BICUBIC
+    return torch.stack([resize(each, [side, side], bicubic, antialias=True) for each in crops])
 
 
-def _extent(there: Bool[Tensor, "m length"]) -> tuple[Tensor, Tensor]:
+def _square(mask: Bool[Tensor, "h w"], margin: float) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the square; around the whole picture where nothing is."""
+    (top, bottom), (left, right) = (_extent(mask.any(dim)) for dim in (1, 0))
+    side = max(1, round(max(bottom - top, right - left) * (1 + 2 * margin)))
+    return (top + bottom - side) // 2, (left + right - side) // 2, side, side
+
+
+def _extent(there: Bool[Tensor, " length"]) -> tuple[int, int]:
     """First and past-the-last index that is there; the whole length where none is."""
-    length = there.shape[1]
-    there = there | ~there.any(1, keepdim=True)
-    first = there.float().argmax(1)
-    last = length - there.flip(1).float().argmax(1)
-    return first.float(), last.float()
+    places = there.nonzero()
+    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, len(there))

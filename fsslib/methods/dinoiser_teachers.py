@@ -91,13 +91,17 @@ class DinoClip(ClipDinoiser):
         super().__init__(encoder, None, config, cache)
         self.teachers = teachers
 
+    def configured(self, config: DinoiserConfig) -> DinoClip:
+        return DinoClip(self.encoder, self.teachers, config, self.cache)
+
     def view(self, images: Images, normalised: bool = False) -> DenseView:
         """As with heads. Pictures must be uint8: each network has statistics of its own."""
         if normalised:
             raise ValueError("DinoClip normalises pictures itself, for each network; give uint8")
         _, raw = self._pass(self.encoder.preprocess(images))
-        saliency = self.teachers.saliency_on(images, tuple(raw.shape[-2:]))
-        return self.combine(raw, self.teachers.embed(images), saliency.logit(eps=1e-6))
+        embedding = self.teachers.embed(images)  # whose grid is DINO's
+        saliency = self.teachers.saliency_on(images, tuple(embedding.shape[-2:]))
+        return self.combine(raw, embedding, saliency.logit(eps=1e-6))
 
 
 def load_teachers(

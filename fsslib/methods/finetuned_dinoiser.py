@@ -6,13 +6,12 @@ import copy
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fsslib.data.episode import Episode
 from fsslib.layers.losses import balanced_cross_entropy
-from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.methods.base import FewShotSegmenter, Prediction, require_batch
 from fsslib.methods.clip_dinoiser import SupportDinoiser
 from fsslib.methods.dinoiser import ClipDinoiser
 
@@ -30,14 +29,15 @@ class FineTunedDinoiser(SupportDinoiser):
     def __init__(self, dinoiser: ClipDinoiser) -> None:
         if dinoiser.heads is None:
             raise ValueError("finetuned needs heads to go on with; teachers alone have none")
-        super().__init__(dinoiser)
-        self.heads = copy.deepcopy(dinoiser.heads).requires_grad_(True)
-        dinoiser.heads = self.heads
+        heads = copy.deepcopy(dinoiser.heads).requires_grad_(True)
+        super().__init__(ClipDinoiser(dinoiser.encoder, heads, dinoiser.config, dinoiser.cache))
+        self.heads = heads
         alpha = min(max(self.config.alpha, 1e-3), 1 - 1e-3)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(self.config.temperature)))
         self.alpha_logit = nn.Parameter(torch.tensor(math.log(alpha / (1 - alpha))))
 
     def forward(self, episodes: Episode) -> Prediction:
+        require_batch(episodes, type(self).__name__)
         query = self._view(episodes.query_image)
         images, maps = self.image_logits(query, episodes)
         words, alpha = self.word_logits(query, episodes), self.alpha_logit.sigmoid()
@@ -45,8 +45,7 @@ class FineTunedDinoiser(SupportDinoiser):
         cosine = cosine + (1 - alpha) * images / self.config.image_temperature
         logits = self.log_temperature.exp() * cosine
         logits = torch.cat([logits[:, :1] - query.saliency, logits[:, 1:]], 1)
-        size = episodes.query_mask.shape[-2:]
-        full = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        full = self.dinoiser.enlarge(logits, episodes.query_mask.shape[-2:])
         return Prediction(full, maps | {"saliency": query.saliency.sigmoid()})
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:

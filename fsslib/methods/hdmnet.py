@@ -25,12 +25,12 @@ from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.ensemble import Unsort, scene_difference
 from fsslib.layers.fem import pointwise, resize
-from fsslib.layers.losses import LossName, distillation_loss, segmentation_loss
+from fsslib.layers.losses import LossName, distillation_loss
 from fsslib.layers.matching import MatchingDecoder
 from fsslib.layers.prototype import masked_average
 from fsslib.layers.pyramid import BaseHead
-from fsslib.methods.bam import WithBaseLearner
 from fsslib.methods.base import Prediction
+from fsslib.methods.base_learner import WithBaseLearner
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.pi_clip_config import ClipMaps
 from fsslib.methods.prior_guided import Prior, middle_features, reduction
@@ -56,6 +56,8 @@ class HDMNetConfig:
     """Of the meta learner; the ensemble's is always the cross-entropy."""
     distillation_weight: float = 1.0
     unsort: Unsort = "fixed"
+    ensemble: bool = True
+    """Answer with the ensemble, as the papers do; else with the meta learner alone."""
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> HDMNetConfig:
@@ -90,7 +92,14 @@ class HDMNet(WithBaseLearner):
     ) -> None:
         config = config or HDMNetConfig()
         super().__init__(
-            backbone, base, base_classes, config.prior, clip, config.shot, config.unsort
+            backbone,
+            base,
+            base_classes,
+            config.prior,
+            clip,
+            config.shot,
+            config.unsort,
+            config.ensemble,
         )
         self.config, wide = config, config.reduce_dim
         maps = self.channels(2, config.shot)
@@ -167,10 +176,7 @@ class HDMNet(WithBaseLearner):
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`main` (ensemble), `meta` (meta learner), `distillation`."""
-        mask, (meta, *correlations) = episodes.query_mask, prediction.auxiliary_logits
-        distilled = distillation_loss(correlations, mask)
-        return {
-            "main": segmentation_loss(prediction.logits, mask),
-            "meta": segmentation_loss(meta, mask, self.config.loss),
-            "distillation": self.config.distillation_weight * distilled,
-        }
+        mask = episodes.query_mask
+        distilled = distillation_loss(prediction.auxiliary_logits[1:], mask)
+        losses = self.shared_losses(prediction, mask, self.config.loss)
+        return losses | {"distillation": self.config.distillation_weight * distilled}

@@ -186,6 +186,11 @@ class LFSS(FewShotSegmenter):
         """`query` and, with a circle, `support`: beta shares of the binary cross-entropy (Eq. 20).
         Pixels of 255 do not count."""
         config, maps = self.config, prediction.maps
+        if config.fusion == "vote" and episodes.shot > 1:
+            raise ValueError(
+                f"fusion='vote' with {episodes.shot} shots: votes have no gradient; train with one "
+                "shot or with fusion='prototype', and vote in the test"
+            )
         wanted = {"query": episodes.query_mask, "support": episodes.support_masks.flatten(0, 2)}
         if config.supervision == "pseudo":
             size = episodes.query_mask.shape[-2:]

@@ -103,9 +103,10 @@ class ClipPriors(nn.Module):
 
     def _original(self, episodes: Episode) -> tuple[int, int] | None:
         """Size of the photographs of a batch, where the VTP wants it."""
-        if self.config.vtp_size == "input" or not episodes.original_mask:
+        masks = [mask for mask in episodes.original_mask or () if mask is not None]
+        if self.config.vtp_size == "input" or not masks:  # augmented pictures have no photograph
             return None
-        sizes = sorted({tuple(mask.shape) for mask in episodes.original_mask})
+        sizes = sorted({tuple(mask.shape) for mask in masks})
         if len(sizes) > 1:
             raise ValueError(
                 f"vtp_size='original' with photographs of sizes {sizes[:4]} in one batch; "

@@ -57,7 +57,9 @@ class Prompts:
                 "candidate_classes='oracle' reads the query's labels, and these episodes carry "
                 "none; a protocol with query_labels='oracle' gives them"
             )
-        return episodes.query_classes[number]
+        present = episodes.query_classes[number]
+        # The released code gives a constant 255 where the target is missing from the labels.
+        return present if episodes.class_names[number][0] in present else ()
 
     def _pairs(self, names: Sequence[str]) -> Float[Tensor, "names 2 d"]:
         """Unit embeddings of each class's target and non-target prompt."""

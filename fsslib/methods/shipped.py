@@ -1,5 +1,5 @@
-"""What ships with the package for Scenes-10i: PFENet's heads, one a fold, and the base learner of
-fold 0. A head of another method that is put beside them loads in the same way."""
+"""What ships with the package for Scenes-10i: PFENet's heads and the base learners, one a fold. A
+head of another method that is put beside them loads in the same way."""
 
 from __future__ import annotations
 

@@ -69,7 +69,8 @@ def similarity_maps(
 
     Returns:
         Cosine of every query cell with its most similar foreground cell, 0 where all are
-        negative; all zero for an empty mask. In fp32 whatever autocast says.
+        negative (unless no cell is masked out); all zero for an empty mask. In fp32 whatever
+        autocast says.
     """
     shots, grid = support.shape[1], support.shape[-2:]
     foreground = F.interpolate((masks == 1).float(), grid)[:, :, None]  # (b, k, 1, h, w)
@@ -77,7 +78,7 @@ def similarity_maps(
         masked = (support.float() * foreground).flatten(0, 1)
         repeated = query.float().repeat_interleave(shots, 0)
         # Masked-out cells are zero vectors, whose cosine of 0 is the floor.
-        maps = best_match(repeated, masked).clamp_min(0).unflatten(0, (-1, shots))
+        maps = best_match(repeated, masked).unflatten(0, (-1, shots))
     return min_max(maps) if stretch else maps
 
 

@@ -29,6 +29,7 @@ from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.method_config import EvaluateConfig
 from fsslib.runs.train_config import TrainRunConfig
 from fsslib.training.loop import train
+from fsslib.training.recipe import TrainConfig
 
 
 class Experiment:
@@ -78,7 +79,7 @@ class Experiment:
             protocol,
             settings.steps * settings.batch_size,
             settings.seed,
-            augmentation=self.augmentation if settings.augment else None,
+            augmentation=self.augmentation(settings) if settings.augment else None,
         )
         outcome = train(
             self.method,
@@ -99,10 +100,9 @@ class Experiment:
         save_head(self.method, self.folder / "head.safetensors", self.card())
         return self.training
 
-    @property
-    def augmentation(self) -> Augmentation:
+    def augmentation(self, settings: TrainConfig) -> Augmentation:
         scale = (0.8, 1.25) if self.protocol.benchmark == "coco20i" else (0.9, 1.1)
-        return Augmentation(scale=scale)
+        return Augmentation(scale=scale, last=settings.augment_last)
 
     @cached_property
     def _validation_lists(self) -> dict[str, list[EpisodeSpec]]:

@@ -36,7 +36,7 @@ class EvaluateConfig:
     """Of PFENet, BAM and HDMNet: as published, PI-CLIP's in its place, or none."""
     base: str = "shipped"
     """Base learner of BAM and HDMNet: a `.safetensors` file of `train_base`, or "shipped", which
-    finds the one in `methods/weights` (so far of fold 0)."""
+    finds the one of the fold in `methods/weights`."""
     extractor: str = "scenes-moco"
     extractor_weights: str = "scenes"
     """Prior extractor of QGNet, as backbone and weights: one that learned without labels, such as a
@@ -88,6 +88,13 @@ class EvaluateConfig:
         require_known("method", self.method, METHODS)
         require_known("backbone", self.backbone, sorted(BACKBONES))
         require_known("extractor", self.extractor, sorted(BACKBONES))
+        embedded = [name.startswith("scenes") for name in (self.backbone, self.extractor)]
+        if self.method == "qgnet" and embedded[0] != embedded[1]:
+            raise ConfigError(
+                f"extractor={self.extractor!r} beside backbone={self.backbone!r}: one of them is "
+                "the embedded benchmark's; name the extractor, such as extractor=resnet50 with "
+                "extractor_weights=PATH of a MoCo checkpoint"
+            )
         trainable = self.method not in BASELINES
         if trainable:
             TRAINED[self.method].preset(self.preset, **self.method_settings())
@@ -170,8 +177,16 @@ class EvaluateConfig:
             settings |= {"prior": self.prior, "shot": self.shot}
         if self.method in WITH_WORDS:
             settings["guidance"] = self.guided_by
-        if self.method == "clip_dinoiser_finetuned":
-            settings["variant"] = "finetuned"
+        if self.method in WITH_DINOISER:
+            trained = self.method == "clip_dinoiser_finetuned"
+            variant = settings.get("variant", "finetuned" if trained else "prototype")
+            if (variant == "finetuned") != trained:
+                raise ConfigError(
+                    f"settings={self.settings!r} with method {self.method!r}: finetuned is the "
+                    "variant of 'clip_dinoiser_finetuned' alone, and the only one it has"
+                )
+            if trained:
+                settings["variant"] = variant
         return settings
 
     @property

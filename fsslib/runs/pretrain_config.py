@@ -25,7 +25,10 @@ class BaseLearnerRunConfig:
     root: str | None = None
     fold: int = 0
     image_size: int | None = None
-    novel_in_train: NovelInTrain | None = None
+    novel_in_train: NovelInTrain = "background"
+    """What becomes of novel objects. BAM's code takes them for background, and only so does a base
+    learner learn that there are objects it does not know; its few-shot lists drop their pictures
+    all the same."""
     coco_folds: Literal["interleaved", "contiguous"] = "interleaved"
     train_list: Literal["sbd", "sbd_aug"] = "sbd"
     held_out: int = 0
@@ -52,11 +55,10 @@ class BaseLearnerRunConfig:
 
     def protocol(self) -> Protocol:
         """Which pictures and classes are base, and their size."""
-        names = ("fold", "coco_folds", "train_list", "held_out")
+        names = ("fold", "coco_folds", "train_list", "held_out", "novel_in_train")
         values = {name: getattr(self, name) for name in names}
-        for name in ("image_size", "novel_in_train"):
-            if getattr(self, name) is not None:
-                values[name] = getattr(self, name)
+        if self.image_size is not None:
+            values["image_size"] = self.image_size
         if self.held_out:
             values["selection"] = "held_out_base"
         return Protocol.preset(self.benchmark, episodes=self.pictures, **values)

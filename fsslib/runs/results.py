@@ -49,7 +49,8 @@ def table(results: Sequence[dict[str, Any]], labels: Sequence[str] | None = None
 
 def mean_and_half(results: Sequence[dict[str, Any]], score: str = "miou") -> tuple[float, float]:
     """Mean over folds and seeds in percent, and half of its 95 % interval over test episodes, whose
-    lists differ from fold to fold but not from seed to seed. Each result has its `fold`."""
+    lists differ from fold to fold but not from seed to seed (where nothing is trained, seeds are
+    other lists, and the interval is too wide). Each result has its `fold`."""
     folds = sorted({result["fold"] for result in results})
     halves = []
     for fold in folds:

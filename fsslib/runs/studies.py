@@ -1,8 +1,8 @@
 """Studies: which runs a paper's claims are checked with, in one file and one command.
 
 A study is a YAML file in `papermill_runs/sweeps`. Its rows become runs, one a fold and seed, and
-what each of them scored is published beside its siblings. Two processes may work on one study: each
-takes what the other one has not begun.
+what each of them scored is published beside its siblings (of a pretraining its card). Two processes
+may work on one study: each takes what the other one has not begun.
 
     about: what is compared
     always: {feature_cache: 40}      # parameters of every row
@@ -32,6 +32,9 @@ from fsslib.runs.config import CONFIGS, parse
 from fsslib.runs.results import fold_cells, published_folder
 from fsslib.runs.runner import BusyError, RunError, default_folder, run, say
 
+SCORED = ("train", "evaluate")
+"""Templates whose results are few-shot scores; others leave weights and their card."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -42,6 +45,8 @@ class Job:
     seed: int
     template: str
     parameters: dict[str, Any]
+    needs: tuple[str, ...] = ()
+    """Names of the runs whose files it reads."""
 
     @property
     def name(self) -> str:
@@ -71,7 +76,7 @@ class Study:
         """
         for row in rows:
             self.require(row)
-        for seed in self.seeds:
+        for seed in sorted({seed for row in self.rows for seed in self.of(row, "seeds")}):
             for fold in range(4):
                 for row in rows or self.rows:
                     if fold in self.of(row, "folds") and seed in self.of(row, "seeds"):
@@ -95,19 +100,22 @@ class Study:
         # What is not trained can only see other episodes.
         seeded = "seed" if "seed" in known or "head" in given else "episode_seed"
         usual |= {k: v for k, v in (("fold", fold), (seeded, seed)) if k in known}
-        parameters = {k: self._file(v, fold, seed) for k, v in {**usual, **given}.items()}
-        return Job(row, fold, seed, template, parameters)
+        parameters, needs = {**usual, **given}, []
+        for name, value in parameters.items():
+            if isinstance(value, str) and value.startswith("@"):
+                source, _, file = value[1:].partition("/")
+                needed = self._source(source, fold, seed)
+                needs.append(needed.name)
+                parameters[name] = str(needed.folder / file)
+        return Job(row, fold, seed, template, parameters, tuple(needs))
 
-    def _file(self, value: Any, fold: int, seed: int) -> Any:
-        if not isinstance(value, str) or not value.startswith("@"):
-            return value
-        row, _, file = value[1:].partition("/")
+    def _source(self, row: str, fold: int, seed: int) -> Job:
+        """A row's run on this fold and seed, or on its first ones."""
         self.require(row)
         folds, seeds = self.of(row, "folds"), self.of(row, "seeds")
-        source = self.job(
+        return self.job(
             row, fold if fold in folds else folds[0], seed if seed in seeds else seeds[0]
         )
-        return str(source.folder / file)
 
 
 def sweeps_folder() -> Path:
@@ -129,31 +137,52 @@ def load_study(name: str) -> Study:
 def run_study(study: Study, rows: Sequence[str] = ()) -> None:
     """Run what has not been run, and publish every result as soon as it is there.
 
+    What another process is at, and what needs it, is tried again after all others, once.
+
     Raises:
         ConfigError: a parameter of any run is wrong; none has started.
         RunError: runs that failed, once all others are done.
     """
-    jobs, failed = list(study.jobs(rows)), []
+    jobs = list(study.jobs(rows))
     for job in jobs:
         parse(job.template, job.parameters)
-    for job in jobs:
-        try:
-            publish(study, job, run(job.template, job.parameters))
-        except BusyError:
-            say(f"{job.name}: another process is at it")
-        except RunError as error:
-            say(f"{job.name}: {error}")
-            failed.append(job.name)
+    later, failed = _run_all(study, jobs)
+    if later:
+        later, more = _run_all(study, later)
+        failed += more
+    if later:
+        say(f"left to another process: {', '.join(job.name for job in later)}")
     if failed:
         raise RunError(f"{len(failed)} of the study's runs failed: {', '.join(failed)}")
 
 
+def _run_all(study: Study, jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
+    """Runs that have to wait for another process, and names of those that failed."""
+    later, failed = [], []
+    for job in jobs:
+        if waiting := {other.name for other in later} & set(job.needs):
+            say(f"{job.name}: needs {', '.join(sorted(waiting))}")
+            later.append(job)
+            continue
+        try:
+            publish(study, job, run(job.template, job.parameters))
+        except BusyError:
+            say(f"{job.name}: another process is at it")
+            later.append(job)
+        except RunError as error:
+            say(f"{job.name}: {error}")
+            failed.append(job.name)
+    return later, failed
+
+
 def publish(study: Study, job: Job, folder: Path) -> None:
-    """Copy a run's `results.json` to where tables and lessons read it."""
-    source = folder / "results.json"
-    if source.is_file():  # a pretraining leaves weights instead
-        with atomic_path(published_folder() / study.name / f"{job.name}.json") as temporary:
-            temporary.write_text(source.read_text())
+    """Copy a run's `results.json` to where tables and lessons read it, or a pretraining's card."""
+    source, place = folder / "results.json", published_folder() / study.name
+    if job.template not in SCORED:
+        cards = (path.with_suffix(".json") for path in folder.glob("*.safetensors"))
+        source, place = next(cards), place / "cards"
+    with atomic_path(place / f"{job.name}.json") as temporary:
+        temporary.write_text(source.read_text())
 
 
 def study_results(name: str) -> dict[str, list[dict[str, Any]]]:

@@ -52,7 +52,8 @@ class PictureFolder:
 
 
 def chosen(pictures: int, batch_size: int, seed: int, step: int) -> list[int]:
-    """Picture numbers of a step; every epoch goes through all in an order of its own."""
+    """Picture numbers of a step; every epoch has an order of its own, and its last, ragged batch is
+    left out."""
     per_epoch = max(pictures // batch_size, 1)
     epoch, place = divmod(step, per_epoch)
     order = np.random.default_rng((seed, epoch, 1)).permutation(pictures)

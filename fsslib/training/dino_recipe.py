@@ -36,7 +36,7 @@ class DinoConfig:
     frozen_steps: int = 60
     """First steps in which the head's last layer stays as it is (an epoch in the paper)."""
     clip: float = 3.0
-    """Largest gradient norm of each parameter group."""
+    """Largest gradient norm, of all parameters together."""
     seed: int = 0
     validation_scenes: int = 400
     checkpoint_every: int = 100

@@ -14,7 +14,8 @@ class DinoiserTraining:
     """How the two heads learn; defaults are those of the released code."""
 
     steps: int = 6300
-    """63 batches of 16 in each of 100 epochs of 1,000 pictures."""
+    """A hundred epochs of 63 batches of 16 in the released code; here the last, ragged batch of an
+    epoch is left out."""
     batch_size: int = 16
     lr: float = 5e-5
     """Of `obj_proj`."""

@@ -31,6 +31,8 @@ class TrainConfig:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Autocast on the GPU; on the CPU always fp32."""
     augment: bool = True
+    augment_last: Literal["crop", "resize"] = "crop"
+    """What brings an augmented picture to the network's size."""
     seed: int = 0
     """Of initial weights, dropout and training episodes (not of the test list)."""
     validate_every: int = 0
@@ -57,7 +59,7 @@ class TrainConfig:
         epochs of 32 steps.
         """
         sgd = {"optimizer": "sgd", "weight_decay": 1e-4}
-        adamw = {"lr": 1e-3, "slow": 0.1}
+        adamw = {"lr": 1e-3, "slow": 0.1, "augment_last": "resize"}
         adam = {"lr": 1e-3, "weight_decay": 0.0, "schedule": "constant", "augment": False}
         seed = {"lr": 1e-4, "schedule": "stairs", "augment": False, "batch_size": 4, "patience": 5}
         voc, coco = 5953, 82081

@@ -4,8 +4,10 @@ import multiprocessing
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from stand_ins import random_episodes, tiny_backbone
 
+from fsslib.encoders import disk_cache
 from fsslib.encoders.disk_cache import DiskCache
 from fsslib.encoders.pass_cache import PassCache
 from fsslib.methods import build_method
@@ -62,6 +64,18 @@ def test_a_damaged_file_is_made_again_with_a_warning(tmp_path, damage):
     assert make.seen == 3
     cache.collect("double", shown, make)
     assert make.seen == 3
+
+
+def test_a_full_disk_costs_time_and_no_result(tmp_path, monkeypatch):
+    def full(*_):
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(disk_cache, "save_file", full)
+    make, cache, shown = Counter(), DiskCache(tmp_path, 2**20), pictures(2)
+    for turn in (1, 2):
+        doubled = cache.collect("double", shown, make)[0]
+        assert torch.equal(doubled, 2.0 * shown) and make.seen == 2 * turn
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_the_oldest_go_when_the_bound_is_reached(tmp_path):

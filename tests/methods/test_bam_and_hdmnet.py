@@ -211,6 +211,19 @@ def test_the_base_learner_stays_as_it_is_while_the_method_trains():
     assert all(torch.equal(value, before[key]) for key, value in model.base.state_dict().items())
 
 
+@pytest.mark.parametrize("name", ["bam", "hdmnet"])
+def test_without_its_ensemble_the_meta_learner_answers_and_learns_alone(name):
+    episodes = random_episodes(batch=2, shot=1, size=33)
+    whole, alone = build(name).eval(), build(name, ensemble=False).eval()
+    alone.load_head_state(whole.head_state())
+    said, said_alone = whole(episodes), alone(episodes)
+    assert torch.equal(said_alone.logits, said.auxiliary_logits[0])
+    assert not torch.equal(said_alone.logits, said.logits)
+    losses, losses_alone = whole.loss(said, episodes), alone.loss(said_alone, episodes)
+    assert set(losses) - set(losses_alone) == {"main"}
+    assert all(torch.equal(losses[key], loss) for key, loss in losses_alone.items())
+
+
 def test_official_shot_weights_of_hdmnet_are_not_trained():
     fixed, official = build("hdmnet", shot=3), build("hdmnet", shot=3, unsort="official")
     assert all(p.requires_grad for p in fixed.shot_weights.parameters())

@@ -195,6 +195,13 @@ def test_equal_shots_add_nothing():
     assert torch.equal(vote(five).mask, vote(one).mask)
 
 
+def test_votes_are_not_trained_on():
+    episodes = random_episodes(batch=1, shot=2, size=33)
+    voter = model(fusion="vote").train()
+    with pytest.raises(ValueError, match="fusion='vote' with 2 shots: votes have no gradient"):
+        voter.loss(voter(episodes), episodes)
+
+
 def test_votes_need_half_of_the_most():
     method = model(fusion="vote", circle="none").eval()
     answers = iter([1.0, -1.0, -1.0])

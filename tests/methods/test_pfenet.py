@@ -16,6 +16,7 @@ from stand_ins import (
 from torch import nn
 
 from fsslib.encoders import WeightsError, build_backbone
+from fsslib.encoders.pass_cache import PassCache
 from fsslib.interop.official import PFENET_NAMES, load_official, official_name
 from fsslib.layers.prototype import masked_average
 from fsslib.methods.pfenet import PFENet, PFENetConfig
@@ -139,6 +140,21 @@ def test_backbone_batchnorm_is_frozen_unless_official():
         model(random_episodes(batch=2, shot=1, size=33))
         moved = not torch.equal(before, model.backbone.stem[1].running_mean)
         assert moved == official
+
+
+def test_statistics_that_moved_travel_with_the_head():
+    config = PFENetConfig.preset("scenes", dim=8, official_bn=True)
+    model, other = (PFENet(tiny_backbone(), config) for _ in range(2))
+    episodes = random_episodes(batch=2, shot=1, size=33)
+    model.backbone.remember(PassCache(2**24))
+    before = model.eval()(episodes).logits
+    model.train()(episodes)
+    moved = model.eval()(episodes).logits
+    assert not torch.equal(moved, before), "what was remembered holds no more"
+    state = model.head_state()
+    assert not [key for key in state if key.startswith("backbone") and key.endswith("weight")]
+    other.load_head_state(state)
+    assert torch.equal(other.eval()(episodes).logits, moved)
 
 
 def test_empty_support_mask_gives_a_zero_prior_and_finite_logits():

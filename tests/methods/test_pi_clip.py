@@ -90,11 +90,21 @@ def test_target_prompts_equal_the_papers_softmax():
 def test_a_query_without_its_own_label_falls_back_to_two_prompts():
     """The released code returns a constant 255 there."""
     _, priors, episode = recorded_case()
-    lost = priors(replace(episode, query_classes=(("7",),)))
-    assert lost.vtp.amax() <= 1
-    assert (
-        priors.text(replace(episode, query_classes=((episode.class_names[0][0],),))).shape[1] == 2
+    target, others = episode.class_names[0][0], ("7", "9")
+    lost, alone, several = (
+        replace(episode, query_classes=(names,)) for names in (others, (target,), (target, *others))
     )
+    assert torch.equal(priors.text(lost), priors.text(alone))
+    assert priors.text(lost).shape[1] == 2 and priors.text(several).shape[1] == 6
+    assert torch.equal(priors(lost).vtp, priors(alone).vtp)
+
+
+def test_augmented_pictures_have_no_photograph(embedded):
+    config = ClipPriorConfig.preset("scenes", vtp_size="original")
+    episodes = named(2)
+    plain = ClipPriors(embedded, config)(episodes)
+    augmented = ClipPriors(embedded, config)(replace(episodes, original_mask=(None, None)))
+    assert torch.equal(augmented.vtp, plain.vtp)
 
 
 def test_oracle_needs_labels_and_all_needs_names(embedded):

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from stand_ins import random_episodes
+from stand_ins import random_episodes, tiny_backbone
 
 from fsslib.data.scenes import CLASS_NAMES
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.layers.dinoiser import DinoiserHeads, unit, weighted_pool
 from fsslib.layers.losses import balanced_cross_entropy
 from fsslib.layers.spherical_kmeans import spherical_kmeans
+from fsslib.methods import build_method
 from fsslib.methods.dinoiser import ClipDinoiser
 from fsslib.methods.dinoiser_config import DinoiserConfig, Variant
 from fsslib.methods.dinoiser_supports import (
@@ -201,9 +202,107 @@ def test_counter_examples_become_background():
     assert torch.equal(after[:, 1:], before[:, 1:])
     assert (after[:, 0] >= before[:, 0]).all() and (after[:, 0] > before[:, 0]).any()
     half = torch.zeros(1, 96, 96, dtype=torch.bool)
-    half[:, :48] = True
+    half[:, :44] = True  # to the middle of a row of cells
     chosen.add_negatives(given.query_image, half)
-    assert chosen.negatives.shape == (72, 128)
+    shown, weights = chosen.negatives
+    assert len(shown) == len(weights) == 2 * 144, "beside what was given before"
+    assert weights[144:].view(12, 12)[:, 0].tolist() == [1.0] * 5 + [0.5] + [0.0] * 6
+    with pytest.raises(ValueError, match="no pixel of any picture is inside"):
+        chosen.add_negatives(given.query_image, torch.zeros_like(half))
+    with pytest.raises(ValueError, match="variant='prototype' with background='prototype' reads"):
+        method().add_negatives(given.query_image)
+
+
+def test_pictures_that_have_to_be_padded_are_answered_as_zero_shot_answers_them():
+    given = replace(random_episodes(1, 1, 90, 2), class_names=(tuple(CLASS_NAMES[:2]),))
+    text = method(variant="text", size=None)
+    names = ["background", *CLASS_NAMES[:2]]
+    expected = text.dinoiser.zero_shot(given.query_image, names)
+    torch.testing.assert_close(text(given).logits.exp(), expected)
+
+
+@pytest.mark.parametrize("variant", ["prototype", "centred", "correspondence"])
+def test_what_is_padded_belongs_to_no_class(variant):
+    given, torn = random_episodes(1, 1, 90), random_episodes(1, 1, 90)
+    padded = {
+        name: torch.nn.functional.pad(getattr(given, name), (0, 6, 0, 6), value=value)
+        for name, value in (
+            *(("query_image", 0), ("support_images", 0)),
+            *(("query_mask", 255), ("support_masks", 255)),
+        )
+    }
+    chosen = method(variant=variant, size=None)
+    inside = chosen.grid_logits(chosen._view(torn.query_image), given)[0]
+    outside = chosen.grid_logits(chosen._view(torn.query_image), replace(given, **padded))[0]
+    torch.testing.assert_close(inside, outside)
+
+
+@pytest.mark.parametrize("value", [0, 1, 255])
+def test_a_support_without_object_or_without_background_leaves_gradients_finite(value):
+    given = episodes(1, 1, 1)
+    given.support_masks.fill_(value)
+    learner = method(variant="finetuned").train()
+    sum(learner.loss(learner(given), given).values()).backward()
+    for name, parameter in learner.named_parameters():
+        if parameter.requires_grad:
+            assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_words_and_supports_are_mixed_each_at_its_own_temperature():
+    given = episodes(1)
+    settings = {"temperature": 30.0, "image_temperature": 7.0, "alpha": 0.3}
+    fusion = method(variant="fusion", **settings)
+    query = fusion.dinoiser.view(given.query_image)
+    words, images = fusion.word_logits(query, given), fusion.image_logits(query, given)[0]
+    text = fusion.dinoiser.text(["background", *CLASS_NAMES[:2]])
+    cosine = torch.einsum("bdhw,nd->bnhw", unit(query.pooled), text)
+    torch.testing.assert_close(words, 30 * cosine)
+    torch.testing.assert_close(images, method(image_temperature=7.0).image_logits(query, given)[0])
+    torch.testing.assert_close(fusion.grid_logits(query, given)[0], 0.3 * words + 0.7 * images)
+    learner = method(variant="finetuned", **settings)
+    mixed = 30 * (0.3 * cosine + 0.7 * images / 7)
+    mixed[:, :1] -= query.saliency
+    expected = torch.nn.functional.interpolate(mixed, (96, 96), mode="bilinear")
+    torch.testing.assert_close(learner(given).logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_settings_of_one_method_are_not_anothers():
+    shared, given = dinoiser(), episodes(1)
+
+    def built(name="clip_dinoiser", **settings):
+        return build_method(name, tiny_backbone(), "scenes", dinoiser=shared, **settings)
+
+    first = built()
+    before = first(given).logits
+    built(gamma=0.8, templates="photo")
+    built("clip_dinoiser_finetuned", variant="finetuned")
+    assert torch.equal(first(given).logits, before)
+    assert not any(parameter.requires_grad for parameter in shared.parameters())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"gamma": 1.5}, {"gamma": -0.5}, {"delta": 7.0}),
+        *({"global_size": 0}, {"size": 0}, {"correspondence_weight": -3.0}),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(ValueError, match="expected"):
+        DinoiserConfig.preset("scenes", **settings)
+
+
+def test_a_single_episode_is_refused_in_words():
+    given = episodes(1)
+    single = replace(given, **{f: getattr(given, f)[0] for f in ("query_image", "query_mask")})
+    single = replace(
+        single,
+        support_images=given.support_images[0],
+        support_masks=given.support_masks[0],
+        class_ids=given.class_ids[0],
+    )
+    with pytest.raises(ValueError, match="takes batches; wrap a single episode in stack"):
+        method()(single)
 
 
 def test_smoothing_averages_logits_with_the_query_own_correlations():

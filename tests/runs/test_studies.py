@@ -24,9 +24,10 @@ SMALL = {
         "tested": {
             "template": "evaluate",
             "method": "pfenet",
-            "seeds": [0],
+            "seeds": [0, 3],
             "head": "@pfenet/head.safetensors",
         },
+        "base": {"template": "train_base", "folds": [0], "seeds": [0]},
     },
 }
 
@@ -36,7 +37,7 @@ def study(tmp_path, monkeypatch):
     """A study of its own folder, and a runner that scores 10 % a fold, and 1 % more a seed."""
     monkeypatch.setattr(studies, "sweeps_folder", lambda: tmp_path)
     monkeypatch.setattr(studies, "published_folder", lambda: tmp_path / "published")
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
     study, done = load_study("small"), []
 
     def run(template, parameters):
@@ -48,6 +49,8 @@ def study(tmp_path, monkeypatch):
         scores = {"miou": miou, "miou_interval": [miou - 0.03, miou + 0.03]}
         scores |= {f"fb_iou{end}": scores[f"miou{end}"] for end in ("", "_interval")}
         (folder / "results.json").write_text(json.dumps(scores))
+        (folder / "weights.safetensors").touch()
+        (folder / "weights.json").write_text(json.dumps({"made by": template}))
         return folder
 
     monkeypatch.setattr(studies, "run", run)
@@ -58,27 +61,31 @@ def test_a_study_becomes_runs_and_a_table(study):
     study, done = study
     run_study(study)
     assert [(job.row, job.fold, job.seed) for job in study.jobs()] == [
-        *(("pfenet", 0, 0), ("tested", 0, 0), ("pfenet", 2, 0), ("tested", 2, 0)),
-        *(("pfenet", 0, 1), ("pfenet", 2, 1)),
+        *(("pfenet", 0, 0), ("tested", 0, 0), ("base", 0, 0)),
+        *(("pfenet", 2, 0), ("tested", 2, 0), ("pfenet", 0, 1), ("pfenet", 2, 1)),
+        *(("tested", 0, 3), ("tested", 2, 3)),
     ]
     assert all(p["steps"] == 3 for template, p in done if template == "train")
     assert all("steps" not in p for template, p in done if template == "evaluate")
     assert {row: len(found) for row, found in study_results("small").items()} == {
         "pfenet": 4,
-        "tested": 2,
-    }
+        "tested": 4,
+    }, "what is no few-shot score is in no table"
+    card = studies.published_folder() / "small" / "cards" / "base_f0_s0.json"
+    assert json.loads(card.read_text()) == {"made by": "train_base"}
     rows = study_table("small").splitlines()
     # Means over seeds: 10.5 and 30.5; the two folds' half intervals of 3 in quadrature, over two.
     assert rows[2] == "| pfenet | 10.5 |  | 30.5 |  | 20.5 ± 2.1 | 20.5 | 2 (spread 0.7) |"
-    assert rows[3] == "| tested | 10.0 |  | 30.0 |  | 20.0 ± 2.1 | 20.0 | 1 |"
+    assert rows[3] == "| tested | 10.0 |  | 30.0 |  | 20.0 ± 2.1 | 20.0 | 2 (spread 0.0) |"
     assert study_table("small", ["tested"]).splitlines()[2:] == rows[3:]
 
 
 def test_a_file_of_another_row_is_the_one_of_the_same_fold(study):
     study, _ = study
     job = study.job("tested", 2, 0)
-    wanted = study.job("pfenet", 2, 0).folder / "head.safetensors"
-    assert job.parameters["head"] == str(wanted)
+    wanted = study.job("pfenet", 2, 0)
+    assert job.parameters["head"] == str(wanted.folder / "head.safetensors")
+    assert job.needs == (wanted.name,)
 
 
 def test_others_are_left_alone_and_failures_come_last(study, monkeypatch):
@@ -93,9 +100,25 @@ def test_others_are_left_alone_and_failures_come_last(study, monkeypatch):
         return work(template, parameters)
 
     monkeypatch.setattr(studies, "run", run)
-    with pytest.raises(RunError, match="2 of the study's runs failed: tested_f0_s0, tested_f2_s0"):
-        run_study(study)
-    assert len(done) == 2
+    with pytest.raises(RunError, match="2 of the study's runs failed: tested_f2_s0, tested_f2_s3"):
+        run_study(study, ["pfenet", "tested"])
+    assert len(done) == 2, "what needs a run of another process waits for it"
+
+
+def test_what_another_process_has_ended_meanwhile_is_published(study, monkeypatch):
+    study, done = study
+    work, asked = studies.run, []
+
+    def run(template, parameters):
+        asked.append(template)
+        if len(asked) == 1:
+            raise BusyError("process 7")
+        return work(template, parameters)
+
+    monkeypatch.setattr(studies, "run", run)
+    run_study(study, ["pfenet", "tested"])
+    assert len(done) == 8
+    assert len(study_results("small")["tested"]) == 4
 
 
 def test_what_a_study_cannot_mean_is_said(study):

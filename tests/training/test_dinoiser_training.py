@@ -9,11 +9,12 @@ import torch
 from golden import golden, prefixed
 from open_clip import CLIP
 from PIL import Image
+from timm.models import VisionTransformer
 
 from fsslib.data.scenes.album import Album
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
-from fsslib.encoders.dino import small_dino
+from fsslib.encoders.dino import Dino, small_dino
 from fsslib.layers.dinoiser import DinoiserHeads
 from fsslib.methods.dinoiser_teachers import DinoClip, Teachers
 from fsslib.training.crops import Crops, PictureFolder
@@ -110,6 +111,16 @@ def test_teachers_can_stand_in_for_the_heads():
     together, salient = targets(chosen.teachers, images, (4, 6), gamma=0.2)
     assert torch.equal(view.correlations > 0, together.bool())
     assert torch.equal(view.saliency > 0, salient.bool())
+
+
+def test_teachers_may_have_larger_patches_than_clip():
+    sizes = {"img_size": 32, "patch_size": 16, "embed_dim": 32, "depth": 1, "num_heads": 2}
+    coarse = Dino(VisionTransformer(**sizes, num_classes=0)).freeze()
+    view = DinoClip(load_clip("scenes-clip-vit"), Teachers(coarse)).view(
+        torch.randint(256, (2, 3, 32, 48), dtype=torch.uint8)
+    )
+    assert view.raw.shape == (2, 128, 4, 6) and view.pooled.shape == (2, 128, 2, 3)
+    assert view.saliency.shape == (2, 1, 2, 3)
 
 
 def test_heads_learn_above_the_floor_and_go_on_exactly(album, tmp_path):

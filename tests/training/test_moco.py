@@ -184,6 +184,10 @@ def test_queues_must_fit_the_batch():
     config = MocoConfig(batch_size=64)
     assert config.queue_lengths(16_384, 14.5) == {"global": 4096, "local": 32_768}
     assert replace(config, global_weight=0.0).queue_lengths(16_384, 14.5) == {"local": 32_768}
+    scenes = MocoConfig.preset("scenes")
+    for branch, length in scenes.queue_lengths(16_384, 14.5).items():
+        age = length / scenes.batch_size * (1 - scenes.momentum)
+        assert age < 0.5, f"keys of the {branch} queue are from other encoders"
     paper = MocoConfig.preset("paper")
     assert paper.queue_lengths(5953, 30) == {"global": 65_536, "local": 65_536}
     with pytest.raises(ValueError, match="global queue of 64 is no multiple of the 48 keys"):
