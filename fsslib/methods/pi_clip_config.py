@@ -54,7 +54,7 @@ class ClipPriorConfig:
     """Statistics that pictures of the VVP are normalised by; the code's are ImageNet's."""
     vtp_size: Literal["input", "original"] = "input"
     """Size of the VTP's picture before rounding up to whole patches: the network's input, or the
-    photograph's (the code; needs a protocol with `fit="stretch"`)."""
+    photograph's (the code on PASCAL; needs a protocol with `fit="stretch"`)."""
     shared_pass: bool = False
     """One pass of the query serves both priors, at the size and statistics of the VTP: half the
     time, and not what the paper measured."""

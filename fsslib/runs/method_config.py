@@ -109,6 +109,12 @@ class EvaluateConfig:
         if self.guided_by == "word" and self.method in ("all_foreground", "clip_prior"):
             raise ConfigError(f"guidance='word': {self.method!r} reads no support mask")
         self.word_masks()
+        original = self.reads_clip and self.clip_priors().vtp_size == "original"
+        if original and self.fit == "pad" and self.benchmark != "scenes10i":
+            raise ConfigError(
+                f"pi_clip={self.pi_clip!r} with fit='pad': a padded square has not the shape of "
+                "its photograph; use fit=stretch, or add vtp_size=input (the code's on COCO)"
+            )
         if type(self) is EvaluateConfig and trainable != (self.head is not None):
             need = "needs head=: a trained file, or 'shipped'" if trainable else "has no head"
             raise ConfigError(f"head={self.head!r}: method {self.method!r} {need}")

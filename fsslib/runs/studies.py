@@ -200,7 +200,7 @@ def study_results(name: str) -> dict[str, list[dict[str, Any]]]:
 def study_table(name: str, rows: Sequence[str] = ()) -> str:
     """A Markdown table in percent: mIoU of each fold, and their mean with half of its 95 % interval
     over test episodes; with several seeds means over them, and the spread of the mean. Rows without
-    a published result are left out.
+    a published result are left out; without any, a sentence says how to get them.
 
     Raises:
         ConfigError: an unknown row.
@@ -210,6 +210,9 @@ def study_table(name: str, rows: Sequence[str] = ()) -> str:
     results = study_results(name)
     lines = ["| row | fold 0 | fold 1 | fold 2 | fold 3 | mean | FB-IoU | seeds |"]
     lines.append("|" + " --- |" * 8)
-    for row in [row for row in rows or results if row in results]:
+    shown = [row for row in rows or results if row in results]
+    if not shown:
+        return f"Nothing of this is published yet: `python -m fsslib.runs study {name}`"
+    for row in shown:
         lines.append("| " + " | ".join([row, *fold_cells(results[row])]) + " |")
     return "\n".join(lines)
