@@ -161,4 +161,4 @@ class WithBaseLearner(PriorGuided):
         meta = {"meta": segmentation_loss(prediction.auxiliary_logits[0], mask, loss)}
         if not self.with_ensemble:
             return meta
-        return {"main": segmentation_loss(prediction.logits, mask)} | meta
+        return {"main": segmentation_loss(prediction.logits, mask, loss)} | meta
