@@ -25,37 +25,25 @@ from torch import Tensor
 from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
-from fsslib.layers.ensemble import Unsort, scene_difference
+from fsslib.layers.ensemble import scene_difference
 from fsslib.layers.fem import classifier, pointwise, resize, two_convolutions
-from fsslib.layers.losses import LossName
 from fsslib.layers.prototype import masked_average
 from fsslib.layers.pyramid import ASPP, BaseHead
 from fsslib.methods.base import Prediction
-from fsslib.methods.base_learner import WithBaseLearner
+from fsslib.methods.base_learner import EnsembleConfig, WithBaseLearner
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.pi_clip_config import ClipMaps
-from fsslib.methods.prior_guided import Prior, masked_stages, middle_features, reduction
+from fsslib.methods.prior_guided import masked_stages, middle_features, reduction
 from fsslib.priors.similarity import prior_mask
 
 
 @dataclass(frozen=True)
-class BAMConfig:
+class BAMConfig(EnsembleConfig):
     """Numbers of BAM; `preset` gives the paper's and the embedded benchmark's."""
 
-    prior: Prior = "own"
-    """Its own prior mask, PI-CLIP's maps in its place, or none."""
-    shot: int = 1
-    """Supports of an episode; the shot weights are made for this many."""
     dim: int = 256
     rates: tuple[int, ...] = (6, 12, 18)
     """Dilations of the ASPP."""
-    reduce_dropout: float = 0.5
-    loss: LossName = "cross_entropy"
-    """Of the ensemble and of the meta learner; the papers' is the cross-entropy. Where objects are
-    small it makes an ensemble prefer background: BAM on fold 0 of Scenes-10i 21.9, not 31.1."""
-    unsort: Unsort = "fixed"
-    ensemble: bool = True
-    """Answer with the ensemble, as the papers do; else with the meta learner alone."""
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> BAMConfig:
@@ -82,17 +70,8 @@ class BAM(WithBaseLearner):
         clip: ClipPriors | None = None,
     ) -> None:
         config = config or BAMConfig()
-        super().__init__(
-            backbone,
-            base,
-            base_classes,
-            config.prior,
-            clip,
-            config.shot,
-            config.unsort,
-            config.ensemble,
-        )
-        self.config, dim = config, config.dim
+        super().__init__(backbone, base, base_classes, config, clip)
+        dim = config.dim
         self.reduce_query = reduction(backbone, dim, config.reduce_dropout)
         self.reduce_support = reduction(backbone, dim, config.reduce_dropout)
         self.merge = pointwise(2 * dim + self.channels(1, config.shot), dim)
@@ -133,4 +112,4 @@ class BAM(WithBaseLearner):
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`main`, of the ensemble, and `meta`, of the meta learner alone."""
-        return self.shared_losses(prediction, episodes.query_mask, self.config.loss)
+        return self.shared_losses(prediction, episodes.query_mask)

@@ -23,7 +23,7 @@ from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.pyramid import BaseHead
 from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.prior_guided import PriorGuided
+from fsslib.methods.prior_guided import Prior, PriorGuided
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,29 @@ class BaseLearner(FewShotSegmenter):
         return list(self.backbone.parameters())
 
 
+@dataclass(frozen=True)
+class EnsembleConfig:
+    """What BAM and HDMNet have in common."""
+
+    prior: Prior = "own"
+    """The method's own maps, PI-CLIP's in their place, or none."""
+    shot: int = 1
+    """Supports of an episode; the shot weights are made for this many."""
+    reduce_dropout: float = 0.5
+    loss: LossName = "cross_entropy"
+    """Of the ensemble and of the meta learner; the papers' is the cross-entropy, which makes an
+    ensemble prefer background where objects are small."""
+    unsort: Unsort = "fixed"
+    ensemble: bool = True
+    """Answer with the ensemble, as the papers do; else with the meta learner alone."""
+
+
 class WithBaseLearner(PriorGuided):
     """What BAM and HDMNet share: a frozen base learner beside the meta learner, and the ensemble.
 
     Args:
         base: the base learner's head, on this backbone's layer4.
         base_classes: global ids of its classes, in the order of its logits.
-        with_ensemble: answer with the ensemble, or with the meta learner alone.
     """
 
     frozen = ("backbone", "clip", "base")
@@ -95,21 +111,19 @@ class WithBaseLearner(PriorGuided):
         backbone: StageBackbone,
         base: BaseHead,
         base_classes: Sequence[int],
-        prior: str,
+        config: EnsembleConfig,
         clip: ClipPriors | None,
-        shot: int,
-        unsort: Unsort,
-        with_ensemble: bool,
     ) -> None:
-        super().__init__(backbone, prior, clip)
+        super().__init__(backbone, config.prior, clip)
         if len(base_classes) != base.classes:
             raise ValueError(
                 f"base_classes are {len(base_classes)}, but the base learner has {base.classes}: "
                 "give the ids that it was trained on, in order"
             )
-        self.base, self.base_classes, self.shot = base.requires_grad_(False), base_classes, shot
-        self.shot_weights, self.ensemble = shot_weights(shot, unsort), Ensemble()
-        self.with_ensemble = with_ensemble
+        self.base, self.base_classes = base.requires_grad_(False), base_classes
+        self.config, self.shot = config, config.shot
+        self.shot_weights = shot_weights(config.shot, config.unsort)
+        self.ensemble = Ensemble()
 
     def train(self, mode: bool = True) -> WithBaseLearner:
         super().train(mode)
@@ -150,15 +164,16 @@ class WithBaseLearner(PriorGuided):
         }
         meta_logits = resize(meta, size)
         logits = meta_logits
-        if self.with_ensemble:
+        if self.config.ensemble:
             logits = resize(self.ensemble(meta.float().softmax(1), psi.float(), known), size)
         return Prediction(logits, maps, (meta_logits, *inner))
 
     def shared_losses(
-        self, prediction: Prediction, mask: UInt8[Tensor, "b h w"], loss: LossName
+        self, prediction: Prediction, mask: UInt8[Tensor, "b h w"]
     ) -> dict[str, Float[Tensor, ""]]:
         """`main`, of the ensemble if there is one, and `meta`, of the meta learner alone."""
+        loss = self.config.loss
         meta = {"meta": segmentation_loss(prediction.auxiliary_logits[0], mask, loss)}
-        if not self.with_ensemble:
+        if not self.config.ensemble:
             return meta
         return {"main": segmentation_loss(prediction.logits, mask, loss)} | meta

@@ -23,42 +23,31 @@ from torch import Tensor, nn
 from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
-from fsslib.layers.ensemble import Unsort, scene_difference
+from fsslib.layers.ensemble import scene_difference
 from fsslib.layers.fem import pointwise, resize
-from fsslib.layers.losses import LossName, distillation_loss
+from fsslib.layers.losses import distillation_loss
 from fsslib.layers.matching import MatchingDecoder
 from fsslib.layers.prototype import masked_average
 from fsslib.layers.pyramid import BaseHead
 from fsslib.methods.base import Prediction
-from fsslib.methods.base_learner import WithBaseLearner
+from fsslib.methods.base_learner import EnsembleConfig, WithBaseLearner
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.pi_clip_config import ClipMaps
-from fsslib.methods.prior_guided import Prior, middle_features, reduction
+from fsslib.methods.prior_guided import middle_features, reduction
 from fsslib.priors.similarity import similarity_maps
 
 PRIOR_GAIN = 10.0
 
 
 @dataclass(frozen=True)
-class HDMNetConfig:
+class HDMNetConfig(EnsembleConfig):
     """Numbers of HDMNet; `preset` gives the paper's and the embedded benchmark's."""
 
-    prior: Prior = "own"
-    """Its own two maps, PI-CLIP's in their place, or none."""
-    shot: int = 1
-    """Supports of an episode; the shot weights are made for this many."""
     reduce_dim: int = 256
     """Channels of the reduced features and the prototype."""
     dim: int = 64
     """Channels of the decoder."""
-    reduce_dropout: float = 0.5
-    loss: LossName = "cross_entropy"
-    """Of the ensemble and of the meta learner; the papers' is the cross-entropy. Where objects are
-    small it makes an ensemble prefer background: BAM on fold 0 of Scenes-10i 21.9, not 31.1."""
     distillation_weight: float = 1.0
-    unsort: Unsort = "fixed"
-    ensemble: bool = True
-    """Answer with the ensemble, as the papers do; else with the meta learner alone."""
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> HDMNetConfig:
@@ -92,17 +81,8 @@ class HDMNet(WithBaseLearner):
         clip: ClipPriors | None = None,
     ) -> None:
         config = config or HDMNetConfig()
-        super().__init__(
-            backbone,
-            base,
-            base_classes,
-            config.prior,
-            clip,
-            config.shot,
-            config.unsort,
-            config.ensemble,
-        )
-        self.config, wide = config, config.reduce_dim
+        super().__init__(backbone, base, base_classes, config, clip)
+        wide = config.reduce_dim
         maps = self.channels(2, config.shot)
         self.reduce_query = reduction(backbone, wide, config.reduce_dropout)
         self.reduce_support = reduction(backbone, wide, config.reduce_dropout)
@@ -179,5 +159,5 @@ class HDMNet(WithBaseLearner):
         """`main` (ensemble), `meta` (meta learner), `distillation`."""
         mask = episodes.query_mask
         distilled = distillation_loss(prediction.auxiliary_logits[1:], mask)
-        losses = self.shared_losses(prediction, mask, self.config.loss)
+        losses = self.shared_losses(prediction, mask)
         return losses | {"distillation": self.config.distillation_weight * distilled}

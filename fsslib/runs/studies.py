@@ -205,14 +205,14 @@ def study_table(name: str, rows: Sequence[str] = ()) -> str:
     Raises:
         ConfigError: an unknown row.
     """
+    study, results = load_study(name), study_results(name)
     for row in rows:
-        load_study(name).require(row)
-    results = study_results(name)
-    lines = ["| row | fold 0 | fold 1 | fold 2 | fold 3 | mean | FB-IoU | seeds |"]
-    lines.append("|" + " --- |" * 8)
+        study.require(row)
     shown = [row for row in rows or results if row in results]
     if not shown:
         return f"Nothing of this is published yet: `python -m fsslib.runs study {name}`"
+    lines = ["| row | fold 0 | fold 1 | fold 2 | fold 3 | mean | FB-IoU | seeds |"]
+    lines.append("|" + " --- |" * 8)
     for row in shown:
         lines.append("| " + " | ".join([row, *fold_cells(results[row])]) + " |")
     return "\n".join(lines)
