@@ -21,8 +21,8 @@ from fsslib.config import ConfigError
 from fsslib.files import repository
 from fsslib.runs.demo import demo
 from fsslib.runs.results import read_results, table
-from fsslib.runs.runner import RunError, run, shown
-from fsslib.runs.status import read_status
+from fsslib.runs.runner import run, shown
+from fsslib.runs.status import RunError, read_status
 from fsslib.runs.studies import load_study, run_study, study_table
 
 

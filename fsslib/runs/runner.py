@@ -24,15 +24,7 @@ from traitlets.config import Config
 from fsslib.config import ConfigError
 from fsslib.files import atomic_path, repository
 from fsslib.runs.config import PATHS, RunConfig, parse, run_id
-from fsslib.runs.status import RUNNING, Heartbeat, read_status
-
-
-class RunError(RuntimeError):
-    """A run that failed or cannot start."""
-
-
-class BusyError(RunError):
-    """Another process is running it."""
+from fsslib.runs.status import Heartbeat, RunError, alone, read_status
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -63,19 +55,17 @@ def run(
     check_template(template, config)
     # Absolute, because papermill changes into the run's folder before it writes there.
     folder = Path(folder).resolve() if folder else default_folder(config)
-    status = read_status(folder)
-    if status and status["state"] == RUNNING and status["pid"] != os.getpid():
-        raise BusyError(f"{folder} is being run by process {status['pid']}; wait or stop it first")
-    if status and status["state"] == "finished" and not again:
-        say(f"already finished: {shown(folder)} (--again repeats it)")
-        return folder
-    if again:
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_parameters(folder / "params.yaml", template, config)
-    say(f"{template}: {shown(folder)}")
-    with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
-        _execute(template, _injected(parameters, folder), folder)
+    with alone(folder):
+        status = read_status(folder)
+        if status and status["state"] == "finished" and not again:
+            say(f"already finished: {shown(folder)} (--again repeats it)")
+            return folder
+        if again:
+            (folder / "checkpoint.pt").unlink(missing_ok=True)
+        _write_parameters(folder / "params.yaml", template, config)
+        say(f"{template}: {shown(folder)}")
+        with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
+            _execute(template, _injected(parameters, folder), folder)
     return folder
 
 

@@ -10,8 +10,12 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from fsslib.files import read_json, write_json
 
@@ -19,6 +23,39 @@ BEAT_SECONDS = 5.0
 LOST_AFTER = 6 * BEAT_SECONDS
 
 RUNNING, LOST = "running", "lost"
+
+
+class RunError(RuntimeError):
+    """A run that failed or cannot start."""
+
+
+class BusyError(RunError):
+    """Another process is running it."""
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process a folder: a lock decides between two that start at once, and the heartbeat tells
+    of one on another machine, where a shared file system may not lock.
+
+    Raises:
+        BusyError: another process is running it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    status = read_status(folder)
+    if status and status["state"] == RUNNING and status["pid"] != os.getpid():
+        raise BusyError(f"{folder} is being run by process {status['pid']}; wait or stop it first")
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise BusyError(
+            f"{folder} is being run by another process; wait or stop it first"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Heartbeat:

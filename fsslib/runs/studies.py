@@ -30,7 +30,8 @@ from fsslib.config import require_known, strict
 from fsslib.files import atomic_path, read_json, repository
 from fsslib.runs.config import CONFIGS, parse
 from fsslib.runs.results import fold_cells, published_folder
-from fsslib.runs.runner import BusyError, RunError, default_folder, run, say
+from fsslib.runs.runner import default_folder, run, say
+from fsslib.runs.status import BusyError, RunError
 
 SCORED = ("train", "evaluate")
 """Templates whose results are few-shot scores; others leave weights and their card."""

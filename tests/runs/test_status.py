@@ -6,7 +6,7 @@ import time
 import pytest
 
 from fsslib.files import write_json
-from fsslib.runs.status import LOST_AFTER, Heartbeat, read_status
+from fsslib.runs.status import LOST_AFTER, BusyError, Heartbeat, alone, read_status
 
 
 def state(folder):
@@ -40,3 +40,10 @@ def test_a_run_without_heartbeat_reads_lost(tmp_path):
     write_json(tmp_path / "status.json", {"state": "running", "pid": 1, "heartbeat": beat})
     assert read_status(tmp_path)["state"] == "lost"
     assert read_status(tmp_path / "nothing") is None
+
+
+def test_of_two_that_start_at_once_one_is_refused(tmp_path):
+    with alone(tmp_path), pytest.raises(BusyError, match="another process"), alone(tmp_path):
+        pass
+    with alone(tmp_path):  # and the folder is free again
+        assert read_status(tmp_path) is None

@@ -10,7 +10,7 @@ from fsslib.config import ConfigError
 from fsslib.runs import studies
 from fsslib.runs.config import PATHS, parse
 from fsslib.runs.results import published_folder
-from fsslib.runs.runner import BusyError, RunError
+from fsslib.runs.status import BusyError, RunError
 from fsslib.runs.studies import load_study, run_study, study_results, study_table, sweeps_folder
 
 NAMES = sorted(path.stem for path in sweeps_folder().glob("*.yaml"))

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from fsslib.data.scenes import render_scene
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.runs.__main__ import main
-from fsslib.runs.runner import RunError, run
-from fsslib.runs.status import read_status
+from fsslib.runs.runner import run
+from fsslib.runs.status import RunError, read_status
 from fsslib.training.journal import read_journal
 
 SMALL = {
