@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +18,7 @@ from fsslib.data.loading import EpisodeReader, ListedEpisodes, batches
 from fsslib.data.protocol import Protocol
 from fsslib.data.sampler import EpisodeSpec, list_hash
 from fsslib.data.transforms import padded_size
+from fsslib.evaluation.map_scores import MapMeter
 from fsslib.evaluation.meter import Meter
 from fsslib.layers.fem import resize
 from fsslib.methods.base import FewShotSegmenter
@@ -33,6 +34,8 @@ class Scores:
     list_hash: str
     seconds: float
     names: dict[int, str]
+    maps: dict[str, MapMeter] = field(default_factory=dict)
+    """Of 1-way episodes: how well the maps that a method names in `scored_maps` point."""
 
     def to_dict(self) -> dict[str, Any]:
         """The part of `results.json` that the evaluation answers for; scores in 0..1."""
@@ -40,6 +43,7 @@ class Scores:
             self.names[c]: {"class_id": c, **row, "iou": row["intersection"] / max(row["union"], 1)}
             for c, row in self.meter.per_class().items()
         }
+        maps = {name: meter.to_dict() for name, meter in self.maps.items()}
         return {
             "miou": self.meter.miou(),
             "miou_interval": list(self.meter.interval("miou")),
@@ -52,6 +56,7 @@ class Scores:
             "episode_list": self.list_hash,
             "per_class": per_class,
             "evaluation_seconds": round(self.seconds, 2),
+            **({"maps": maps} if maps else {}),
         }
 
 
@@ -75,8 +80,12 @@ def evaluate(
     was_training = method.training
     method.eval()
     episodes: Dataset = ListedEpisodes(EpisodeReader(benchmark, protocol), specs)
+    maps = {name: MapMeter() for name in method.scored_maps if protocol.way == 1}
     for batch in batches(episodes, batch_size, workers, device):
-        logits = method(batch).logits.float()
+        seen = method(batch)
+        for name, map_meter in maps.items():
+            map_meter.add(seen.maps[name][:, 0].float().cpu(), batch.query_mask.cpu())
+        logits = seen.logits.float()
         for b in range(len(batch)):
             prediction, target = compare_at(logits[b], batch, b, protocol)
             meter.add(prediction, target, batch.class_ids[b].tolist())
@@ -84,7 +93,7 @@ def evaluate(
             report(len(meter), len(specs))
     method.train(was_training)
     names = {c: benchmark.name_of(c) for c in meter.class_ids()}
-    return Scores(meter, list_hash(specs), perf_counter() - start, names)
+    return Scores(meter, list_hash(specs), perf_counter() - start, names, maps)
 
 
 def compare_at(

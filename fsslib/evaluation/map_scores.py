@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch.nn.functional as F
@@ -12,6 +12,9 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from fsslib.data.episode import IGNORE
+
+THRESHOLDS = tuple(np.linspace(0.1, 0.9, 9))
+"""Of QGNet's Table VII."""
 
 
 def auroc(maps: Float[Tensor, "b h w"], masks: UInt8[Tensor, "b H W"]) -> Float64[np.ndarray, " b"]:
@@ -73,29 +76,80 @@ class ThresholdCurve(NamedTuple):
 def threshold_curve(
     maps: Float[Tensor, "b h w"],
     masks: UInt8[Tensor, "b H W"],
-    thresholds: Sequence[float] = tuple(np.linspace(0.1, 0.9, 9)),
+    thresholds: Sequence[float] = THRESHOLDS,
 ) -> ThresholdCurve:
     """Recall, coverage and precision of `maps > threshold` (QGNet's Table VII has the first only).
 
     Raises:
         ValueError: a mask without object (names the picture).
     """
-    maps, valid, thing = _resized(maps, masks), masks != IGNORE, masks == 1
-    things = thing.flatten(1).sum(1)
-    if empty := (things == 0).nonzero().flatten().tolist():
+    if empty := ((masks == 1).flatten(1).sum(1) == 0).nonzero().flatten().tolist():
         raise ValueError(f"masks {empty} have no object; recall is a share of it")
-    hits, above = [], []
+    return _curve(*_counts(maps, masks, thresholds))
+
+
+def _counts(maps: Tensor, masks: Tensor, thresholds: Sequence[float]) -> tuple[np.ndarray, ...]:
+    """Object pixels found and pixels called object (t, b), object pixels and all that count (b)."""
+    maps, valid, thing = _resized(maps, masks), masks != IGNORE, masks == 1
+    found, said = [], []
     for threshold in thresholds:
-        said = (maps > threshold) & valid
-        hits.append((said & thing).flatten(1).sum(1).double().numpy())
-        above.append(float(said.sum()))
-    found, said_in_all = np.stack(hits), np.array(above)
+        above = (maps > threshold) & valid
+        found.append((above & thing).flatten(1).sum(1).double().numpy())
+        said.append(above.flatten(1).sum(1).double().numpy())
+    things, all_ = (part.flatten(1).sum(1).double().numpy() for part in (thing, valid))
+    return np.stack(found), np.stack(said), things, all_
+
+
+def _curve(
+    found: np.ndarray, said: np.ndarray, things: np.ndarray, valid: np.ndarray
+) -> ThresholdCurve:
     return ThresholdCurve(
-        found / things.numpy(),
-        found.sum(1) / int(things.sum()),
-        said_in_all / int(valid.sum()),
-        found.sum(1) / np.maximum(said_in_all, 1),
+        found / things,
+        found.sum(1) / things.sum(),
+        said.sum(1) / valid.sum(),
+        found.sum(1) / np.maximum(said.sum(1), 1),
     )
+
+
+class MapMeter:
+    """All scores of one kind of map, over many pictures, a batch at a time.
+
+    Pictures without object, or with nothing else, cannot be asked; they are left out.
+    """
+
+    def __init__(self, thresholds: Sequence[float] = THRESHOLDS) -> None:
+        self.thresholds = thresholds
+        self._auroc: list[np.ndarray] = []
+        self._contrast: list[np.ndarray] = []
+        self._counts: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, maps: Float[Tensor, "b h w"], masks: UInt8[Tensor, "b H W"]) -> None:
+        """Count the maps of a batch of pictures; on the CPU."""
+        both = [(masks == value).flatten(1).any(1) for value in (0, 1)]
+        maps, masks = maps[both[0] & both[1]], masks[both[0] & both[1]]
+        if len(maps):
+            self._auroc.append(auroc(maps, masks))
+            self._contrast.append(contrast(maps, masks))
+            self._counts.append(_counts(maps, masks, self.thresholds))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Means over pictures: `auroc` and its 95 % interval, `dark_on_objects` (how many have one
+        below a half), `contrast`; by threshold `recall`, `recall_pooled`, `coverage`, `precision`.
+        Nothing where no picture could be asked."""
+        if not self._auroc:
+            return {}
+        scores = np.concatenate(self._auroc)
+        curve = _curve(*(np.concatenate(part, -1) for part in zip(*self._counts, strict=True)))
+        named = {"recall": curve.recall} | dict(zip(curve._fields[1:], curve[1:], strict=True))
+        return {
+            "pictures": len(scores),
+            "auroc": float(scores.mean()),
+            "auroc_interval": list(mean_interval(scores)),
+            "dark_on_objects": float((scores < 0.5).mean()),
+            "contrast": float(np.concatenate(self._contrast).mean()),
+            "thresholds": [round(float(threshold), 4) for threshold in self.thresholds],
+            **{name: [round(float(x), 4) for x in values] for name, values in named.items()},
+        }
 
 
 def contrast(

@@ -44,6 +44,9 @@ class FewShotSegmenter(nn.Module, ABC):
     """Whether it takes 1-way episodes only; `n_way.OneVersusRest` makes more of those."""
     frozen: tuple[str, ...] = ("backbone",)
     """Submodules that come trained and stay as they are; no part of the head."""
+    scored_maps: tuple[str, ...] = ()
+    """Names of maps (B,1,h,w) of the query that every evaluation scores beside the prediction: how
+    well they point at the object, before anything is segmented."""
 
     @abstractmethod
     def forward(self, episodes: Episode) -> Prediction:
@@ -96,6 +99,7 @@ class Around(FewShotSegmenter):
         super().__init__()
         self.method = method
         self.trainable, self.binary = method.trainable, method.binary
+        self.scored_maps = method.scored_maps
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         return self.method.loss(prediction, episodes)

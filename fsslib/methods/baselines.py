@@ -46,6 +46,7 @@ class PriorThreshold(FewShotSegmenter):
     """
 
     trainable = False
+    scored_maps = ("prior",)
 
     def __init__(self, backbone: StageBackbone, threshold: float = 0.7) -> None:
         super().__init__()
@@ -81,6 +82,7 @@ class ClipPriorThreshold(FewShotSegmenter):
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold={threshold}: expected a value in 0..1")
         self.clip, self.threshold = clip, threshold
+        self.scored_maps = ("vtp",) if clip.config.vtp else ()
 
     @torch.no_grad()
     def forward(self, episodes: Episode) -> Prediction:

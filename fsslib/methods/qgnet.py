@@ -70,6 +70,7 @@ class QGNet(PFENet):
     """
 
     frozen = ("backbone", "extractor", "clip")
+    scored_maps = ("prior_region", "guided_region")
     own_maps = 2
 
     def __init__(

@@ -23,7 +23,8 @@ from fsslib.runs.demo import demo
 from fsslib.runs.results import read_results, table
 from fsslib.runs.runner import run, shown
 from fsslib.runs.status import RunError, read_status
-from fsslib.runs.studies import load_study, run_study, study_table
+from fsslib.runs.studies import load_study, run_study
+from fsslib.runs.study_tables import map_table, study_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,6 +76,8 @@ def _study(options: argparse.Namespace) -> int:
     if not options.table:
         run_study(study, options.rows)
     print(study_table(options.name, options.rows))
+    if maps := map_table(options.name, options.rows):
+        print(f"\n{maps}")
     return 0
 
 

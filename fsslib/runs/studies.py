@@ -27,9 +27,9 @@ from typing import Any
 import yaml
 
 from fsslib.config import require_known, strict
-from fsslib.files import atomic_path, read_json, repository
+from fsslib.files import atomic_path, repository
 from fsslib.runs.config import CONFIGS, parse
-from fsslib.runs.results import fold_cells, published_folder
+from fsslib.runs.results import published_folder
 from fsslib.runs.runner import default_folder, run, say
 from fsslib.runs.status import BusyError, RunError
 
@@ -184,36 +184,3 @@ def publish(study: Study, job: Job, folder: Path) -> None:
         source, place = next(cards), place / "cards"
     with atomic_path(place / f"{job.name}.json") as temporary:
         temporary.write_text(source.read_text())
-
-
-def study_results(name: str) -> dict[str, list[dict[str, Any]]]:
-    """What is published of a study: row -> results, in the order of its file. Each result also has
-    its `row`, `fold` and `seed`."""
-    study, found = load_study(name), {}
-    for job in study.jobs():
-        path = published_folder() / name / f"{job.name}.json"
-        if path.is_file():
-            about = {"row": job.row, "fold": job.fold, "seed": job.seed}
-            found.setdefault(job.row, []).append(read_json(path) | about)
-    return {row: found[row] for row in study.rows if row in found}
-
-
-def study_table(name: str, rows: Sequence[str] = ()) -> str:
-    """A Markdown table in percent: mIoU of each fold, and their mean with half of its 95 % interval
-    over test episodes; with several seeds means over them, and the spread of the mean. Rows without
-    a published result are left out; without any, a sentence says how to get them.
-
-    Raises:
-        ConfigError: an unknown row.
-    """
-    study, results = load_study(name), study_results(name)
-    for row in rows:
-        study.require(row)
-    shown = [row for row in rows or results if row in results]
-    if not shown:
-        return f"Nothing of this is published yet: `python -m fsslib.runs study {name}`"
-    lines = ["| row | fold 0 | fold 1 | fold 2 | fold 3 | mean | FB-IoU | seeds |"]
-    lines.append("|" + " --- |" * 8)
-    for row in shown:
-        lines.append("| " + " | ".join([row, *fold_cells(results[row])]) + " |")
-    return "\n".join(lines)

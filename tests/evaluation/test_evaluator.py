@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from toy import ToyBenchmark
 
+from fsslib.data.loading import EpisodeReader
 from fsslib.data.protocol import Protocol
 from fsslib.data.sampler import test_episodes
 from fsslib.data.transforms import padded_size
@@ -17,12 +18,13 @@ class Memory(FewShotSegmenter):
     """Says foreground left of a fixed column of its square input."""
 
     trainable = False
+    scored_maps = ("left",)
 
     def forward(self, episodes):
         size = episodes.query_image.shape[-1]
         score = torch.where(torch.arange(size) < size // 3, 1.0, -1.0).expand(size, size)
         score = score.expand(len(episodes), size, size)
-        return Prediction(torch.stack([-score, score], 1))
+        return Prediction(torch.stack([-score, score], 1), {"left": score[:, None]})
 
 
 def benchmark() -> ToyBenchmark:
@@ -86,3 +88,16 @@ def test_evaluation_leaves_the_method_in_its_mode():
     chosen = protocol()
     evaluate(method, benchmark(), chosen, test_episodes(benchmark(), chosen))
     assert method.training
+
+
+def test_maps_are_scored_on_what_the_network_saw():
+    """Of an object on the left 40 of 86 counted columns, the map has the left third of 90 right."""
+    chosen = protocol(fit="stretch")
+    specs = test_episodes(benchmark(), chosen)
+    facts = evaluate(Memory(), benchmark(), chosen, specs).to_dict()["maps"]["left"]
+    mask = EpisodeReader(benchmark(), chosen).read(specs[0]).query_mask
+    columns = torch.arange(49) < 16
+    recall = columns[(mask == 1).any(0)].float().mean().item()
+    assert facts["pictures"] == 3 and facts["recall"] == pytest.approx([recall] * 9, abs=1e-4)
+    assert facts["precision"] == [1.0] * 9 and facts["dark_on_objects"] == 0
+    assert facts["auroc"] == pytest.approx(recall + (1 - recall) / 2, abs=1e-4)

@@ -6,6 +6,7 @@ import torch
 from golden import golden
 
 from fsslib.evaluation.map_scores import (
+    MapMeter,
     auroc,
     best_iou,
     contrast,
@@ -110,3 +111,30 @@ def test_a_mask_without_object_has_no_recall(pictures):
     masks[[1, 3]] = 0
     with pytest.raises(ValueError, match=r"masks \[1, 3\] have no object"):
         threshold_curve(maps, masks)
+
+
+def test_the_meter_gives_of_batches_what_all_at_once_gives(pictures):
+    maps, masks = pictures
+    meter = MapMeter()
+    for start in (0, 1, 3):
+        stop = {0: 1, 1: 3, 3: 4}[start]
+        meter.add(maps[start:stop], masks[start:stop])
+    facts, curve, scores = meter.to_dict(), threshold_curve(maps, masks), auroc(maps, masks)
+    assert facts["auroc"] == pytest.approx(scores.mean())
+    assert facts["dark_on_objects"] == (scores < 0.5).mean()
+    assert facts["contrast"] == pytest.approx(contrast(maps, masks).mean())
+    assert facts["thresholds"] == pytest.approx(np.linspace(0.1, 0.9, 9))
+    for name in ("recall", "recall_pooled", "coverage", "precision"):
+        assert facts[name] == pytest.approx(getattr(curve, name), abs=1e-4), name
+
+
+def test_the_meter_leaves_out_what_cannot_be_asked(pictures):
+    maps, masks = pictures
+    masks = masks.clone()
+    masks[1], masks[2] = 1, 255
+    meter = MapMeter()
+    meter.add(maps, masks)
+    assert meter.to_dict()["pictures"] == 2
+    nothing = MapMeter()
+    nothing.add(maps[1:3], masks[1:3])
+    assert nothing.to_dict() == {}

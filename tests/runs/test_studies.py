@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from fsslib.config import ConfigError
-from fsslib.runs import studies
+from fsslib.runs import studies, study_tables
 from fsslib.runs.config import PATHS, parse
 from fsslib.runs.results import published_folder
 from fsslib.runs.status import BusyError, RunError
-from fsslib.runs.studies import load_study, run_study, study_results, study_table, sweeps_folder
+from fsslib.runs.studies import load_study, run_study, sweeps_folder
+from fsslib.runs.study_tables import map_table, study_results, study_table
 
 NAMES = sorted(path.stem for path in sweeps_folder().glob("*.yaml"))
 SMALL = {
@@ -36,7 +37,8 @@ SMALL = {
 def study(tmp_path, monkeypatch):
     """A study of its own folder, and a runner that scores 10 % a fold, and 1 % more a seed."""
     monkeypatch.setattr(studies, "sweeps_folder", lambda: tmp_path)
-    monkeypatch.setattr(studies, "published_folder", lambda: tmp_path / "published")
+    for module in (studies, study_tables):
+        monkeypatch.setattr(module, "published_folder", lambda: tmp_path / "published")
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
     study, done = load_study("small"), []
 
@@ -78,6 +80,29 @@ def test_a_study_becomes_runs_and_a_table(study):
     assert rows[2] == "| pfenet | 10.5 |  | 30.5 |  | 20.5 ± 2.1 | 20.5 | 2 (spread 0.7) |"
     assert rows[3] == "| tested | 10.0 |  | 30.0 |  | 20.0 ± 2.1 | 20.0 | 2 (spread 0.0) |"
     assert study_table("small", ["tested"]).splitlines()[2:] == rows[3:]
+
+
+def test_maps_have_a_table_of_their_own(study, monkeypatch):
+    study, _ = study
+    assert map_table("small") == ""
+    work = studies.run
+
+    def run(template, parameters):
+        folder = work(template, parameters)
+        path, scores = folder / "results.json", range(1, 10)
+        facts = {"auroc": 0.5 + parameters["fold"] / 10, "dark_on_objects": 0.25, "contrast": -0.1}
+        facts |= {"thresholds": [score / 10 for score in scores]}
+        facts |= {name: [1 - score / 10 for score in scores] for name in ("recall", "coverage")}
+        facts["precision"] = [score / 10 for score in scores]
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"maps": {"prior": facts}}))
+        return folder
+
+    monkeypatch.setattr(studies, "run", run)
+    run_study(study, ["tested", "pfenet"])
+    rows = map_table("small", ["tested"]).splitlines()
+    shown = "60.0 | 25.0 | -10.0 | 70 / 70 / 30 | 50 / 50 / 50 | 30 / 30 / 70"
+    assert rows[2:] == [f"| tested | prior | {shown} |"]
+    assert len(rows[0].split("|")) == len(rows[1].split("|")) == len(rows[2].split("|"))
 
 
 def test_a_file_of_another_row_is_the_one_of_the_same_fold(study):

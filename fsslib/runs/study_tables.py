@@ -1,0 +1,85 @@
+"""What is published of a study, read back as tables: scores, and how well maps point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fsslib.files import read_json
+from fsslib.runs.results import fold_cells, published_folder
+from fsslib.runs.studies import load_study
+
+SHOWN_THRESHOLDS = (0.3, 0.5, 0.7)
+"""Of the nine that results hold."""
+
+
+def study_results(name: str) -> dict[str, list[dict[str, Any]]]:
+    """What is published of a study: row -> results, in the order of its file. Each result also has
+    its `row`, `fold` and `seed`."""
+    study, found = load_study(name), {}
+    for job in study.jobs():
+        path = published_folder() / name / f"{job.name}.json"
+        if path.is_file():
+            about = {"row": job.row, "fold": job.fold, "seed": job.seed}
+            found.setdefault(job.row, []).append(read_json(path) | about)
+    return {row: found[row] for row in study.rows if row in found}
+
+
+def study_table(name: str, rows: Sequence[str] = ()) -> str:
+    """A Markdown table in percent: mIoU of each fold, and their mean with half of its 95 % interval
+    over test episodes; with several seeds means over them, and the spread of the mean. Rows without
+    a published result are left out; without any, a sentence says how to get them.
+
+    Raises:
+        ConfigError: an unknown row.
+    """
+    results = _chosen(name, rows)
+    if not results:
+        return f"Nothing of this is published yet: `python -m fsslib.runs study {name}`"
+    lines = ["| row | fold 0 | fold 1 | fold 2 | fold 3 | mean | FB-IoU | seeds |"]
+    lines.append("|" + " --- |" * 8)
+    for row, of_row in results.items():
+        lines.append("| " + " | ".join([row, *fold_cells(of_row)]) + " |")
+    return "\n".join(lines)
+
+
+def map_table(name: str, rows: Sequence[str] = ()) -> str:
+    """A Markdown table in percent, of the maps that methods have scored beside their prediction:
+    AUROC, how many pictures have one below a half, mean on objects minus mean on the background,
+    and recall / coverage / precision above three thresholds (QGNet's Table VII and what it leaves
+    out). Means over folds and seeds; "" where a study has no such maps.
+
+    Raises:
+        ConfigError: an unknown row.
+    """
+    lines = ["| row | map | AUROC | dark on objects | object - background | "]
+    lines[0] += " | ".join(f"> {threshold}" for threshold in SHOWN_THRESHOLDS) + " |"
+    lines.append("|" + " --- |" * (5 + len(SHOWN_THRESHOLDS)))
+    for row, results in _chosen(name, rows).items():
+        for map_ in results[0].get("maps", {}):
+            facts = [result["maps"][map_] for result in results]
+            lines.append("| " + " | ".join([row, map_, *_map_cells(facts)]) + " |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _chosen(name: str, rows: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Published results of some rows, or of all."""
+    study, results = load_study(name), study_results(name)
+    for row in rows:
+        study.require(row)
+    return {row: results[row] for row in rows or results if row in results}
+
+
+def _map_cells(facts: Sequence[dict[str, Any]]) -> list[str]:
+    def mean(score: str, *at: int) -> float:
+        values = [fact[score][at[0]] if at else fact[score] for fact in facts]
+        return 100 * float(np.mean(values))
+
+    cells = [f"{mean(score):.1f}" for score in ("auroc", "dark_on_objects", "contrast")]
+    for threshold in SHOWN_THRESHOLDS:
+        at = facts[0]["thresholds"].index(threshold)
+        costs = [f"{mean(score, at):.0f}" for score in ("recall", "coverage", "precision")]
+        cells.append(" / ".join(costs))
+    return cells
