@@ -14,6 +14,7 @@ from fsslib.methods.baselines import (
     ClipPriorThreshold,
     MaskedAveragePrototype,
     PriorThreshold,
+    ThresholdConfig,
 )
 from fsslib.methods.dinoiser import ClipDinoiser
 from fsslib.methods.dinoiser_config import DinoiserConfig
@@ -50,6 +51,8 @@ BASELINES = (
     "clip_dinoiser",
 )
 METHODS = (*TRAINED, *BASELINES)
+THRESHOLDED = ("prior_threshold", "clip_prior")
+"""Baselines that cut a map; `ThresholdConfig` is their setting."""
 PRIOR_GUIDED = ("pfenet", "bam", "hdmnet")
 """Methods that read a prior map."""
 WITH_BASE = ("bam", "hdmnet")
@@ -139,6 +142,7 @@ __all__ = [
     "BASELINES",
     "METHODS",
     "PRIOR_GUIDED",
+    "THRESHOLDED",
     "TRAINED",
     "UNDILATED",
     "WITH_BASE",
@@ -148,5 +152,6 @@ __all__ = [
     "PFENet",
     "PFENetConfig",
     "Prediction",
+    "ThresholdConfig",
     "build_method",
 ]

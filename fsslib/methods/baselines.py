@@ -7,6 +7,8 @@ is PANet's decision rule (Wang et al., ICCV 2019) on frozen features.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -26,6 +28,17 @@ from fsslib.priors.similarity import prior_mask
 def binary_logits(foreground_score: Float[Tensor, "b h w"]) -> Float[Tensor, "b 2 h w"]:
     """Logits whose arg max is foreground exactly where the score is positive."""
     return torch.stack([torch.zeros_like(foreground_score), foreground_score], 1)
+
+
+@dataclass(frozen=True)
+class ThresholdConfig:
+    """The setting of the baselines that cut a map."""
+
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold={self.threshold}: expected a value in 0..1")
 
 
 class AllForeground(FewShotSegmenter):
@@ -50,9 +63,7 @@ class PriorThreshold(FewShotSegmenter):
 
     def __init__(self, backbone: StageBackbone, threshold: float = 0.7) -> None:
         super().__init__()
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold={threshold}: expected a value in 0..1")
-        self.backbone, self.threshold = backbone, threshold
+        self.backbone, self.threshold = backbone, ThresholdConfig(threshold).threshold
 
     @torch.no_grad()
     def forward(self, episodes: Episode) -> Prediction:
@@ -79,9 +90,7 @@ class ClipPriorThreshold(FewShotSegmenter):
 
     def __init__(self, clip: ClipPriors, threshold: float = 0.5) -> None:
         super().__init__()
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold={threshold}: expected a value in 0..1")
-        self.clip, self.threshold = clip, threshold
+        self.clip, self.threshold = clip, ThresholdConfig(threshold).threshold
         self.scored_maps = ("vtp",) if clip.config.vtp else ()
 
     @torch.no_grad()

@@ -9,10 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fsslib.config import ConfigError, parse_changes, require_known
+from fsslib.config import ConfigError, parse_changes, require_known, strict
 from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
 from fsslib.encoders import BACKBONES
-from fsslib.methods import BASELINES, METHODS, PRIOR_GUIDED, TRAINED, WITH_DINOISER, WITH_WORDS
+from fsslib.methods import (
+    BASELINES,
+    METHODS,
+    PRIOR_GUIDED,
+    THRESHOLDED,
+    TRAINED,
+    WITH_DINOISER,
+    WITH_WORDS,
+    ThresholdConfig,
+)
 from fsslib.methods.dinoiser_config import DinoiserConfig
 from fsslib.methods.lfss_config import Guidance
 from fsslib.methods.pi_clip_config import ClipPriorConfig
@@ -29,7 +38,8 @@ class EvaluateConfig:
     backbone: str = "scenes-resnet"
     weights: str = "scenes"
     settings: str = ""
-    """Changes to the method's preset: "dps=false window=1"."""
+    """Changes to the method's preset, "dps=false window=1"; of `prior_threshold` and `clip_prior`
+    where they cut: "threshold=0.3"."""
     head: str | None = None
     """Trained head: a `.safetensors` file, or "shipped"."""
     prior: Prior = "own"
@@ -102,6 +112,8 @@ class EvaluateConfig:
             TRAINED["lfss"].preset(self.preset, **self.method_settings())
         elif self.method in WITH_DINOISER:
             self.dinoiser()
+        elif self.method in THRESHOLDED:
+            strict(ThresholdConfig, self.method_settings())
         elif self.settings:
             raise ConfigError(f"settings={self.settings!r}: {self.method!r} has none")
         if self.prior != "own" and self.method not in PRIOR_GUIDED:

@@ -3,6 +3,8 @@
 import pytest
 
 from fsslib.config import ConfigError
+from fsslib.encoders import build_backbone
+from fsslib.methods import build_method
 from fsslib.runs.config import parse, run_id
 from fsslib.runs.method_config import EvaluateConfig
 from fsslib.runs.train_config import TrainRunConfig
@@ -29,6 +31,12 @@ from fsslib.runs.train_config import TrainRunConfig
         ("train", {"minimum_object_pixels": 5}, "Scenes-10i has no area rule"),
         ("evaluate", {"method": "pfenet"}, "needs head=: a trained file, or 'shipped'"),
         ("evaluate", {"method": "prototype", "head": "x"}, "has no head"),
+        (
+            "evaluate",
+            {"method": "clip_prior", "settings": "threshold=2"},
+            "expected a value in 0..1",
+        ),
+        ("evaluate", {"method": "prior_threshold", "settings": "limit=0.1"}, "unknown parameter"),
         ("evaluate", {"benchmark": "coco"}, "benchmark='coco'"),
         ("train", {"method": "qgnet", "backbone": "resnet50"}, "name the extractor"),
         ("evaluate", {"method": "clip_dinoiser", "settings": "variant=finetuned"}, "alone"),
@@ -52,6 +60,14 @@ def test_wrong_parameters_are_named(template, parameters, message):
 
 def test_numbers_from_yaml_strings_are_cast():
     assert parse("train", {"lr": "1e-4"}).training().lr == 1e-4
+
+
+def test_a_baseline_is_cut_where_the_run_says():
+    config = parse("evaluate", {"method": "prior_threshold", "settings": "threshold=0.3"})
+    method = build_method(
+        config.method, build_backbone("scenes-resnet", "random"), **config.method_settings()
+    )
+    assert method.threshold == 0.3
 
 
 def test_given_values_win_over_presets():
