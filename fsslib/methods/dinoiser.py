@@ -153,7 +153,7 @@ class ClipDinoiser(nn.Module):
         """Sides of pictures of `size` before they are padded, and what is padded."""
         side = self.config.size
         seen = list(size) if side is None else [side, side]
-        return seen, tuple(-length % self.encoder.stride for length in seen)
+        return seen, missing(seen, self.encoder.stride)
 
     def resized(self, images: Images, side: int) -> Float[Tensor, "b 3 _ _"]:
         """Network inputs of `side` pixels: bicubic with antialias, as open_clip resizes."""
@@ -212,8 +212,14 @@ class ClipDinoiser(nn.Module):
 
 def pad_to_patches(images: Images, stride: int) -> Shaped[Tensor, "b 3 rows columns"]:
     """Zeros at the right and below, up to the next multiple of `stride`."""
-    down, right = (-side % stride for side in images.shape[-2:])
+    down, right = missing(images.shape[-2:], stride)
     return F.pad(images, (0, right, 0, down))
+
+
+def missing(size: Sequence[int], stride: int) -> tuple[int, int]:
+    """Rows and columns that pictures of `size` lack to be whole patches."""
+    down, right = (-side % stride for side in size)
+    return down, right
 
 
 def load_heads(path: Path | str, width: int) -> DinoiserHeads:
