@@ -112,7 +112,8 @@ class LFSS(FewShotSegmenter):
     def _circle(self, query: Tensor, support: Tensor, masks: Masks) -> tuple[Pass, Tensor | None]:
         """Both passes: (the query's, the supports' logits (b, k, h, w) or None)."""
         config, shots = self.config, support.shape[1]
-        if config.circle == "none" or not (self.training or config.circle_at_test):
+        known = config.guidance == "mask"  # then there is nothing to predict of the support
+        if config.circle == "none" or known or not (self.training or config.circle_at_test):
             return self.segment(query, masks.query, support, masks.support), None
         guide, guide_mask = (
             part.repeat_interleave(shots, 0)[:, None] for part in (query, masks.query)

@@ -19,8 +19,9 @@ class LFSSConfig:
     """Numbers of LFSS; `preset` gives the paper's and the embedded benchmark's."""
 
     guidance: Guidance = "word"
-    """Where the support's mask comes from: a word, or its annotation (an upper bound). The query's
-    always comes from the word."""
+    """Where the support's mask comes from: a word, or its annotation (an upper bound, in one pass:
+    a circle would put a prediction in the place of what is known). The query's always comes from
+    the word."""
     refine: bool = True
     """The refiner of Eqs. 2 to 5."""
     variant: Variant = "ssp"

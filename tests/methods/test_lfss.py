@@ -113,6 +113,14 @@ def test_nothing_of_the_annotation_is_read():
     assert not torch.equal(seeing(episodes).logits, seeing(other).logits)
 
 
+def test_a_mask_that_is_known_is_not_predicted():
+    episodes, known = painted(2, 1), model(guidance="mask").eval()
+    once = model(guidance="mask", circle="none").eval()
+    once.load_head_state(known.head_state())
+    torch.testing.assert_close(known(episodes).logits, once(episodes).logits)
+    assert "support_prediction" not in known(episodes).maps
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -133,7 +141,8 @@ def test_every_switch_trains_and_predicts(changes):
     prediction = method(episodes)
     assert prediction.logits.shape == (2, 2, 64, 64)
     losses = method.loss(prediction, episodes)
-    assert ("support" in losses) == (changes.get("circle") != "none")
+    one_pass = changes.get("circle") == "none" or changes.get("guidance") == "mask"
+    assert ("support" in losses) != one_pass
     sum(losses.values()).backward()
     missing = [n for n, p in method.named_parameters() if p.requires_grad and p.grad is None]
     assert not missing
