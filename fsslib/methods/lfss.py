@@ -143,7 +143,8 @@ class LFSS(FewShotSegmenter):
         if config.dps:
             prototypes = self._prototypes(guides, flat, targets, target_masks)
             scores = association(target, prototypes.unflatten(0, (-1, shots)).flatten(1, 2))
-            told = scores.sum(1, keepdim=True)
+            # Mean over shots: their sum is K times what a head trained with one shot has read.
+            told = scores.sum(1, keepdim=True) / shots
         else:
             told = average.unflatten(0, (-1, shots)).mean(1)[..., None, None].expand_as(target)
         if config.ccm:

@@ -52,7 +52,9 @@ class LFSSConfig:
     beta: float = 0.5
     """Share of the support's loss (Eq. 20)."""
     fusion: Fusion = "prototype"
-    """Several shots: all prototypes and the mean of the maps, or a vote of one-shot predictions."""
+    """Several shots: all their prototypes and means of the maps, or a vote of one-shot predictions.
+    Means, because the sum of Eq. 12 over the prototypes of five supports is five times what a head
+    trained with one has read."""
     loss: LossName = "cross_entropy"
     dim: int = 256
     rates: tuple[int, ...] = (6, 12, 18)
