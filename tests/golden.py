@@ -15,6 +15,11 @@ def golden(name: str) -> dict[str, torch.Tensor]:
         return {k: torch.from_numpy(arrays[k]) for k in arrays.files if arrays[k].dtype.kind != "U"}
 
 
+def assert_near(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+    """Nowhere farther apart than `tolerance`, as fp32 (some numbers were recorded in fp16)."""
+    torch.testing.assert_close(got.float(), expected.float(), atol=tolerance, rtol=0)
+
+
 def prefixed(case: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """The entries under `prefix`, with it taken off."""
     return {k.removeprefix(prefix): v for k, v in case.items() if k.startswith(prefix)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -35,7 +35,7 @@ class Scores:
     seconds: float
     names: dict[int, str]
     maps: dict[str, MapMeter] = field(default_factory=dict)
-    """Of 1-way episodes: how well the maps that a method names in `scored_maps` point."""
+    """How well those maps point that were asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """The part of `results.json` that the evaluation answers for; scores in 0..1."""
@@ -70,20 +70,22 @@ def evaluate(
     batch_size: int = 8,
     workers: int = 0,
     report: Report | None = None,
+    maps: Sequence[str] = (),
 ) -> Scores:
     """Score `method` on the episodes `specs`.
 
     Args:
         report: called with (episodes done, episodes) after every batch.
+        maps: names of the method's maps that are scored, too; of 1-way episodes.
     """
     start, meter = perf_counter(), Meter()
     was_training = method.training
     method.eval()
     episodes: Dataset = ListedEpisodes(EpisodeReader(benchmark, protocol), specs)
-    maps = {name: MapMeter() for name in method.scored_maps if protocol.way == 1}
+    map_meters = {name: MapMeter() for name in maps}
     for batch in batches(episodes, batch_size, workers, device):
         seen = method(batch)
-        for name, map_meter in maps.items():
+        for name, map_meter in map_meters.items():
             map_meter.add(seen.maps[name][:, 0].float().cpu(), batch.query_mask.cpu())
         logits = seen.logits.float()
         for b in range(len(batch)):
@@ -93,7 +95,7 @@ def evaluate(
             report(len(meter), len(specs))
     method.train(was_training)
     names = {c: benchmark.name_of(c) for c in meter.class_ids()}
-    return Scores(meter, list_hash(specs), perf_counter() - start, names, maps)
+    return Scores(meter, list_hash(specs), perf_counter() - start, names, map_meters)
 
 
 def compare_at(

@@ -128,6 +128,7 @@ class MapMeter:
         both = [(masks == value).flatten(1).any(1) for value in (0, 1)]
         maps, masks = maps[both[0] & both[1]], masks[both[0] & both[1]]
         if len(maps):
+            maps = _resized(maps, masks)  # once for all three
             self._auroc.append(auroc(maps, masks))
             self._contrast.append(contrast(maps, masks))
             self._counts.append(_counts(maps, masks, self.thresholds))

@@ -45,8 +45,8 @@ class FewShotSegmenter(nn.Module, ABC):
     frozen: tuple[str, ...] = ("backbone",)
     """Submodules that come trained and stay as they are; no part of the head."""
     scored_maps: tuple[str, ...] = ()
-    """Names of maps (B,1,h,w) of the query that every evaluation scores beside the prediction: how
-    well they point at the object, before anything is segmented."""
+    """Names of maps (B,1,h,w) of the query that a run scores beside its prediction: how well they
+    point at the object, before anything is segmented."""
 
     @abstractmethod
     def forward(self, episodes: Episode) -> Prediction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -130,14 +131,17 @@ class Experiment:
             for name, specs in self._validation_lists.items()
         }
 
-    def _evaluate(self, method: FewShotSegmenter, specs: list[EpisodeSpec]) -> Scores:
-        batch, workers = self.config.batch_size, self.config.workers
-        return evaluate(method, self.benchmark, self.protocol, specs, self.device, batch, workers)
+    def _evaluate(
+        self, method: FewShotSegmenter, specs: list[EpisodeSpec], maps: Sequence[str] = ()
+    ) -> Scores:
+        about = (method, self.benchmark, self.protocol, specs, self.device)
+        return evaluate(*about, self.config.batch_size, self.config.workers, maps=maps)
 
     def evaluate(self) -> dict[str, Any]:
         """Score the method on the test list and write `results.json`."""
         start = perf_counter()
-        scores = self._evaluate(self.method, self.specs)
+        maps = self.method.scored_maps if self.protocol.way == 1 else ()
+        scores = self._evaluate(self.method, self.specs, maps)
         results = self.card() | scores.to_dict() | {"seconds": round(perf_counter() - start, 1)}
         results["seconds"] += self.training.get("training_seconds", 0)
         write_json(self.folder / "results.json", results)

@@ -15,16 +15,20 @@ SHOWN_THRESHOLDS = (0.3, 0.5, 0.7)
 """Of the nine that results hold."""
 
 
-def study_results(name: str) -> dict[str, list[dict[str, Any]]]:
-    """What is published of a study: row -> results, in the order of its file. Each result also has
-    its `row`, `fold` and `seed`."""
+def study_results(name: str, rows: Sequence[str] = ()) -> dict[str, list[dict[str, Any]]]:
+    """What is published of some rows of a study, or of all: row -> results, in the order of `rows`
+    or of its file. Each result also has its `row`, `fold` and `seed`.
+
+    Raises:
+        ConfigError: an unknown row.
+    """
     study, found = load_study(name), {}
-    for job in study.jobs():
+    for job in study.jobs(rows):
         path = published_folder() / name / f"{job.name}.json"
         if path.is_file():
             about = {"row": job.row, "fold": job.fold, "seed": job.seed}
             found.setdefault(job.row, []).append(read_json(path) | about)
-    return {row: found[row] for row in study.rows if row in found}
+    return {row: found[row] for row in rows or study.rows if row in found}
 
 
 def study_table(name: str, rows: Sequence[str] = ()) -> str:
@@ -35,7 +39,7 @@ def study_table(name: str, rows: Sequence[str] = ()) -> str:
     Raises:
         ConfigError: an unknown row.
     """
-    results = _chosen(name, rows)
+    results = study_results(name, rows)
     if not results:
         return f"Nothing of this is published yet: `python -m fsslib.runs study {name}`"
     lines = ["| row | fold 0 | fold 1 | fold 2 | fold 3 | mean | FB-IoU | seeds |"]
@@ -57,19 +61,11 @@ def map_table(name: str, rows: Sequence[str] = ()) -> str:
     lines = ["| row | map | AUROC | dark on objects | object - background | "]
     lines[0] += " | ".join(f"> {threshold}" for threshold in SHOWN_THRESHOLDS) + " |"
     lines.append("|" + " --- |" * (5 + len(SHOWN_THRESHOLDS)))
-    for row, results in _chosen(name, rows).items():
+    for row, results in study_results(name, rows).items():
         for map_ in results[0].get("maps", {}):
             facts = [result["maps"][map_] for result in results]
             lines.append("| " + " | ".join([row, map_, *_map_cells(facts)]) + " |")
     return "\n".join(lines) if len(lines) > 2 else ""
-
-
-def _chosen(name: str, rows: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Published results of some rows, or of all."""
-    study, results = load_study(name), study_results(name)
-    for row in rows:
-        study.require(row)
-    return {row: results[row] for row in rows or results if row in results}
 
 
 def _map_cells(facts: Sequence[dict[str, Any]]) -> list[str]:

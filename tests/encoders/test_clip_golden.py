@@ -8,7 +8,7 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
-from golden import GOLDEN, golden, prefixed
+from golden import GOLDEN, assert_near, golden, prefixed
 from open_clip import CLIP
 from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from PIL import Image
@@ -31,10 +31,6 @@ from fsslib.priors.refinement import box_mask, high_order, mean_attention, refin
 from fsslib.priors.similarity import min_max
 
 
-def near(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
-    torch.testing.assert_close(got.float(), expected.float(), atol=tolerance, rtol=0)
-
-
 @pytest.fixture(scope="module")
 def head() -> dict[str, torch.Tensor]:
     return golden("lfss/maskclip_dense_head")
@@ -50,34 +46,34 @@ def pool(head: dict[str, torch.Tensor]) -> AttentionPool2d:
 
 def test_maskclip_head(head, pool) -> None:
     dense = value_path(pool, head["x"])
-    near(dense, head["dense_feat"], 1e-5)
+    assert_near(dense, head["dense_feat"], 1e-5)
     scores = score_map(dense, head["text"])
-    near(scores, head["logits_plain"], 1e-5)
+    assert_near(scores, head["logits_plain"], 1e-5)
     assert torch.equal(scores.argmax(1), head["argmax_plain"])
     up = F.interpolate(scores, (17, 23), mode="bilinear", align_corners=False)
-    near(up, head["upsampled_logits_17x23"], 1e-5)
+    assert_near(up, head["upsampled_logits_17x23"], 1e-5)
 
 
 def test_maskclip_options(head, pool) -> None:
     scores = head["logits_plain"]
     threshold = head["pd_thresh"].item()
-    near(probabilities(scores).amax((-2, -1)), head["pd_max_conf"], 1e-5)
+    assert_near(probabilities(scores).amax((-2, -1)), head["pd_max_conf"], 1e-5)
     denoised = denoise_prompts(scores, threshold)
-    near(denoised, head["logits_pd"], 1e-5)
+    assert_near(denoised, head["logits_pd"], 1e-5)
     assert (denoised == -100).any() and (denoised > -1).any()
     keys = F.conv2d(head["x"], pool.k_proj.weight[:, :, None, None], pool.k_proj.bias)
-    near(smooth_keys(scores, keys, 1.0, "official"), head["logits_ks"], 1e-5)
-    near(smooth_keys(scores, keys, 0.95, "official"), head["logits_ks_095"], 1e-5)
-    near(smooth_keys(denoised, keys, 1.0, "official"), head["logits_ks_pd"], 1e-5)
+    assert_near(smooth_keys(scores, keys, 1.0, "official"), head["logits_ks"], 1e-5)
+    assert_near(smooth_keys(scores, keys, 0.95, "official"), head["logits_ks_095"], 1e-5)
+    assert_near(smooth_keys(denoised, keys, 1.0, "official"), head["logits_ks_pd"], 1e-5)
     sane = smooth_keys(scores, keys, 1.0)
     assert (sane - head["logits_ks"]).abs().max() > 1  # the quirk is no detail
 
 
 def test_attention_pool_and_its_dense_twin(head, pool) -> None:
-    near(attention_pool(pool, head["x7"]), head["attnpool_x7"], 1e-5)
-    near(value_path(pool, head["x7"]), head["dense_x7"], 1e-5)
+    assert_near(attention_pool(pool, head["x7"]), head["attnpool_x7"], 1e-5)
+    assert_near(value_path(pool, head["x7"]), head["dense_x7"], 1e-5)
     scores = score_map(attention_path(pool, head["x"]), head["text"])
-    near(scores, head["logits_attn_pooling"], 1e-5)
+    assert_near(scores, head["logits_attn_pooling"], 1e-5)
 
 
 def test_uniform_attention_pools_the_mean_of_the_dense_map(head) -> None:
@@ -92,8 +88,8 @@ def test_uniform_attention_pools_the_mean_of_the_dense_map(head) -> None:
         torch.nn.init.zeros_(module.positional_embedding)
         features = torch.randn(2, 32, *grid)
         pooled = attention_pool(module, features)
-        near(pooled, value_path(module, features).mean((-2, -1)), 1e-6)
-    near(head["attnpool_x7_qk0_pos0"], head["dense_x7"].mean((-2, -1)), 1e-6)
+        assert_near(pooled, value_path(module, features).mean((-2, -1)), 1e-6)
+    assert_near(head["attnpool_x7_qk0_pos0"], head["dense_x7"].mean((-2, -1)), 1e-6)
 
 
 def test_stage_shapes_of_rn50() -> None:
@@ -122,14 +118,14 @@ def test_positions_of_pi_clip_are_bilinear() -> None:
         if key == "pos_embed":
             continue
         grid = tuple(int(n) for n in key.removesuffix("_fp16").split("x"))
-        near(resize_positions(case["pos_embed"], grid, "bilinear"), expected, 2e-4)
+        assert_near(resize_positions(case["pos_embed"], grid, "bilinear"), expected, 2e-4)
 
 
 def test_positions_of_clip_dinoiser_are_bicubic() -> None:
     case = golden("dinoiser/01_pos_embed")
     for key in (key for key in case if key.startswith("out_")):
         grid = tuple(int(n) for n in key.removeprefix("out_").split("x"))
-        near(resize_positions(case["pos_embed"][0], grid, "bicubic"), case[key][0], 1e-6)
+        assert_near(resize_positions(case["pos_embed"][0], grid, "bicubic"), case[key][0], 1e-6)
 
 
 def tiny_pi_clip() -> ClipViT:
@@ -149,19 +145,19 @@ def tiny_pi_clip() -> ClipViT:
 def test_tokens_and_attention_of_pi_clip() -> None:
     case, encoder = golden("pi_clip/clip_tiny_extract"), tiny_pi_clip()
     last, before = encoder.tokens(case["x"], blocks=(-1, -2), normalised=True)
-    near(last.transpose(0, 1), case["feat_last_LBC"], 2e-5)
-    near(before.transpose(0, 1), case["feat_penult_LBC"], 2e-5)
+    assert_near(last.transpose(0, 1), case["feat_last_LBC"], 2e-5)
+    assert_near(before.transpose(0, 1), case["feat_penult_LBC"], 2e-5)
     maps = encoder.attention(case["x"], blocks=(-1, 0), normalised=True)
-    near(maps[:, 0], case["attn_last"], 2e-5)
-    near(maps[:, 1], case["attn_first"], 2e-5)
+    assert_near(maps[:, 0], case["attn_last"], 2e-5)
+    assert_near(maps[:, 1], case["attn_first"], 2e-5)
 
 
 def test_text_tower_of_pi_clip() -> None:
     case, encoder = golden("pi_clip/clip_tiny_text"), tiny_pi_clip()
     embedded = encoder.encode_tokens(case["tokens"])
-    near(embedded, case["text_embed"], 2e-5)
-    near(F.normalize(embedded, dim=-1), case["text_embed_norm"], 2e-5)
-    near(prompt_ensemble(embedded[None, :3])[0], case["ensemble3_first3_tokens"], 2e-5)
+    assert_near(embedded, case["text_embed"], 2e-5)
+    assert_near(F.normalize(embedded, dim=-1), case["text_embed_norm"], 2e-5)
+    assert_near(prompt_ensemble(embedded[None, :3])[0], case["ensemble3_first3_tokens"], 2e-5)
 
 
 def test_prompts_of_pi_clip_have_the_recorded_tokens() -> None:
@@ -179,9 +175,9 @@ def test_prompts_of_pi_clip_have_the_recorded_tokens() -> None:
 def test_image_resize_and_statistics_of_pi_clip() -> None:
     case = golden("pi_clip/preprocess")
     resized = resize_image(case["image"].permute(2, 0, 1).float(), 33, 33)
-    near(resized, case["x_cv2"], 1e-3)
+    assert_near(resized, case["x_cv2"], 1e-3)
     mean, std = (torch.tensor(v)[:, None, None] * 255 for v in (IMAGENET_MEAN, IMAGENET_STD))
-    near((resized - mean) / std, case["resized_norm"], 1e-4)
+    assert_near((resized - mean) / std, case["resized_norm"], 1e-4)
     assert torch.equal(resize_label(case["label"], 33, 33), case["resized_label"])
 
 
@@ -190,7 +186,7 @@ def test_prompt_ensembles_of_clip_dinoiser() -> None:
     for mode, templates in (("imagenet80", "imagenet"), ("laion2", "laion"), ("other1", "plain")):
         raw = case[f"{mode}.raw"]
         assert raw.shape[1] == len(TEMPLATES[templates])
-        near(prompt_ensemble(raw), case[f"{mode}.class_emb"], 1e-6)
+        assert_near(prompt_ensemble(raw), case[f"{mode}.class_emb"], 1e-6)
 
 
 def test_dense_features_of_clip_dinoiser() -> None:
@@ -199,13 +195,13 @@ def test_dense_features_of_clip_dinoiser() -> None:
     model = CLIP(16, vision | {"image_size": 32}, {"width": 32, "heads": 2, "layers": 1})
     model.visual.load_state_dict(prefixed(case, "sd.visual."))
     encoder = ClipViT(model, tokenizer=list, name="tiny").freeze()
-    near(encoder.inputs(case["image_norm"], normalised=True), case["image_norm"], 0)
+    assert_near(encoder.inputs(case["image_norm"], normalised=True), case["image_norm"], 0)
     (entering,) = encoder.tokens(case["image_norm"], blocks=(-2,), normalised=True)
-    near(entering, case["in_last_block_BNC"], 2e-5)
+    assert_near(entering, case["in_last_block_BNC"], 2e-5)
     dense = encoder.dense(case["image_norm"], normalised=True)
-    near(dense, case["feats_proj"], 2e-5)
+    assert_near(dense, case["feats_proj"], 2e-5)
     scores = score_map(dense, case["class_embeddings"])
-    near(probabilities(scores), case["prob"], 1e-4)
+    assert_near(probabilities(scores), case["prob"], 1e-4)
 
 
 TARGET_FIRST = [1, 0, 2, 3, 4, 5]  # recorded in the order of the classes' first appearance
@@ -221,26 +217,26 @@ def test_visual_text_prior_of_pi_clip_from_end_to_end(inference) -> None:
     sides = [-(-side // 16) * 16 for side in (width, height)]
     resized = torch.from_numpy(np.asarray(picture.resize(sides, Image.Resampling.BICUBIC)))
     images = resized.permute(2, 0, 1)[None]
-    near(encoder.preprocess(images)[0], recorded["preprocessed"], 1e-5)
+    assert_near(encoder.preprocess(images)[0], recorded["preprocessed"], 1e-5)
 
     with torch.inference_mode(inference):
         text = recorded["text_features"][None, TARGET_FIRST]
         scale = case["logit_scale"].exp().item()
         found = class_gradients(encoder, trunk(encoder, images), text, scale)
-    near(found.chances, recorded["probs"][:, TARGET_FIRST], 1e-4)
-    near(found.activations, recorded["activations"], 1e-4)
+    assert_near(found.chances, recorded["probs"][:, TARGET_FIRST], 1e-4)
+    assert_near(found.activations, recorded["activations"], 1e-4)
     cam = grad_cam(found.activations, found.gradients)
-    near(cam[0], recorded["cam"], 1e-3)
+    assert_near(cam[0], recorded["cam"], 1e-3)
     affinity = mean_attention(found.attention[:, None], last=1)
-    near(affinity[0], recorded["attn_mean_last8"], 1e-5)
+    assert_near(affinity[0], recorded["attn_mean_last8"], 1e-5)
     matrix = high_order(sinkhorn(affinity), square=True)
-    near(matrix[0], recorded["R2"], 1e-5)
+    assert_near(matrix[0], recorded["R2"], 1e-5)
     boxes = box_mask(cam)
     assert torch.equal(boxes[0], recorded["box_mask"])
     refined = refine(cam, matrix, boxes)
-    near(refined[0], recorded["refined"], 1e-4)
+    assert_near(refined[0], recorded["refined"], 1e-4)
     final = F.interpolate(min_max(refined)[:, None], (height, width), mode="bilinear")
-    near(final[0, 0], recorded["final_HW"], 5e-3)
+    assert_near(final[0, 0], recorded["final_HW"], 5e-3)
     assert not any(p.grad is not None for p in encoder.parameters())
 
 
@@ -254,8 +250,8 @@ def test_two_prompts_and_batches_of_the_visual_text_prior() -> None:
     text[0], text[1, :2] = case["nohalf/text_features"][TARGET_FIRST], pair
     scale = case["logit_scale"].exp().item()
     found = class_gradients(encoder, trunk(encoder, inputs, normalised=True), text, scale)
-    near(found.chances[1, :2], case["single/probs"][0], 1e-4)
+    assert_near(found.chances[1, :2], case["single/probs"][0], 1e-4)
     assert not found.chances[1, 2:].any()
     cams = grad_cam(found.activations, found.gradients)
-    near(cams[0], case["nohalf/cam"], 1e-3)
-    near(cams[1], case["single/cam"], 1e-2)
+    assert_near(cams[0], case["nohalf/cam"], 1e-3)
+    assert_near(cams[1], case["single/cam"], 1e-2)

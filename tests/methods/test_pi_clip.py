@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from golden import golden, prefixed
+from golden import assert_near, golden, prefixed
 from open_clip import CLIP
 from stand_ins import random_episodes
 
@@ -20,10 +20,6 @@ from fsslib.encoders.pass_cache import PassCache
 from fsslib.layers.fem import resize
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.pi_clip_config import ClipPriorConfig
-
-
-def near(got, expected, tolerance):
-    torch.testing.assert_close(got.float(), expected.float(), atol=tolerance, rtol=0)
 
 
 @pytest.fixture(autouse=True)
@@ -73,10 +69,10 @@ def recorded_case() -> tuple[dict, ClipPriors, Episode]:
 def test_official_prior_equals_the_released_code_end_to_end():
     case, priors, episode = recorded_case()
     maps = priors(episode)
-    near(maps.cam[0], case["nohalf/cam"], 1e-3)
+    assert_near(maps.cam[0], case["nohalf/cam"], 1e-3)
     assert torch.equal(maps.boxes[0], case["nohalf/box_mask"])
-    near(maps.vtp[0, 0], case["nohalf/final_HW"], 5e-3)
-    near(maps.on((13, 13)), case["nohalf/final_13x13"], 5e-3)
+    assert_near(maps.vtp[0, 0], case["nohalf/final_HW"], 5e-3)
+    assert_near(maps.on((13, 13)), case["nohalf/final_13x13"], 5e-3)
 
 
 def test_target_prompts_equal_the_papers_softmax():
@@ -84,7 +80,7 @@ def test_target_prompts_equal_the_papers_softmax():
     alone = replace(priors.config, candidate_classes="target")
     priors = ClipPriors(priors.encoder, alone)
     priors.text.made = recorded_case()[1].text.made
-    near(priors(episode).cam[0], case["single/cam"], 1e-2)
+    assert_near(priors(episode).cam[0], case["single/cam"], 1e-2)
 
 
 def test_a_query_without_its_own_label_falls_back_to_two_prompts():
@@ -116,7 +112,7 @@ def test_oracle_needs_labels_and_all_needs_names(embedded):
     every = ClipPriors(embedded, ClipPriorConfig(candidate_classes="all"), ["house", "cat", "car"])
     text = every.text(named(2))
     assert text.shape[:2] == (2, 6)
-    near(text[0, 0], text[1, 1], 1e-6)  # house is the first's target and the second's other
+    assert_near(text[0, 0], text[1, 1], 1e-6)  # house is the first's target and the second's other
 
 
 def test_episodes_with_different_numbers_of_classes_share_a_batch(embedded):
@@ -134,7 +130,7 @@ def test_episodes_with_different_numbers_of_classes_share_a_batch(embedded):
             query_classes=episodes.query_classes[1:],
         )
     )
-    near(together.vtp[1:], alone.vtp, 1e-4)
+    assert_near(together.vtp[1:], alone.vtp, 1e-4)
 
 
 @pytest.mark.parametrize("preset", ["paper", "official", "scenes"])
@@ -162,9 +158,9 @@ def test_maps_of_the_last_layer_come_first_and_shots_in_order(embedded):
         support_images=episodes.support_images.flip(2),
         support_masks=episodes.support_masks.flip(2),
     )
-    near(priors(swapped).vvp, both[:, [1, 0, 3, 2]], 1e-5)
+    assert_near(priors(swapped).vvp, both[:, [1, 0, 3, 2]], 1e-5)
     last = ClipPriors(embedded, replace(config, vvp_layers=1))
-    near(last(episodes).vvp, both[:, :2], 1e-5)
+    assert_near(last(episodes).vvp, both[:, :2], 1e-5)
 
 
 def test_supports_are_blanked_outside_their_masks(embedded):
@@ -172,7 +168,7 @@ def test_supports_are_blanked_outside_their_masks(embedded):
     kept = episodes.support_masks[:, :, :, None] == 1
     noise = torch.randint_like(episodes.support_images, 256)
     other = replace(episodes, support_images=episodes.support_images.where(kept, noise))
-    near(priors(other).vvp, priors(episodes).vvp, 1e-5)
+    assert_near(priors(other).vvp, priors(episodes).vvp, 1e-5)
 
 
 def test_an_empty_support_mask_gives_an_empty_visual_prior(embedded):
@@ -199,7 +195,7 @@ def test_oracle_episodes_carry_the_querys_classes_and_change_the_prior(embedded)
     ]
     assert max(map(len, episodes.query_classes)) > 1
     assert (priors[0].cam - priors[1].cam).abs().max() > 1e-4
-    near(priors[0].vvp, priors[1].vvp, 1e-6)
+    assert_near(priors[0].vvp, priors[1].vvp, 1e-6)
 
 
 @pytest.mark.parametrize("part", ["vtp", "vvp"])
@@ -211,7 +207,7 @@ def test_refinement_is_a_switch_for_either_prior(embedded, part):
     )
     assert (getattr(plain, part) - getattr(refined, part)).abs().max() > 1e-3
     other = "vvp" if part == "vtp" else "vtp"
-    near(getattr(plain, other), getattr(refined, other), 1e-6)
+    assert_near(getattr(plain, other), getattr(refined, other), 1e-6)
 
 
 def test_one_pass_or_two_for_the_query_and_one_for_a_support(embedded):
@@ -228,8 +224,8 @@ def test_a_cache_changes_nothing_but_the_passes(embedded):
     cached = ClipPriors(embedded, ClipPriorConfig.preset("scenes"), cache=PassCache(2**26))
     for _ in range(2):
         maps = cached(episodes)
-        near(maps.vtp, plain.vtp, 1e-4)
-        near(maps.vvp, plain.vvp, 1e-4)
+        assert_near(maps.vtp, plain.vtp, 1e-4)
+        assert_near(maps.vvp, plain.vvp, 1e-4)
     assert (cached.cache.passes, cached.cache.hits) == (6, 6)
     relabelled = replace(episodes, support_masks=1 - episodes.support_masks.clamp(max=1))
     cached(relabelled)
@@ -248,7 +244,7 @@ def test_works_in_inference_mode_and_leaves_no_gradient(embedded):
     outside = priors(episodes)
     with torch.inference_mode():
         inside = priors(episodes)
-    near(inside.vtp, outside.vtp, 1e-6)
+    assert_near(inside.vtp, outside.vtp, 1e-6)
     assert not outside.vtp.requires_grad
     assert all(parameter.grad is None for parameter in embedded.parameters())
 
@@ -276,6 +272,6 @@ def test_presets_and_settings_are_checked():
 
 def test_maps_reach_the_grid_with_aligned_corners(embedded):
     maps = ClipPriors(embedded, ClipPriorConfig.preset("scenes"))(named(1))
-    near(maps.on((5, 6))[:, :1], resize(maps.vtp, (5, 6)), 0)
+    assert_near(maps.on((5, 6))[:, :1], resize(maps.vtp, (5, 6)), 0)
     wanted = F.interpolate(maps.vvp, (5, 6), mode="bilinear", align_corners=True)
-    near(maps.on((5, 6))[:, 1:], wanted, 0)
+    assert_near(maps.on((5, 6))[:, 1:], wanted, 0)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from golden import golden
+from golden import assert_near, golden
 
 from fsslib.priors.gradcam import grad_cam, raw_cam
 from fsslib.priors.refinement import (
@@ -16,38 +16,36 @@ from fsslib.priors.refinement import (
 from fsslib.priors.similarity import min_max, similarity_maps
 
 
-def near(got, expected, tolerance):
-    torch.testing.assert_close(got.float(), expected.float(), atol=tolerance, rtol=0)
-
-
 def test_grad_cam_of_recorded_activations():
     case = golden("pi_clip/gradcam_from_acts")
-    near(raw_cam(case["activations"], case["gradients"]), case["raw_cam"], 1e-5)
+    assert_near(raw_cam(case["activations"], case["gradients"]), case["raw_cam"], 1e-5)
     cam = grad_cam(case["activations"], case["gradients"])
-    near(cam, case["cam"], 1e-5)
+    assert_near(cam, case["cam"], 1e-5)
     assert not cam[2].any(), "the third is negative everywhere"
     once = min_max(raw_cam(case["activations"], case["gradients"]).relu())
     up = F.interpolate(once[:, None], (41, 50), mode="bilinear", align_corners=False)[:, 0]
-    near(up, case["upsampled_w50_h41"], 1e-5)  # recorded after the first of the two stretches
+    assert_near(
+        up, case["upsampled_w50_h41"], 1e-5
+    )  # recorded after the first of the two stretches
 
 
 def test_refinement_of_recorded_attention():
     case = golden("pi_clip/pir_refine")
     affinity = mean_attention(case["attn_last12"][None])
-    near(affinity[0], case["attn_mean_last8"], 1e-6)
+    assert_near(affinity[0], case["attn_mean_last8"], 1e-6)
     stochastic = sinkhorn(affinity)
-    near(stochastic[0], case["D"], 1e-6)
-    near(high_order(stochastic)[0], case["R"], 1e-6)
+    assert_near(stochastic[0], case["D"], 1e-6)
+    assert_near(high_order(stochastic)[0], case["R"], 1e-6)
     squared = high_order(stochastic, square=True)
-    near(squared[0], case["R2"], 1e-6)
+    assert_near(squared[0], case["R2"], 1e-6)
     cam = case["cam"][None]
     boxes = box_mask(cam)
     assert torch.equal(boxes[0], case["box_mask"])
     refined = refine(cam, squared, boxes)
-    near(refined[0], case["refined"], 1e-6)
+    assert_near(refined[0], case["refined"], 1e-6)
     height, width = case["image_hw"].tolist()
     full = F.interpolate(min_max(refined)[:, None], (height, width), mode="bilinear")[0, 0]
-    near(full, case["refined_resized_HW"], 1e-5)
+    assert_near(full, case["refined_resized_HW"], 1e-5)
 
 
 def test_boxes_of_many_maps_at_once():
@@ -63,11 +61,13 @@ def test_boxes_of_many_maps_at_once():
 def test_similarity_of_recorded_features():
     case = golden("pi_clip/vvp_similarity")
     maps = similarity_maps(case["q"], case["s"], case["mask"])
-    near(maps, case["sim_all_shots"], 1e-5)
-    near(maps[:, :1], case["sim_shot0"], 1e-5)
+    assert_near(maps, case["sim_all_shots"], 1e-5)
+    assert_near(maps[:, :1], case["sim_shot0"], 1e-5)
     up = F.interpolate(maps, (13, 13), mode="bilinear", align_corners=True)
-    near(up, case["sim_upsampled13"], 1e-5)
-    near(similarity_maps(case["q"], case["s"], case["mask"], True), case["minmax_paper_eq8"], 1e-5)
+    assert_near(up, case["sim_upsampled13"], 1e-5)
+    assert_near(
+        similarity_maps(case["q"], case["s"], case["mask"], True), case["minmax_paper_eq8"], 1e-5
+    )
 
 
 def test_an_empty_support_mask_gives_an_empty_prior():
@@ -92,7 +92,7 @@ def test_where_the_box_is_put_matters():
     columns, result = (refine(prior, matrix, boxes, on) for on in ("columns", "result"))
     assert not result[0, 2].any(), "a mask on the result leaves nothing outside"
     assert columns[0, 2].any()
-    near(refine(prior, matrix), (matrix[0] @ prior.flatten()).view(1, 3, 3), 1e-6)
+    assert_near(refine(prior, matrix), (matrix[0] @ prior.flatten()).view(1, 3, 3), 1e-6)
 
 
 def test_too_few_blocks_are_named():
