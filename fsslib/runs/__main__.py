@@ -74,7 +74,7 @@ def _table(options: argparse.Namespace) -> int:
 def _study(options: argparse.Namespace) -> int:
     study = load_study(options.name)
     if not options.table:
-        run_study(study, options.rows)
+        run_study(study, options.rows, options.missing)
     print(study_table(options.name, options.rows))
     if maps := map_table(options.name, options.rows):
         print(f"\n{maps}")
@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("name")
     study.add_argument("rows", nargs="*", help="some of its rows (default: all)")
     study.add_argument("--table", action="store_true", help="only show what is published")
+    study.add_argument("--missing", action="store_true", help="run only what is not published yet")
     study.set_defaults(command=_study)
     show = commands.add_parser("demo", help="train and evaluate PFENet beside its baselines")
     show.add_argument("--again", action="store_true", help="repeat finished runs")

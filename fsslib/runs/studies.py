@@ -135,10 +135,13 @@ def load_study(name: str) -> Study:
     )
 
 
-def run_study(study: Study, rows: Sequence[str] = ()) -> None:
+def run_study(study: Study, rows: Sequence[str] = (), missing: bool = False) -> None:
     """Run what has not been run, and publish every result as soon as it is there.
 
     What another process is at, and what needs it, is tried again after all others, once.
+
+    Args:
+        missing: leave out what is published already, by whomever, unless another run needs it.
 
     Raises:
         ConfigError: a parameter of any run is wrong; none has started.
@@ -147,7 +150,7 @@ def run_study(study: Study, rows: Sequence[str] = ()) -> None:
     jobs = list(study.jobs(rows))
     for job in jobs:
         parse(job.template, job.parameters)
-    later, failed = _run_all(study, jobs)
+    later, failed = _run_all(study, _unpublished(study, jobs) if missing else jobs)
     if later:
         later, more = _run_all(study, later)
         failed += more
@@ -155,6 +158,14 @@ def run_study(study: Study, rows: Sequence[str] = ()) -> None:
         say(f"left to another process: {', '.join(job.name for job in later)}")
     if failed:
         raise RunError(f"{len(failed)} of the study's runs failed: {', '.join(failed)}")
+
+
+def _unpublished(study: Study, jobs: Sequence[Job]) -> list[Job]:
+    """Runs without a published result, and those whose files they read."""
+    wanted = {job.name for job in jobs if not _place(study, job).is_file()}
+    for job in reversed(jobs):
+        wanted |= set(job.needs) if job.name in wanted else set()
+    return [job for job in jobs if job.name in wanted]
 
 
 def _run_all(study: Study, jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
@@ -178,9 +189,13 @@ def _run_all(study: Study, jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
 
 def publish(study: Study, job: Job, folder: Path) -> None:
     """Copy a run's `results.json` to where tables and lessons read it, or a pretraining's card."""
-    source, place = folder / "results.json", published_folder() / study.name
+    source = folder / "results.json"
     if job.template not in SCORED:
-        cards = (path.with_suffix(".json") for path in folder.glob("*.safetensors"))
-        source, place = next(cards), place / "cards"
-    with atomic_path(place / f"{job.name}.json") as temporary:
+        source = next(path.with_suffix(".json") for path in folder.glob("*.safetensors"))
+    with atomic_path(_place(study, job)) as temporary:
         temporary.write_text(source.read_text())
+
+
+def _place(study: Study, job: Job) -> Path:
+    scored = job.template in SCORED
+    return published_folder() / study.name / ("" if scored else "cards") / f"{job.name}.json"

@@ -146,6 +146,23 @@ def test_what_another_process_has_ended_meanwhile_is_published(study, monkeypatc
     assert len(study_results("small")["tested"]) == 4
 
 
+def test_what_is_published_need_not_be_run_again(study):
+    study, done = study
+
+    def missing(*rows):
+        before = len(done)
+        run_study(study, rows, missing=True)
+        return [(template, p["fold"]) for template, p in done[before:]]
+
+    run_study(study, ["pfenet"])
+    (studies.published_folder() / "small" / "pfenet_f2_s0.json").unlink()
+    assert missing("pfenet") == [("train", 2)]
+    ran = missing("pfenet", "tested")
+    assert [fold for template, fold in ran if template == "train"] == [0, 2], "their heads are read"
+    assert len(ran) == 6
+    assert missing("pfenet", "tested") == []
+
+
 def test_what_a_study_cannot_mean_is_said(study):
     with pytest.raises(ConfigError, match="study='pi'"):
         load_study("pi")
