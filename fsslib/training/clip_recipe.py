@@ -73,7 +73,7 @@ class ClipConfig:
             "scenes-clip-vit": {
                 "teacher": "scenes-clip-rn",
                 "text_steps": 0,
-                "steps": 7200,
+                "steps": 11_700,
                 "coarse_steps": 300,
                 "coarse_size": 96,
                 "naming_from": 300,
