@@ -26,7 +26,7 @@ from fsslib.runs.unlabelled_config import (
 )
 
 PATHS = ("root", "data", "head", "base", "heads", "extractor_weights", "clip_weights")
-PATHS += ("dino_weights", "found_head")
+PATHS += ("dino_weights", "found_head", "start")
 """Parameters that may be paths, made relative to the run's folder."""
 
 OF_THE_MACHINE = ("root", "device", "workers", "prepare_workers", "feature_cache", "clip_cache")

@@ -96,6 +96,9 @@ class PretrainClipRunConfig:
     """Parameters of `pretrain_clip.ipynb`."""
 
     model: str = "scenes-clip-rn"
+    start: str | None = None
+    """Weights to go on from: a tag of open_clip, "scenes" (an embedded CLIP's own) or a file; None:
+    random ones."""
     data: str | None = None
     """Folder of pictures with .txt captions; None: Scenes-10i."""
     scenes: int = 200_000
@@ -131,13 +134,15 @@ class PretrainClipRunConfig:
 
     def training(self) -> ClipConfig:
         """The training settings that these parameters describe."""
-        elsewhere = ("model", "data", "validation_scenes", "device")
+        elsewhere = ("model", "start", "data", "validation_scenes", "device")
         changes = {k: v for k, v in asdict(self).items() if k not in elsewhere}
-        if self.data is not None:
+        if self.start is not None and self.text_steps is None:
+            changes["text_steps"] = 0  # its words mean something already
+        if self.data is not None or self.start is not None:
             if self.teacher:
                 raise ConfigError(
-                    f"teacher={self.teacher!r} knows the words of Scenes-10i only; leave it out "
-                    "with data="
+                    f"teacher={self.teacher!r} lends its words, which are those of Scenes-10i, to "
+                    "a fresh model; leave it out with data= and with start="
                 )
             changes["teacher"] = ""
         return ClipConfig.preset(self.model, **changes)

@@ -103,7 +103,8 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
 
 
 def prepare_clip(config: PretrainClipRunConfig) -> tuple[ClipEncoder, Captioned]:
-    """A CLIP with random weights, and the pictures it will learn from (rendered if need be)."""
+    """A CLIP, with random weights unless `start` names some, and the pictures it will learn from
+    (rendered if need be)."""
     training = config.training()
     if config.data is None:
         album = Album("clip", config.seed, training.scenes, training.size)
@@ -111,6 +112,8 @@ def prepare_clip(config: PretrainClipRunConfig) -> tuple[ClipEncoder, Captioned]
     else:
         pictures = ImageTextFolder(config.data, training.size)
     torch.manual_seed(config.seed)
+    if config.start is not None:
+        return load_clip(config.model, config.start).requires_grad_(True), pictures
     if config.model in SMALL_CLIPS:
         return small_clip(config.model, pictures.vocabulary(), fine=False), pictures
     model = open_clip.create_model(config.model, load_weights=False, pretrained_text=False)

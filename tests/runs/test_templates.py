@@ -9,6 +9,7 @@ import time
 
 import nbformat
 import pytest
+import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
@@ -101,6 +102,19 @@ def test_clip_learns_from_any_folder_of_pictures_with_captions(tmp_path):
     card = json.loads((tmp_path / "run" / "scenes-clip-vit.json").read_text())
     assert card["zero_shot"] is None and str(data) not in json.dumps(card)
     load_clip("scenes-clip-vit", tmp_path / "run" / "scenes-clip-vit.safetensors")
+
+
+def test_clip_goes_on_from_weights(tmp_path):
+    """Two steps at almost no rate: what is left is what it started from."""
+    small = {**CLIP, "model": "scenes-clip-vit", "start": "scenes", "lr": 1e-9}
+    del small["text_steps"]
+    run("pretrain_clip", small, tmp_path)
+    after = load_clip("scenes-clip-vit", tmp_path / "scenes-clip-vit.safetensors").model
+    before = load_clip("scenes-clip-vit").model.state_dict()
+    for name, values in after.named_parameters():
+        torch.testing.assert_close(values, before[name], rtol=2e-3, atol=1e-4)
+    card = json.loads((tmp_path / "scenes-clip-vit.json").read_text())
+    assert "-p start=scenes" in card["command"] and card["settings"]["text_steps"] == 0
 
 
 def test_a_finished_run_is_not_repeated(trained, capsys):
