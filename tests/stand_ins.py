@@ -66,7 +66,9 @@ def official_episodes(case: dict) -> Episode:
     )
 
 
-def head_equals(case: dict, model: PFENet, prediction: Prediction) -> dict[str, torch.Tensor]:
+def assert_head_equals(
+    case: dict, model: PFENet, prediction: Prediction
+) -> dict[str, torch.Tensor]:
     """Assert that a recorded head predicted the same; its loss terms."""
     torch.testing.assert_close(prediction.logits, case["logits"], atol=1e-4, rtol=0)
     for level, logits in enumerate(prediction.auxiliary_logits):

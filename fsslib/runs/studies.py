@@ -162,7 +162,7 @@ def run_study(study: Study, rows: Sequence[str] = (), missing: bool = False) -> 
 
 def _unpublished(study: Study, jobs: Sequence[Job]) -> list[Job]:
     """Runs without a published result, and those whose files they read."""
-    wanted = {job.name for job in jobs if not _place(study, job).is_file()}
+    wanted = {job.name for job in jobs if not place(study, job).is_file()}
     for job in reversed(jobs):
         wanted |= set(job.needs) if job.name in wanted else set()
     return [job for job in jobs if job.name in wanted]
@@ -192,10 +192,11 @@ def publish(study: Study, job: Job, folder: Path) -> None:
     source = folder / "results.json"
     if job.template not in SCORED:
         source = next(path.with_suffix(".json") for path in folder.glob("*.safetensors"))
-    with atomic_path(_place(study, job)) as temporary:
+    with atomic_path(place(study, job)) as temporary:
         temporary.write_text(source.read_text())
 
 
-def _place(study: Study, job: Job) -> Path:
+def place(study: Study, job: Job) -> Path:
+    """Where a run's result is published, or a pretraining's card."""
     scored = job.template in SCORED
     return published_folder() / study.name / ("" if scored else "cards") / f"{job.name}.json"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from fsslib.files import read_json
-from fsslib.runs.results import fold_cells, published_folder
-from fsslib.runs.studies import load_study
+from fsslib.runs.results import fold_cells
+from fsslib.runs.studies import SCORED, load_study, place
 
 SHOWN_THRESHOLDS = (0.3, 0.5, 0.7)
 """Of the nine that results hold."""
@@ -24,8 +24,8 @@ def study_results(name: str, rows: Sequence[str] = ()) -> dict[str, list[dict[st
     """
     study, found = load_study(name), {}
     for job in study.jobs(rows):
-        path = published_folder() / name / f"{job.name}.json"
-        if path.is_file():
+        path = place(study, job)
+        if job.template in SCORED and path.is_file():
             about = {"row": job.row, "fold": job.fold, "seed": job.seed}
             found.setdefault(job.row, []).append(read_json(path) | about)
     return {row: found[row] for row in rows or study.rows if row in found}

@@ -75,7 +75,7 @@ def test_pooled_and_dense_come_from_one_pass(encoder):
 def test_text_equals_what_open_clip_computes(encoder):
     tokens = encoder.tokenizer(["a photo of a mug", "a key"])
     expected = encoder.model.encode_text(tokens)
-    torch.testing.assert_close(encoder.encode_tokens(tokens), expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(encoder.encode_tokens(tokens), expected, atol=2e-5, rtol=1e-4)
 
 
 def test_variants_of_the_dense_path(encoder):

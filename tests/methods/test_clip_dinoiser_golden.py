@@ -22,7 +22,7 @@ from fsslib.layers.dinoiser import (
 from fsslib.methods.dinoiser import load_heads
 
 
-def near(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+def assert_within(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
     torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
@@ -43,11 +43,11 @@ def tiny_dino() -> Dino:
 def test_weighted_pooling():
     case = golden("dinoiser/04_weighted_pool")
     same = weighted_pool(case["same_feats"], case["same_corrs"])
-    near(same, case["same_out"], 1e-5)
+    assert_within(same, case["same_out"], 1e-5)
     assert not same[0, :, 0, 3].any()  # a cell without weights
-    near(weighted_pool(case["up_feats"], case["up_corrs"]), case["up_out"], 1e-5)
+    assert_within(weighted_pool(case["up_feats"], case["up_corrs"]), case["up_out"], 1e-5)
     signed = weighted_pool(case["same_feats"][:1], case["neg_corrs"])
-    near(signed, case["neg_out"], 1e-2)
+    assert_within(signed, case["neg_out"], 1e-2)
 
 
 @pytest.mark.parametrize("facet", ["q", "k", "v"])
@@ -55,12 +55,12 @@ def test_facets_and_correlations_of_dino(facet):
     case, dino = golden("dinoiser/07_dino_corrs"), tiny_dino()
     mean, std = dino.statistics
     found = unit(dino.facet((case["image01"] - mean) / std, facet, normalised=True))
-    near(found.flatten(2), case[f"feats_{facet}"], 2e-5)
+    assert_within(found.flatten(2), case[f"feats_{facet}"], 2e-5)
     raw, gamma = correlate(found), case["gamma"].item()
     clear = (raw - gamma).abs() > 1e-4
-    near(cut_correlations(raw, gamma) * clear, case[f"corrs_{facet}"] * clear, 2e-5)
+    assert_within(cut_correlations(raw, gamma) * clear, case[f"corrs_{facet}"] * clear, 2e-5)
     if facet == "v":
-        near(raw, case["corrs_v_raw"], 2e-5)
+        assert_within(raw, case["corrs_v_raw"], 2e-5)
 
 
 def test_heads_read_the_normalised_mlp_input_of_the_third_last_block():
@@ -70,9 +70,9 @@ def test_heads_read_the_normalised_mlp_input_of_the_third_last_block():
     mean, std = encoder.clip_statistics
     inputs = (case["image01"] - mean) / std
     tapped, dense = encoder.tapped_and_dense(inputs, normalised=True)
-    near(dense, encoder.dense(inputs, normalised=True), 1e-6)
-    near(correlate(heads.embed(tapped)), case["corrs_raw"], 2e-5)
-    near(heads.saliency(tapped), case["bkg_logits"], 2e-5)
+    assert_within(dense, encoder.dense(inputs, normalised=True), 1e-6)
+    assert_within(correlate(heads.embed(tapped)), case["corrs_raw"], 2e-5)
+    assert_within(heads.saliency(tapped), case["bkg_logits"], 2e-5)
 
 
 def test_one_pass_gives_what_each_block_gives_by_itself():
@@ -80,12 +80,12 @@ def test_one_pass_gives_what_each_block_gives_by_itself():
     images = torch.randint(256, (2, 3, 40, 48), dtype=torch.uint8)
     for tap in (0, -2, -1):
         tapped, dense = encoder.tapped_and_dense(images, tap=tap)
-        near(dense, encoder.dense(images), 1e-6)
+        assert_within(dense, encoder.dense(images), 1e-6)
         (after,) = encoder.tokens(images, [tap])
         block = encoder.blocks[tap]
         # The block's output minus its MLP is the MLP's input before normalisation.
         rebuilt = after[:, 1:] - block.mlp(tapped.flatten(2).mT)
-        near(block.ln_2(rebuilt).mT.unflatten(2, (5, 6)), tapped, 1e-4)
+        assert_within(block.ln_2(rebuilt).mT.unflatten(2, (5, 6)), tapped, 1e-4)
 
 
 def test_background_is_refined_picture_by_picture():

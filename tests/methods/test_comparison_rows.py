@@ -59,7 +59,7 @@ def test_hsnet_is_the_released_one(name):
     load_official(method, official_weights(f"hsnet_{name}", "module."))
     with torch.no_grad():
         logits = method(first_shot(recorded_episodes(97, 2))).logits
-    near(logits[:, :, ::8, ::8], golden("lfss/hsnet_official")[name])
+    assert_within(logits[:, :, ::8, ::8], golden("lfss/hsnet_official")[name])
 
 
 @pytest.mark.parametrize("shot", [1, 2])
@@ -78,7 +78,7 @@ def test_asgnet_is_the_released_one(shot):
     load_official(method, kept)
     with torch.no_grad():
         logits = method(recorded_episodes(129, shot)).logits
-    near(logits[:, :, ::12, ::12], golden("lfss/asgnet_official")[f"{shot}shot"], 5e-5)
+    assert_within(logits[:, :, ::12, ::12], golden("lfss/asgnet_official")[f"{shot}shot"], 5e-5)
 
 
 def test_panet_is_the_released_one():
@@ -88,8 +88,8 @@ def test_panet_is_the_released_one():
     load_official(method, formula_weights(shapes), tuple(panet_names(method).items()))
     recorded, episodes = golden("lfss/panet_official"), recorded_episodes(65, 2)
     prediction = method(episodes)
-    near(prediction.logits[:, :, ::8, ::8], recorded["logits"], 2e-4)
-    near(method.loss(prediction, episodes)["alignment"], recorded["alignment"], 1e-5)
+    assert_within(prediction.logits[:, :, ::8, ::8], recorded["logits"], 2e-4)
+    assert_within(method.loss(prediction, episodes)["alignment"], recorded["alignment"], 1e-5)
 
 
 def panet_names(method: PANet) -> dict[str, str]:
@@ -118,7 +118,7 @@ def first_shot(episodes: Episode) -> Episode:
     return replace(episodes, support_images=images[:, :, :1], support_masks=masks[:, :, :1])
 
 
-def near(got, expected, tolerance: float = 1e-5):
+def assert_within(got, expected, tolerance: float = 1e-5):
     torch.testing.assert_close(got.detach(), expected, atol=tolerance, rtol=1e-4)
 
 

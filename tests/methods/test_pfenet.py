@@ -7,7 +7,7 @@ import torch
 from golden import GOLDEN, formula_weights, golden, prefixed
 from stand_ins import (
     StandIn,
-    head_equals,
+    assert_head_equals,
     official_episodes,
     random_episodes,
     relu,
@@ -76,7 +76,7 @@ def test_head_and_gradients_equal_the_released_code():
         if isinstance(module, nn.Dropout2d):
             module.p = 0.0
     prediction = predict(case, model.train())
-    loss = head_equals(case, model, prediction)
+    loss = assert_head_equals(case, model, prediction)
     sum(loss.values()).backward()
     wanted = prefixed(case, "g/")
     named = {official_name(n, PFENET_NAMES): p.grad for n, p in model.named_parameters()}

@@ -7,7 +7,7 @@ import torch
 from golden import GOLDEN, formula_weights, golden, prefixed
 from stand_ins import (
     StandIn,
-    head_equals,
+    assert_head_equals,
     official_episodes,
     random_episodes,
     relu,
@@ -61,7 +61,7 @@ def test_prior_region_map_equals_the_released_code(kind):
 
 def test_whole_forward_equals_the_released_code():
     case, model, prediction = head_case()
-    head_equals(case, model, prediction)
+    assert_head_equals(case, model, prediction)
 
 
 def test_both_maps_reach_the_decoder_in_the_official_order():

@@ -24,9 +24,8 @@ def test_grad_cam_of_recorded_activations():
     assert not cam[2].any(), "the third is negative everywhere"
     once = min_max(raw_cam(case["activations"], case["gradients"]).relu())
     up = F.interpolate(once[:, None], (41, 50), mode="bilinear", align_corners=False)[:, 0]
-    assert_near(
-        up, case["upsampled_w50_h41"], 1e-5
-    )  # recorded after the first of the two stretches
+    # Recorded after the first of the two stretches.
+    assert_near(up, case["upsampled_w50_h41"], 1e-5)
 
 
 def test_refinement_of_recorded_attention():

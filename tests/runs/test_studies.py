@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fsslib.config import ConfigError
-from fsslib.runs import studies, study_tables
+from fsslib.runs import studies
 from fsslib.runs.config import PATHS, parse
 from fsslib.runs.results import published_folder
 from fsslib.runs.status import BusyError, RunError
@@ -37,8 +37,7 @@ SMALL = {
 def study(tmp_path, monkeypatch):
     """A study of its own folder, and a runner that scores 10 % a fold, and 1 % more a seed."""
     monkeypatch.setattr(studies, "sweeps_folder", lambda: tmp_path)
-    for module in (studies, study_tables):
-        monkeypatch.setattr(module, "published_folder", lambda: tmp_path / "published")
+    monkeypatch.setattr(studies, "published_folder", lambda: tmp_path / "published")
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
     study, done = load_study("small"), []
 
