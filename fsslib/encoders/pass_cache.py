@@ -101,8 +101,9 @@ def precision(device: str) -> str:
 def picture_digest(picture: Tensor) -> bytes:
     """A hash of a picture's content, shape and type."""
     content = picture.detach().cpu().contiguous()
-    head = str((content.dtype, tuple(content.shape))).encode()
-    return hashlib.blake2b(head + content.numpy().tobytes(), digest_size=16).digest()
+    digest = hashlib.blake2b(str((content.dtype, tuple(content.shape))).encode(), digest_size=16)
+    digest.update(content.numpy())
+    return digest.digest()
 
 
 def _size(parts: Made) -> int:

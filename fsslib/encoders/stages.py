@@ -72,16 +72,20 @@ class StageBackbone(nn.Module):
 
     def forward(self, images: Shaped[Tensor, "b 3 h w"]) -> Stages:
         """Features of uint8 images."""
-        return self.stages(self.preprocess(images))
+        layer2, layer3 = self._middle_of(images)
+        return Stages(layer2, layer3, self.last(layer3))
 
     def middle(self, inputs: Float[Tensor, "b 3 h w"]) -> Made:
         """layer2 and layer3 of already normalised images."""
+        return self.once("middle", inputs, self._middle)
 
-        def make(part: Tensor) -> Made:
-            layer2 = self.layer2(self.layer1(self.stem(part)))
-            return layer2, self.layer3(layer2)
+    def _middle_of(self, images: Shaped[Tensor, "b 3 h w"]) -> Made:
+        # Known by the bytes of the picture itself, which are a quarter of the normalised one's.
+        return self.once("middle", images, lambda part: self._middle(self.preprocess(part)))
 
-        return self.once("middle", inputs, make)
+    def _middle(self, inputs: Tensor) -> Made:
+        layer2 = self.layer2(self.layer1(self.stem(inputs)))
+        return layer2, self.layer3(layer2)
 
     def last(self, layer3: Float[Tensor, "b c3 h3 w3"]) -> Float[Tensor, "b c4 h4 w4"]:
         """layer4, of layer3's features or of what a mask left of them."""
@@ -89,7 +93,7 @@ class StageBackbone(nn.Module):
 
     def fine_features(self, images: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hf wf"]:
         """layer3 and layer2 of uint8 images side by side, on the grid of stride 8."""
-        return torch.cat(self.middle(self.preprocess(images))[::-1], 1)
+        return torch.cat(self._middle_of(images)[::-1], 1)
 
     def remember(self, cache: Cache) -> StageBackbone:
         """Take what was said of the same pictures before from `cache`, as long as all weights are

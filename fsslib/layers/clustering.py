@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64, Shaped
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from fsslib.layers.prototype import masked_average
+from fsslib.priors.similarity import unit
 
 Seeds = Int64[Tensor, "b n 2"]
 ITERATIONS = (10, 5)
@@ -161,5 +161,4 @@ def association(
     LFSS's association map (Eq. 12) and ASGNet's probability map are its sum over n; LFSS prints
     support features there, which would not lie on the query's grid.
     """
-    unit = F.normalize(query, dim=1, eps=1e-7)
-    return torch.einsum("bdhw,bnd->bnhw", unit, F.normalize(prototypes, dim=-1, eps=1e-7))
+    return torch.einsum("bdhw,bnd->bnhw", unit(query), unit(prototypes, -1))

@@ -8,11 +8,10 @@ pseudo mask (RCM, region), the other one does not (FCM, full) and can find what 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from fsslib.priors.similarity import cosine_map
+from fsslib.priors.similarity import cosine_map, unit
 
 
 def attention_prototype(
@@ -28,10 +27,9 @@ def attention_prototype(
     paper's `temperature` of 1 (a factor on the cosine) this is nearly flat, and the result nearly
     masked average pooling. Memory: h w x h w a pair.
     """
-    q = F.normalize((query * query_mask[:, None]).flatten(2), dim=1, eps=1e-7)
+    q = unit((query * query_mask[:, None]).flatten(2))
     masked = (support * support_mask[:, None]).flatten(2)
-    s = F.normalize(masked, dim=1, eps=1e-7)
-    attention = (temperature * torch.einsum("bdi,bdj->bij", q, s)).softmax(-1)
+    attention = (temperature * torch.einsum("bdi,bdj->bij", q, unit(masked))).softmax(-1)
     received = attention.sum(1)  # (b, support cells)
     area = support_mask.flatten(1).sum(1).clamp(min=1)
     return torch.einsum("bj,bdj->bd", received, masked) / area[:, None]

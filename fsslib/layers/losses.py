@@ -38,8 +38,8 @@ def segmentation_loss(
 def dice_loss(logits: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor, ""]:
     """1 - mean Dice of the foreground classes, per image (Milletari et al. 2016, squared form)."""
     valid = (target != IGNORE)[:, None]
-    truth = F.one_hot(target.where(target != IGNORE, 0), logits.shape[1]).movedim(-1, 1)
-    truth = (truth * valid)[:, 1:].to(logits.dtype)
+    classes = torch.arange(1, logits.shape[1], device=target.device)
+    truth = (target[:, None] == classes[:, None, None]).to(logits.dtype)
     probability = (logits.softmax(1) * valid)[:, 1:]
     overlap = 2 * (probability * truth).sum((-2, -1))
     total = (probability**2).sum((-2, -1)) + truth.sum((-2, -1))

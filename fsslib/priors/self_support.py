@@ -11,11 +11,10 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fsslib.priors.similarity import cosine_map
+from fsslib.priors.similarity import cosine_map, unit
 
 Variant = Literal["ssp", "literal"]
 Features = Float[Tensor, "b c h w"]
@@ -63,8 +62,8 @@ def background_prototypes(
         seen = flat * here[:, None]
         weights = torch.einsum("bci,bcj->bij", seen, flat).softmax(-1)
         return torch.einsum("bij,bcj->bci", weights, seen).view_as(features)
-    unit = F.normalize(flat, dim=1, eps=1e-7)
-    logits = temperature * torch.einsum("bci,bcj->bij", unit, unit)
+    directions = unit(flat)
+    logits = temperature * torch.einsum("bci,bcj->bij", directions, directions)
     weights = logits.masked_fill(~here[:, None], -torch.inf).softmax(-1).nan_to_num(0)
     return torch.einsum("bij,bcj->bci", weights, flat).view_as(features)
 
@@ -91,8 +90,7 @@ def refine_mask(
     local = background_prototypes(features, outside, variant)
     whole = prototype(features, outside.to(features))[:, :, None, None]
     mixed = global_weight * whole + (1 - global_weight) * local
-    unit = F.normalize(features, dim=1, eps=1e-7)
-    to_background = (unit * F.normalize(mixed, dim=1, eps=1e-7)).sum(1)
+    to_background = (unit(features) * unit(mixed)).sum(1)
     to_foreground = cosine_map(features, foreground)
     new = (to_foreground > to_background).to(mask)
     keep = (new.sum((-2, -1)) == 0) | ~outside.flatten(1).any(1)
