@@ -109,12 +109,14 @@ class PretrainClipRunConfig:
     naming_from: int | None = None
     fine_steps: int | None = None
     unmasked_steps: int | None = None
+    large_steps: int | None = None
     teacher: str | None = None
     """Embedded CLIP to learn from as well; "" for none."""
     patch_dropout: float | None = None
     batch_size: int | None = None
     coarse_size: int | None = None
     size: int | None = None
+    large_size: int | None = None
     lr: float | None = None
     weight_decay: float | None = None
     warmup: int | None = None

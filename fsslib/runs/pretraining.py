@@ -106,11 +106,12 @@ def prepare_clip(config: PretrainClipRunConfig) -> tuple[ClipEncoder, Captioned]
     """A CLIP, with random weights unless `start` names some, and the pictures it will learn from
     (rendered if need be)."""
     training = config.training()
+    side = max(training.size, training.final_size)
     if config.data is None:
-        album = Album("clip", config.seed, training.scenes, training.size)
+        album = Album("clip", config.seed, training.scenes, side)
         pictures: Captioned = CaptionedScenes(album.prepare())
     else:
-        pictures = ImageTextFolder(config.data, training.size)
+        pictures = ImageTextFolder(config.data, side)
     torch.manual_seed(config.seed)
     if config.start is not None:
         return load_clip(config.model, config.start).requires_grad_(True), pictures
@@ -141,7 +142,7 @@ def finish_clip(
     is measured on held-out scenes, if it learned from scenes.
     """
     encoder.eval()
-    scenes = config.data is None
+    scenes, size = config.data is None, config.training().final_size
     card = {
         "name": config.model,
         "command": command_of(config) if scenes else None,
@@ -151,7 +152,7 @@ def finish_clip(
         else "captions of a folder",
         **facts,
         "parameters": sum(p.numel() for p in encoder.parameters()),
-        "zero_shot": zero_shot(encoder, config.validation_scenes) if scenes else None,
+        "zero_shot": zero_shot(encoder, config.validation_scenes, size) if scenes else None,
         **environment(device),
     }
     metadata = {"model": config.model}

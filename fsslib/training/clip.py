@@ -102,7 +102,7 @@ def _mean(losses: list[float]) -> float:
 def _batches(
     config: ClipConfig, encoder: ClipEncoder, pictures: Captioned, begin: int, full_size: bool
 ) -> Batches:
-    size = (lambda step: config.size) if full_size else config.size_at
+    size = (lambda step: max(config.size, config.size_at(step))) if full_size else config.size_at
     return Batches(
         pictures,
         encoder.tokenizer,

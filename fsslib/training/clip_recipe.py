@@ -33,6 +33,9 @@ class ClipConfig:
     coarse."""
     unmasked_steps: int = 0
     """The last steps, without patch dropout."""
+    large_steps: int = 0
+    """The last steps, on pictures of `large_size` (FixRes, Touvron et al. 2019): what is small gets
+    more patches, and a network reads best the scale that it saw last."""
     teacher: str = ""
     """An embedded CLIP whose dense features are matched beside the captions, and whose text tower
     is the starting point; "" for none."""
@@ -42,6 +45,7 @@ class ClipConfig:
     coarse_size: int = 64
     size: int = 96
     """Side of the pictures in pixels, after the coarse steps."""
+    large_size: int = 112
     lr: float = 6e-4
     weight_decay: float = 0.1
     warmup: int = 200
@@ -73,7 +77,8 @@ class ClipConfig:
             "scenes-clip-vit": {
                 "teacher": "scenes-clip-rn",
                 "text_steps": 0,
-                "steps": 11_700,
+                "steps": 15_400,
+                "large_steps": 1100,
                 "coarse_steps": 300,
                 "coarse_size": 96,
                 "naming_from": 300,
@@ -101,7 +106,7 @@ class ClipConfig:
             raise ValueError(
                 f"single_steps={self.single_steps} are more than coarse_steps={self.coarse_steps}"
             )
-        for name in ("unmasked_steps", "fine_steps"):
+        for name in ("unmasked_steps", "fine_steps", "large_steps"):
             last = getattr(self, name) or 0
             if self.coarse_steps + last > self.steps:
                 raise ValueError(
@@ -118,7 +123,14 @@ class ClipConfig:
 
     def size_at(self, step: int) -> int:
         """Side of the pictures of a step."""
-        return self.coarse_size if step < self.coarse_steps else self.size
+        if step < self.coarse_steps:
+            return self.coarse_size
+        return self.size if step < self.steps - self.large_steps else self.large_size
+
+    @property
+    def final_size(self) -> int:
+        """Side of the pictures of the last step: what the model is to be used at."""
+        return self.size_at(self.steps - 1)
 
     def fine_at(self, step: int) -> bool:
         """Whether the embedded ResNet's last pools are out."""

@@ -32,7 +32,7 @@ TRAIN = {**SMALL, "steps": 4, "train_batch_size": 2, "checkpoint_every": 2}
 CLIP = {
     **{"steps": 2, "text_steps": 1, "single_steps": 0, "coarse_steps": 1, "size": 32},
     **{"coarse_size": 24, "batch_size": 4, "scenes": 40, "validation_scenes": 4},
-    **{"unmasked_steps": 0, "fine_steps": 1},
+    **{"unmasked_steps": 0, "fine_steps": 1, "large_steps": 1, "large_size": 40},
 }
 
 
@@ -115,6 +115,7 @@ def test_clip_goes_on_from_weights(tmp_path):
         torch.testing.assert_close(values, before[name], rtol=2e-3, atol=1e-4)
     card = json.loads((tmp_path / "scenes-clip-vit.json").read_text())
     assert "-p start=scenes" in card["command"] and card["settings"]["text_steps"] == 0
+    assert card["zero_shot"]["size"] == 40
 
 
 def test_a_finished_run_is_not_repeated(trained, capsys):

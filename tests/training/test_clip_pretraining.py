@@ -230,6 +230,9 @@ def test_phases_and_learning_rate():
     assert [config.fine_at(step) for step in (3, 4)] == [False, True]
     assert [replace(config, fine_steps=2).fine_at(step) for step in (7, 8)] == [False, True]
     assert [config.size_at(step) for step in (0, 3, 4, 9)] == [16, 16, 32, 32]
+    larger = replace(config, large_steps=2, large_size=48)
+    assert [larger.size_at(step) for step in (3, 4, 7, 8)] == [16, 32, 32, 48]
+    assert (config.final_size, larger.final_size) == (32, 48)
     assert [config.dropout_at(step) for step in (3, 4, 6, 7)] == [0.0, 0.5, 0.5, 0.0]
     assert [config.lr_at(step) for step in (0, 1, 3, 4)] == [0.5, 1.0, 1.0, 1.0]
     assert config.lr_at(7) == pytest.approx(0.5)
@@ -243,6 +246,7 @@ def test_phases_and_learning_rate():
         ({"steps": 5, "coarse_steps": 4, "unmasked_steps": 2}, "are more than steps=5"),
         ({"single_steps": 5, "coarse_steps": 4}, "single_steps=5"),
         ({"steps": 5, "coarse_steps": 4, "fine_steps": 2}, "fine_steps=2"),
+        ({"steps": 5, "coarse_steps": 4, "large_steps": 2}, "large_steps=2"),
         ({"patch_dropout": 1.0}, "patch_dropout=1.0"),
         ({"patch_dropout": 0.5, "teacher": "scenes-clip-rn"}, "answers for every patch"),
     ],
