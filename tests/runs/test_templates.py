@@ -116,6 +116,7 @@ def test_clip_goes_on_from_weights(tmp_path):
     card = json.loads((tmp_path / "scenes-clip-vit.json").read_text())
     assert "-p start=scenes" in card["command"] and card["settings"]["text_steps"] == 0
     assert card["zero_shot"]["size"] == 40
+    assert card["curve"] == {"2": card["loss"]}
 
 
 def test_a_finished_run_is_not_repeated(trained, capsys):
