@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fsslib.priors.similarity import unit
+
 POOL_EPS = 1e-6
 """Added to the sum of weights, as in the released code."""
 
@@ -46,12 +48,6 @@ class DinoiserHeads(nn.Module):
     def saliency(self, tapped: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
         """Logits of being foreground."""
         return self.bkg_decoder(unit(tapped))
-
-
-def unit(vectors: Tensor, dim: int = 1) -> Tensor:
-    """Length 1 along `dim`; zero stays zero, and so do its gradients (there is no epsilon)."""
-    norm = vectors.norm(dim=dim, keepdim=True)
-    return vectors / torch.where(norm > 0, norm, 1.0)
 
 
 def correlate(embedding: Float[Tensor, "b e h w"]) -> Correlations:

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from fsslib.data.episode import Episode
-from fsslib.layers.dinoiser import refine_background, unit, weighted_pool
+from fsslib.layers.dinoiser import refine_background, weighted_pool
 from fsslib.layers.spherical_kmeans import spherical_kmeans
 from fsslib.methods.base import FewShotSegmenter, Prediction, require_batch
 from fsslib.methods.dinoiser import BACKGROUND, ClipDinoiser, DenseView
@@ -32,6 +32,7 @@ from fsslib.methods.dinoiser_supports import (
     prototype,
     share,
 )
+from fsslib.priors.similarity import unit
 
 Logits = Float[Tensor, "b n1 h w"]
 """Background and N classes."""

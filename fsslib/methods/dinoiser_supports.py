@@ -17,8 +17,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import crop, resize
 
-from fsslib.layers.dinoiser import unit
 from fsslib.methods.dinoiser import DenseView
+from fsslib.priors.similarity import unit
 
 Masks = Float[Tensor, "b n k h w"]
 Shots = Literal["mean", "pixels"]

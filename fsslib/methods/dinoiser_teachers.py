@@ -18,10 +18,10 @@ from fsslib.encoders.clip import ClipEncoder, Images
 from fsslib.encoders.dino import Dino, Facet, class_attention, load_dino
 from fsslib.encoders.disk_cache import Cache
 from fsslib.encoders.found import load_found_head
-from fsslib.layers.dinoiser import unit
 from fsslib.methods.dinoiser import ClipDinoiser, DenseView
 from fsslib.methods.dinoiser_config import DinoiserConfig
 from fsslib.priors.found import background_seed
+from fsslib.priors.similarity import unit
 
 
 class Teachers(nn.Module):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-COSINE_EPS = 1e-7  # added to the product of norms and to the range of the min-max; the least norm
+COSINE_EPS = 1e-7  # added to the product of norms, and to the range of the min-max
 CHUNK_ELEMENTS = 2**25  # similarity entries held at a time: 128 MiB in fp32
 
 Map = Float[Tensor, "b 1 h w"]
@@ -41,14 +41,14 @@ def best_match(
 
 
 def unit(vectors: Tensor, dim: int = 1) -> Tensor:
-    """Length 1 along `dim`; shorter than `COSINE_EPS` stays as short, in parts of it. The same as
-    torch's `normalize`, five times as fast on a CPU where `dim` is not the last one."""
+    """Length 1 along `dim`; zero stays zero, and so do its gradients (there is no epsilon). Sums
+    of squares, because torch's norm is slow on a CPU where `dim` is not the last one."""
     return vectors * _inverse_norm(vectors, dim)
 
 
 def _inverse_norm(vectors: Tensor, dim: int) -> Tensor:
     squares = vectors.square().sum(dim, keepdim=True)
-    return squares.clamp_min(COSINE_EPS**2).rsqrt()
+    return torch.where(squares > 0, squares, 1.0).rsqrt()
 
 
 def cosine_map(

@@ -16,10 +16,10 @@ from fsslib.layers.dinoiser import (
     correlate,
     cut_correlations,
     refine_background,
-    unit,
     weighted_pool,
 )
 from fsslib.methods.dinoiser import load_heads
+from fsslib.priors.similarity import unit
 
 
 def assert_within(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:

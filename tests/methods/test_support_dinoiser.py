@@ -9,7 +9,7 @@ from stand_ins import random_episodes, tiny_backbone
 
 from fsslib.data.scenes import CLASS_NAMES
 from fsslib.encoders.clip_loading import load_clip
-from fsslib.layers.dinoiser import DinoiserHeads, unit, weighted_pool
+from fsslib.layers.dinoiser import DinoiserHeads, weighted_pool
 from fsslib.layers.losses import balanced_cross_entropy
 from fsslib.layers.spherical_kmeans import spherical_kmeans
 from fsslib.methods import build_method
@@ -25,6 +25,7 @@ from fsslib.methods.dinoiser_supports import (
     share,
 )
 from fsslib.methods.finetuned_dinoiser import dinoiser_method
+from fsslib.priors.similarity import unit
 
 ENCODER = load_clip("scenes-clip-vit")
 VARIANTS = typing.get_args(Variant)
