@@ -59,7 +59,7 @@ def predict(
         query_mask=blank,
         support_images=torch.stack([image for image, _ in fitted]).unflatten(0, (way, shot)),
         support_masks=torch.stack([mask for _, mask in fitted]).unflatten(0, (way, shot)),
-        class_ids=torch.arange(1, way + 1),
+        class_ids=-torch.arange(1, way + 1),  # no class of any benchmark, no base class
         class_names=names,
         ids=("query", *(f"support {i}" for i in range(len(fitted)))),
         original_mask=torch.from_numpy(empty),

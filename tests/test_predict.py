@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from stand_ins import tiny_backbone
 
+from fsslib.layers.pyramid import BaseHead
 from fsslib.methods import build_method
+from fsslib.methods.bam import BAM, BAMConfig
 from fsslib.predict import predict
 
 RNG = np.random.default_rng(0)
@@ -21,6 +23,18 @@ def test_predicts_at_the_query_size_and_leaves_the_method_as_it_was():
     result = predict(picture(71, 45), supports, masks, method, image_size=65)
     assert result.shape == (71, 45) and set(np.unique(result)) <= {0, 1}
     assert method.training
+
+
+def test_what_is_asked_for_is_no_base_class(monkeypatch):
+    backbone = tiny_backbone()
+    base = BaseHead(backbone.channels[2], 3, 16)
+    method, seen = BAM(backbone, base, (1, 2, 3), BAMConfig.preset("scenes", dim=8)), []
+    usual = method.own_class
+    monkeypatch.setattr(method, "own_class", lambda *asked: seen.append(usual(*asked)) or seen[-1])
+    mask = np.ones((40, 40), np.uint8)
+    both = [[picture(40, 40)], [picture(40, 40)]]
+    predict(picture(40, 40), both, [[mask], [mask]], method, ["a", "b"], image_size=65)
+    assert seen and not any(own.any() for own in seen)
 
 
 def test_finds_what_has_the_colour_of_the_support():

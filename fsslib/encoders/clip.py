@@ -142,10 +142,12 @@ class ClipEncoder(nn.Module, ABC):
     def _ensembles(self, prompts: list[list[str]], chunk: int = 512) -> Float[Tensor, "names d"]:
         device = self.model.logit_scale.device
         flat = [prompt for of_name in prompts for prompt in of_name]
-        parts = [
-            self.encode_tokens(self.tokenizer(flat[i : i + chunk]).to(device))
-            for i in range(0, len(flat), chunk)
-        ]
+        # What is kept must not depend on who asks first: never in half precision.
+        with torch.autocast(device.type, enabled=False):
+            parts = [
+                self.encode_tokens(self.tokenizer(flat[i : i + chunk]).to(device))
+                for i in range(0, len(flat), chunk)
+            ]
         return prompt_ensemble(torch.cat(parts).unflatten(0, (len(prompts), -1))).float().cpu()
 
     def _text_digest(self) -> str:

@@ -33,7 +33,9 @@ _JIT_FACTS = ("input_resolution", "context_length", "vocab_size")
 
 
 def load_clip(
-    name: str = "scenes-clip-vit", weights: str | Path = "scenes", positions: Resize = "bicubic"
+    name: str = "scenes-clip-vit",
+    weights: str | Path = "scenes",
+    positions: Resize = "bicubic",
 ) -> ClipEncoder:
     """A frozen CLIP in fp32.
 
@@ -42,21 +44,23 @@ def load_clip(
             "RN50-quickgelu", "ViT-B-16-quickgelu" (OpenAI) or "ViT-B-16" (LAION).
         weights: "scenes" for the embedded ones; a tag of open_clip such as "openai" or
             "laion2b_s34b_b88k"; a local file (OpenAI's .pt archives too); or "random", by name.
-        positions: how a ViT's position embeddings are resized, see `ClipViT`.
+        positions: how a ViT's position embeddings are resized, see `ClipViT`. The embedded ones
+            have seen bicubic ones in their training.
 
     Raises:
         ValueError: unknown architecture.
         WeightsError: unknown tag, wrong activation, no network, or a file that does not fit.
     """
     if name in SMALL_CLIPS:
-        return _embedded(name, weights).freeze()
-    if name not in open_clip.list_models():
+        encoder = _embedded(name, weights)
+    elif name in open_clip.list_models():
+        model = _open_clip(name, weights)
+        encoder = wrap(model, open_clip.get_tokenizer(name), f"{name}/{weights}")
+    else:
         raise ValueError(
             f"CLIP {name!r} is unknown: expected one of {sorted(SMALL_CLIPS)} or an architecture "
             "of open_clip (open_clip.list_models())"
         )
-    model = _open_clip(name, weights)
-    encoder = wrap(model, open_clip.get_tokenizer(name), f"{name}/{weights}")
     if isinstance(encoder, ClipViT):
         encoder.positions = positions
     return encoder.freeze()

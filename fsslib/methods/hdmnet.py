@@ -69,7 +69,7 @@ class HDMNet(WithBaseLearner):
     Its maps: `prior`, `correlation` (the finest), `known`, `meta`, `psi` (B,1,1,1).
     """
 
-    repeat_vtp = 2
+    vvp_layers, repeat_vtp = 2, 2
     """PI-CLIP's VTP takes the place of two channels, and is there twice."""
 
     def __init__(
@@ -149,11 +149,6 @@ class HDMNet(WithBaseLearner):
         pairs = ((embedded, self.base.features(support)), (query, support))
         own = [similarity_maps(q, s.unflatten(0, (-1, shots)), masks) for q, s in pairs]
         return torch.stack([each.mean(1) for each in own], 1)
-
-    def channels(self, own: int, shots: int) -> int:
-        if self.clip is not None:
-            return self.clip.channels(shots, self.repeat_vtp)
-        return super().channels(own, shots)
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`main` (ensemble), `meta` (meta learner), `distillation`."""

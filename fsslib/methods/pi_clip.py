@@ -44,7 +44,7 @@ class ClipPriors(nn.Module):
     """Episodes -> `ClipMaps`.
 
     Args:
-        encoder: frozen; load it with `positions="bilinear"`.
+        encoder: frozen; OpenAI's as in the released code with `positions="bilinear"`.
         names: all classes of the benchmark, for `candidate_classes="all"`.
         cache: for passes of pictures that are seen again.
     """
@@ -60,7 +60,7 @@ class ClipPriors(nn.Module):
         if not isinstance(encoder, ClipViT):
             raise TypeError(
                 f"{type(encoder).__name__}: PI-CLIP reads attention maps; load a ViT, such as "
-                "load_clip('scenes-clip-vit', positions='bilinear')"
+                "load_clip('scenes-clip-vit')"
             )
         self.config = config or ClipPriorConfig()
         self.encoder, self.cache = encoder, cache or PassCache()
@@ -70,13 +70,18 @@ class ClipPriors(nn.Module):
     def _digest(self) -> str:
         return self.encoder.digest
 
-    def channels(self, shots: int, repeat_vtp: int = 1) -> int:
+    def channels(self, shots: int, repeat_vtp: int = 1, layers: int = 2) -> int:
         """How many maps an episode of `shots` supports gets."""
         config = self.config
-        return repeat_vtp * config.vtp + config.vvp * shots * config.vvp_layers
+        return repeat_vtp * config.vtp + config.vvp * shots * (config.vvp_layers or layers)
 
     @torch.no_grad()
-    def forward(self, episodes: Episode) -> ClipMaps:
+    def forward(self, episodes: Episode, layers: int = 2) -> ClipMaps:
+        """The maps, in fp32 under autocast too; `layers` of the VVP unless the config has them."""
+        with torch.autocast(episodes.query_image.device.type, enabled=False):
+            return self._maps(episodes, self.config.vvp_layers or layers)
+
+    def _maps(self, episodes: Episode, layers: int) -> ClipMaps:
         config, tokens, mean = self.config, None, None
         vtp = cam = boxes = vvp = None
         found = None if not config.vtp else self._vtp_trunk(episodes)
@@ -89,7 +94,7 @@ class ClipPriors(nn.Module):
             vtp = self._refined(cam, mean, boxes) if config.refine_vtp else cam
             vtp = self._at_original(vtp[:, None], episodes)
         if config.vvp:
-            vvp = self._vvp(episodes, found, tokens, mean)
+            vvp = self._vvp(episodes, found, tokens, mean, layers)
         return ClipMaps(vtp, vvp, cam, boxes)
 
     def _vtp_trunk(self, episodes: Episode) -> Trunk:
@@ -102,10 +107,12 @@ class ClipPriors(nn.Module):
         return self._trunk(pictures, self.config.blocks)
 
     def _original(self, episodes: Episode) -> tuple[int, int] | None:
-        """Size of the photographs of a batch, where the VTP wants it."""
-        masks = [mask for mask in episodes.original_mask or () if mask is not None]
-        if self.config.vtp_size == "input" or not masks:  # augmented pictures have no photograph
+        """Size that the code takes for the photographs' of a batch, where the VTP wants it."""
+        if self.config.vtp_size == "input":
             return None
+        masks = [mask for mask in episodes.original_mask or () if mask is not None]
+        if self.config.vtp_size == "tensor" or not masks:  # augmented pictures have no photograph
+            return tuple(episodes.query_image.shape[-2:])
         sizes = sorted({tuple(mask.shape) for mask in masks})
         if len(sizes) > 1:
             raise ValueError(
@@ -123,13 +130,19 @@ class ClipPriors(nn.Module):
         return F.interpolate(vtp, original, mode="bilinear", align_corners=False)
 
     def _vvp(
-        self, episodes: Episode, found: Trunk | None, tokens: Tensor | None, mean: Tensor | None
+        self,
+        episodes: Episode,
+        found: Trunk | None,
+        tokens: Tensor | None,
+        mean: Tensor | None,
+        layers: int,
     ) -> Float[Tensor, "b kl h w"]:
         """One map per layer and shot. Supports are masked before CLIP sees them: their background
         becomes the mean colour, zero after normalisation."""
         config, shots = self.config, episodes.shot
         last = self.encoder.blocks[-1]
-        if not (config.shared_pass and found is not None):
+        shared = config.shared_pass and found is not None
+        if not shared:
             # Attention is only made where it will be read.
             blocks = config.blocks if config.refine_vvp else 1
             found = self._trunk(episodes.query_image, blocks, config.vvp_norm)
@@ -139,12 +152,10 @@ class ClipPriors(nn.Module):
         masks = episodes.support_masks[:, 0]
         pictures = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         shown = foreground(masks).flatten(0, 1)[:, None]
-        size = None
-        if config.shared_pass:
-            patch = self.encoder.stride
-            size = [rows * patch for rows in found.grid]
-        supports = self._trunk(pictures, 1, config.vvp_norm, shown, size)
-        layers = [(tokens, through(last, supports.hidden)), (found.hidden, supports.hidden)]
+        size = [rows * self.encoder.stride for rows in found.grid] if shared else None
+        norm = "clip" if shared else config.vvp_norm  # what the query's pass had
+        supports = self._trunk(pictures, 1, norm, shown, size)
+        pairs = [(tokens, through(last, supports.hidden)), (found.hidden, supports.hidden)]
         maps = [
             similarity_maps(
                 _cells(query, found.grid),
@@ -152,7 +163,7 @@ class ClipPriors(nn.Module):
                 masks,
                 config.stretch,
             )
-            for query, support in layers[: config.vvp_layers]
+            for query, support in pairs[:layers]
         ]
         vvp = torch.cat(maps, 1)
         return self._refined_each(vvp, mean) if config.refine_vvp else vvp
@@ -200,8 +211,8 @@ class ClipPriors(nn.Module):
 def _pillow(
     pictures: UInt8[Tensor, "b 3 h w"], size: Sequence[int]
 ) -> UInt8[Tensor, "b 3 rows columns"]:
-    """Pillow's bicubic, as the released code has it; torchvision's is off by one level here and
-    there, which a class activation map magnifies to 5 in 1,000."""
+    """Pillow's bicubic, one picture after the other, as the released code has it; torchvision's is
+    off by one level here and there, which a class activation map magnifies to 5 in 1,000."""
     resized = [
         pil_to_tensor(to_pil_image(picture.cpu()).resize(size[::-1], Resampling.BICUBIC))
         for picture in pictures

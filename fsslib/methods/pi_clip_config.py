@@ -36,8 +36,9 @@ class ClipPriorConfig:
     or those of the classes that the ground truth finds in the query (privileged)."""
     words: str = "clip_es"
     """What classes are called: a key of `prompts.CLASS_WORDS`."""
-    vvp_layers: Literal[1, 2] = 1
-    """Last block alone, or the one before it too."""
+    vvp_layers: Literal[1, 2] | None = None
+    """Last block alone, or the one before it too. None: what the base reads, as the authors have
+    it: HDMNet both, PFENet and BAM the last; both where no base reads them."""
     stretch: bool = False
     """Min-max on the VVP (Eq. 8); the code has none."""
     square: bool = False
@@ -52,29 +53,30 @@ class ClipPriorConfig:
     """Sinkhorn rounds."""
     vvp_norm: Norm = "clip"
     """Statistics that pictures of the VVP are normalised by; the code's are ImageNet's."""
-    vtp_size: Literal["input", "original"] = "input"
-    """Size of the VTP's picture before rounding up to whole patches: the network's input, or the
-    photograph's (the code on PASCAL; needs a protocol with `fit="stretch"`)."""
+    vtp_size: Literal["input", "tensor", "original"] = "input"
+    """Size of the VTP's picture before rounding up to whole patches: the network's input; the same
+    by Pillow, and the map brought to it before it goes to the network's grid (the code on COCO); or
+    the photograph's (the code on PASCAL; needs a protocol with `fit="stretch"`; augmented pictures
+    go as "tensor", for which the code takes the photograph's size)."""
     shared_pass: bool = False
-    """One pass of the query serves both priors, at the size and statistics of the VTP: half the
-    time, and not what the paper measured."""
+    """One pass of the query serves both priors, at the size and statistics of the VTP, which the
+    supports get too: half the time, and not what the paper measured."""
     scale: float | None = None
     """1 / temperature of the softmax; None: the encoder's own (OpenAI's: 100)."""
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> ClipPriorConfig:
-        """`paper`: Eqs. 4-12 as printed. `official`: as the released code runs, labels included.
-        `scenes`: as the code but for the labels, in one pass."""
+        """`paper`: Eqs. 4-12 as printed, with the code's prompts. `official`: as the released code
+        runs, labels included. `scenes`: as the code but for the labels, in one pass."""
         presets: dict[str, dict[str, Any]] = {
-            "paper": {"stretch": True, "box_on": "result"},
+            "paper": {"vvp_layers": 1, "stretch": True, "box_on": "result"},
             "official": {
                 "candidate_classes": "oracle",
-                "vvp_layers": 2,
                 "square": True,
                 "vvp_norm": "imagenet",
                 "vtp_size": "original",
             },
-            "scenes": {"vvp_layers": 2, "square": True, "shared_pass": True, "words": "raw"},
+            "scenes": {"square": True, "shared_pass": True, "words": "raw"},
         }
         if name not in presets:
             raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")

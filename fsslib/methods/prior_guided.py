@@ -37,6 +37,10 @@ class PriorGuided(FewShotSegmenter):
     """
 
     frozen = ("backbone", "clip")
+    vvp_layers = 1
+    """Of how many of CLIP's blocks PI-CLIP's VVP is read, one channel a shot each."""
+    repeat_vtp = 1
+    """How many channels PI-CLIP's VTP fills."""
 
     def __init__(
         self, backbone: StageBackbone, prior: str = "own", clip: ClipPriors | None = None
@@ -56,7 +60,7 @@ class PriorGuided(FewShotSegmenter):
         query = self.backbone.preprocess(episodes.query_image)
         images = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         masks = foreground(episodes.support_masks[:, 0])
-        maps = None if self.clip is None else self.clip(episodes)
+        maps = None if self.clip is None else self.clip(episodes, self.vvp_layers)
         support = self.backbone.preprocess(images)
         prediction = self.predict(query, support, masks, maps, episodes.class_ids[:, 0])
         if maps is None:
@@ -83,7 +87,7 @@ class PriorGuided(FewShotSegmenter):
     def channels(self, own: int, shots: int) -> int:
         """How many prior maps the decoder reads; `own` is the method's count."""
         if self.clip is not None:
-            return self.clip.channels(shots)
+            return self.clip.channels(shots, self.repeat_vtp, self.vvp_layers)
         return own if self.prior == "own" else 0
 
 

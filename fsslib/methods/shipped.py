@@ -45,7 +45,7 @@ def load_shipped(fold: int = 0, method: str = "pfenet", prior: Prior = "own") ->
     if method in WITH_BASE:
         parts["base"] = load_base_learner(backbone, base_path(fold), "scenes")
     if prior == "pi_clip":
-        clip = load_clip("scenes-clip-vit", positions="bilinear")
+        clip = load_clip("scenes-clip-vit")
         parts["clip"] = ClipPriors(clip, ClipPriorConfig.preset("scenes"), CLASS_NAMES)
     if method in PRIOR_GUIDED:
         parts["prior"] = prior

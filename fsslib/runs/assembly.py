@@ -13,6 +13,7 @@ from fsslib.data.protocol import Protocol
 from fsslib.data.sampler import ClassSplit
 from fsslib.encoders import build_backbone
 from fsslib.encoders.clip_loading import load_clip
+from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.encoders.disk_cache import DiskCache
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.stages import StageBackbone
@@ -87,9 +88,11 @@ def clip_dinoiser(config: EvaluateConfig, cache: Cache) -> ClipDinoiser:
 
 
 def clip_priors(config: EvaluateConfig, benchmark: Benchmark, cache: Cache) -> ClipPriors:
-    """PI-CLIP's priors, with the benchmark's names."""
+    """PI-CLIP's priors, with the benchmark's names. Positions of a ViT are resized as in the
+    released code; those of the embedded one as in its training."""
     name = config.clip_model or "scenes-clip-vit"
-    encoder = load_clip(name, config.clip_weights, positions="bilinear")
+    positions = "bicubic" if name in SMALL_CLIPS else "bilinear"
+    encoder = load_clip(name, config.clip_weights, positions)
     return ClipPriors(encoder, config.clip_priors(), benchmark.class_names, cache)
 
 

@@ -114,7 +114,7 @@ _CPU = torch.profiler.ProfilerActivity.CPU
 
 def build(options) -> ClipViT:
     if not options.random:
-        return load_clip(options.model, positions="bilinear")
+        return load_clip(options.model)
     model = open_clip.create_model(options.model, load_weights=False)
     return wrap(model, open_clip.get_tokenizer(options.model), options.model)
 

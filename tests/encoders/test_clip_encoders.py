@@ -162,6 +162,13 @@ def test_the_text_cache_knows_the_weights(encoder, tmp_path, monkeypatch):
     assert len(list((tmp_path / "text").iterdir())) == 2
 
 
+def test_text_that_is_kept_is_never_in_half_precision(encoder, tmp_path, monkeypatch):
+    plain = encoder.encode_text(["mug"], "photo", cache=False)
+    monkeypatch.setenv("FSSLIB_DATA", str(tmp_path))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(encoder.encode_text(["mug"], "photo"), plain)
+
+
 def test_bad_prompts_are_named(encoder):
     with pytest.raises(ValueError, match="give at least one class name"):
         encoder.encode_text([])

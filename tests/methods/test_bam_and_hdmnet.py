@@ -153,7 +153,7 @@ def test_each_base_with_each_prior_predicts_and_trains_its_head(name, prior, sho
     assert prediction.logits.shape == (2, 2, 65, 65)
     assert torch.isfinite(prediction.logits).all()
     maps = {"own": {"pfenet": 1, "bam": 1, "hdmnet": 2}[name], "none": 0}
-    maps["pi_clip"] = 1 + 2 * shot + (name == "hdmnet")
+    maps["pi_clip"] = 2 + 2 * shot if name == "hdmnet" else 1 + shot  # as their authors have it
     assert prediction.maps["prior"].shape[1] == maps[prior]
     assert ("vtp" in prediction.maps) == (prior == "pi_clip")
     sum(model.loss(prediction, episodes).values()).backward()

@@ -29,7 +29,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def embedded() -> ClipViT:
-    return load_clip("scenes-clip-vit", positions="bilinear")
+    return load_clip("scenes-clip-vit")
 
 
 def named(batch: int, shot: int = 1, size: int = 64, names=("house", "cat")) -> Episode:
@@ -103,6 +103,27 @@ def test_augmented_pictures_have_no_photograph(embedded):
     assert torch.equal(augmented.vtp, plain.vtp)
 
 
+def test_the_codes_way_on_coco_takes_the_tensor_for_the_photograph():
+    _, priors, episode = recorded_case()
+    side = episode.query_image.shape[-1]
+    square = replace(episode, original_mask=(torch.zeros(side, side, dtype=torch.uint8),))
+    tensor = ClipPriors(priors.encoder, replace(priors.config, vtp_size="tensor"))
+    tensor.text.made = priors.text.made
+    assert torch.equal(tensor(episode).vtp, priors(square).vtp)
+    assert tensor(episode).vtp.shape[-1] == side
+    assert not torch.equal(tensor(episode).vtp, priors(episode).vtp)
+
+
+def test_priors_are_single_precision_under_autocast(embedded):
+    priors, episodes = ClipPriors(embedded, ClipPriorConfig.preset("scenes")), named(1)
+    plain = priors(episodes)
+    fresh = ClipPriors(embedded, ClipPriorConfig.preset("scenes"))
+    with torch.autocast("cpu", torch.bfloat16):
+        for name, maps in fresh(episodes).named().items():
+            assert torch.equal(maps, getattr(plain, name)), name
+            assert maps.dtype == getattr(plain, name).dtype
+
+
 def test_oracle_needs_labels_and_all_needs_names(embedded):
     oracle = ClipPriors(embedded, ClipPriorConfig(candidate_classes="oracle"))
     with pytest.raises(ValueError, match="query_labels='oracle'"):
@@ -139,9 +160,12 @@ def test_counts_ranges_and_grids_of_the_maps(embedded, preset, shot):
     config = ClipPriorConfig.preset(preset, candidate_classes="target", words="raw")
     priors = ClipPriors(embedded, config)
     maps = priors(named(2, shot, size=97))
-    assert maps.vtp.shape == (2, 1, 13, 13)  # 97 pixels are rounded up to 104
+    assert maps.cam.shape == (2, 13, 13)  # 97 pixels are rounded up to 104
+    rows = 97 if preset == "official" else 13  # brought back to the tensor
+    assert maps.vtp.shape == (2, 1, rows, rows)
     sides = 13 if config.shared_pass else 12  # and cut to 96 for the other prior
-    assert maps.vvp.shape == (2, shot * config.vvp_layers, sides, sides)
+    layers = 1 if preset == "paper" else 2
+    assert maps.vvp.shape == (2, shot * layers, sides, sides)
     for values in (maps.vtp, maps.vvp):
         assert values.amin() >= 0
         assert values.amax() <= 1

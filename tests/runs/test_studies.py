@@ -48,6 +48,7 @@ def study(tmp_path, monkeypatch):
         done.append((template, parameters))
         folder.mkdir()
         scores = {"miou": miou, "miou_interval": [miou - 0.03, miou + 0.03]}
+        scores["privileged_query_labels"] = False
         scores |= {f"fb_iou{end}": scores[f"miou{end}"] for end in ("", "_interval")}
         (folder / "results.json").write_text(json.dumps(scores))
         (folder / "weights.safetensors").touch()
@@ -81,6 +82,19 @@ def test_a_study_becomes_runs_and_a_table(study):
     assert study_table("small", ["tested"]).splitlines()[2:] == rows[3:]
 
 
+def test_rows_that_read_the_querys_labels_are_marked(study):
+    study, _ = study
+    run_study(study, ["pfenet", "tested"])
+    for job in study.jobs(["tested"]):
+        path = studies.place(study, job)
+        path.write_text(
+            json.dumps(json.loads(path.read_text()) | {"privileged_query_labels": True})
+        )
+    lines = study_table("small").splitlines()
+    assert lines[2].startswith("| pfenet |") and lines[3].startswith("| tested † |")
+    assert lines[4:] == ["", lines[-1]] and lines[-1].startswith("† ")
+
+
 def test_maps_have_a_table_of_their_own(study, monkeypatch):
     study, _ = study
     assert map_table("small") == ""
@@ -99,9 +113,11 @@ def test_maps_have_a_table_of_their_own(study, monkeypatch):
     monkeypatch.setattr(studies, "run", run)
     run_study(study, ["tested", "pfenet"])
     rows = map_table("small", ["tested"]).splitlines()
-    shown = "60.0 | 25.0 | -10.0 | 70 / 70 / 30 | 50 / 50 / 50 | 30 / 30 / 70"
+    shown = "60.0 (50.0–70.0) | 25.0 | -10.0 | 70 / 70 / 30 | 50 / 50 / 50 | 30 / 30 / 70"
     assert rows[2:] == [f"| tested | prior | {shown} |"]
     assert len(rows[0].split("|")) == len(rows[1].split("|")) == len(rows[2].split("|"))
+    (row,) = map_table("small", ["tested"], (0.1,)).splitlines()[2:]
+    assert row.endswith("| 25.0 | -10.0 | 90 / 90 / 10 |")
 
 
 def test_a_file_of_another_row_is_the_one_of_the_same_fold(study):
