@@ -92,6 +92,14 @@ def weights_card(name: str) -> dict[str, Any]:
     return read_json(SHIPPED / f"{name}.json")
 
 
+def seen_by(name: str, weights: str | Path) -> str | None:
+    """What an encoder was shown, as the card beside its weights says; None where there is none."""
+    card = (
+        SHIPPED / f"{name}.json" if str(weights) == "scenes" else Path(weights).with_suffix(".json")
+    )
+    return read_json(card).get("seen") if card.is_file() else None
+
+
 def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """fp16 storage: half the size. Counters stay as they are."""
     return {

@@ -108,6 +108,7 @@ def superpixels(image: UInt8[np.ndarray, "h w 3"], config: SuperpixelConfig) -> 
 
     Raises:
         TypeError: anything but uint8 RGB.
+        ValueError: more segments than a label of two bytes can name.
     """
     image = fit_long_side(image, config.long_side)
     if config.algorithm == "slic":
@@ -116,7 +117,13 @@ def superpixels(image: UInt8[np.ndarray, "h w 3"], config: SuperpixelConfig) -> 
     else:
         sigma = 0.5 if config.sigma is None else config.sigma
         labels = felzenszwalb(image, config.scale, sigma, config.min_size)
-    return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.uint16)
+    found, labels = np.unique(labels, return_inverse=True)
+    if len(found) > 2**16:
+        raise ValueError(
+            f"{len(found)} segments in a picture of {image.shape[:2]}, at most 65,536 can be "
+            "told apart: use larger ones (n_segments, or scale and min_size)"
+        )
+    return labels.reshape(image.shape[:2]).astype(np.uint16)
 
 
 def measure(labels: Shaped[np.ndarray, "h w"], config: SuperpixelConfig) -> Segments:

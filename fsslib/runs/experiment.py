@@ -19,6 +19,7 @@ from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
 from fsslib.data.transforms import Augmentation
 from fsslib.encoders.pass_cache import Cache
+from fsslib.encoders.weights import seen_by
 from fsslib.evaluation.evaluator import Scores, evaluate
 from fsslib.files import write_json
 from fsslib.methods import BASELINES, FewShotSegmenter
@@ -154,6 +155,7 @@ class Experiment:
             if name in config:
                 config[name] = Path(config[name]).name if config[name] else None
         oracle = self.protocol.query_labels == "oracle"
+        seen = {name: seen_by(name, w) for name, w in self.config.encoders.items()}
         return {
             "run": self.config.run_name,
             "method": self.config.method,
@@ -163,6 +165,7 @@ class Experiment:
             "class_names_read": self.config.class_names_read,
             "guidance": self.config.guided_by,
             "supervision": self.config.supervision,
+            "encoders_have_seen": {name: what for name, what in seen.items() if what},
             "protocol": self.protocol.to_dict(),
             "protocol_hash": self.protocol.hash,
             "config": config,

@@ -28,6 +28,8 @@ from fsslib.methods.pi_clip_config import ClipPriorConfig
 from fsslib.methods.prior_guided import Prior
 from fsslib.methods.words import WordConfig
 
+_NO_BACKBONE = ("all_foreground", "clip_prior")  # nor support masks
+
 
 @dataclass(frozen=True)
 class EvaluateConfig:
@@ -118,14 +120,14 @@ class EvaluateConfig:
             raise ConfigError(f"settings={self.settings!r}: {self.method!r} has none")
         if self.prior != "own" and self.method not in PRIOR_GUIDED:
             raise ConfigError(f"prior={self.prior!r}: method {self.method!r} reads no prior")
-        if self.guided_by == "word" and self.method in ("all_foreground", "clip_prior"):
+        if self.guided_by == "word" and self.method in _NO_BACKBONE:
             raise ConfigError(f"guidance='word': {self.method!r} reads no support mask")
         self.word_masks()
         original = self.reads_clip and self.clip_priors().vtp_size == "original"
         if original and self.fit == "pad" and self.benchmark != "scenes10i":
             raise ConfigError(
                 f"pi_clip={self.pi_clip!r} with fit='pad': a padded square has not the shape of "
-                "its photograph; use fit=stretch, or add vtp_size=input (the code's on COCO)"
+                "its photograph; use fit=stretch, or add vtp_size=tensor (the code's on COCO)"
             )
         if type(self) is EvaluateConfig and trainable != (self.head is not None):
             need = "needs head=: a trained file, or 'shipped'" if trainable else "has no head"
@@ -187,6 +189,19 @@ class EvaluateConfig:
     def reads_words(self) -> bool:
         """Whether masks are made of words: also LFSS's of the query."""
         return self.method in WITH_WORDS or self.guided_by == "word"
+
+    @property
+    def encoders(self) -> dict[str, str]:
+        """The frozen encoders that are asked, and their weights."""
+        without = self.method in WITH_DINOISER or self.method in _NO_BACKBONE
+        known = {} if without else {self.backbone: self.weights}
+        if self.method == "qgnet":
+            known[self.extractor] = self.extractor_weights
+        if self.reads_words:
+            known[self.clip_model or "scenes-clip-rn"] = self.clip_weights
+        if self.reads_clip or self.method in WITH_DINOISER:
+            known[self.clip_model or "scenes-clip-vit"] = self.clip_weights
+        return known
 
     def method_settings(self) -> dict[str, Any]:
         """Changes to the method's preset: those given, and those that other parameters imply."""

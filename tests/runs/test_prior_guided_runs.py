@@ -80,6 +80,8 @@ def test_the_clip_prior_alone_needs_no_training(tmp_path):
     results = Experiment(config, tmp_path).evaluate()
     assert not results["trained"]
     assert not results["privileged_query_labels"]
+    assert all("novel" in what for what in results["encoders_have_seen"].values())
+    assert set(results["encoders_have_seen"]) == {"scenes-clip-vit"}
 
 
 def test_the_oracle_is_marked_and_has_a_protocol_of_its_own(tmp_path):
