@@ -98,7 +98,7 @@ class Augmentation:
     def __call__(
         self, image: Image, label: Label, size: int, rng: np.random.Generator
     ) -> tuple[Image, Label]:
-        """Image (3,h,w) uint8 and label (h,w), foreground = 1, to (3,size,size), (size,size)."""
+        """Image (3,h,w) uint8 and label (h,w), classes from 1 on, to (3,size,size), (size,size)."""
         factor = rng.uniform(*self.scale)
         longer = max(label.shape)
         if longer > 1.5 * size:
@@ -119,13 +119,14 @@ class Augmentation:
         self, image: Image, label: Label, size: int, rng: np.random.Generator
     ) -> tuple[Image, Label]:
         image, label = _pad(image, label, size)
-        foreground = int((label == 1).sum())
+        thing = (label > 0) & (label != IGNORE)
+        foreground = int(thing.sum())
         for _ in range(self.crop_tries):
             top, left = (int(rng.integers(side - size + 1)) for side in label.shape)
-            cut = label[top : top + size, left : left + size]
-            if int((cut == 1).sum()) >= self.kept_foreground * foreground:
+            window = slice(top, top + size), slice(left, left + size)
+            if int(thing[window].sum()) >= self.kept_foreground * foreground:
                 break
-        return image[:, top : top + size, left : left + size], cut
+        return image[:, *window], label[window]
 
 
 def _rotate(image: Image, label: Label, degrees: float) -> tuple[Image, Label]:

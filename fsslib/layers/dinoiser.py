@@ -51,9 +51,11 @@ class DinoiserHeads(nn.Module):
 
 
 def correlate(embedding: Float[Tensor, "b e h w"]) -> Correlations:
-    """Products of all pairs of cells; cosines for unit vectors."""
-    flat = embedding.flatten(2)  # (b, e, n)
-    return (flat.mT @ flat).unflatten(2, embedding.shape[-2:])
+    """Products of all pairs of cells, cosines for unit vectors; in fp32, also under autocast,
+    because they are cut at `gamma`."""
+    flat = embedding.flatten(2).float()  # (b, e, n)
+    with torch.autocast(embedding.device.type, enabled=False):
+        return (flat.mT @ flat).unflatten(2, embedding.shape[-2:])
 
 
 def cut_correlations(correlations: Correlations, gamma: float | None) -> Correlations:
@@ -81,12 +83,20 @@ def weighted_pool(
         features: not normalised; brought to the correlations' grid (bilinear) if that is another.
         correlations: weights as they are. A cell without any weight becomes zero.
     """
-    size = correlations.shape[-2:]
-    if features.shape[-2:] != size:
-        features = F.interpolate(features, size, mode="bilinear", align_corners=False)
+    features = on_grid_of(features, correlations)
     weights = correlations.flatten(2)  # (b, n, m)
     pooled = features.flatten(2) @ weights.mT / (weights.sum(2)[:, None] + POOL_EPS)
-    return pooled.unflatten(2, size)
+    return pooled.unflatten(2, correlations.shape[-2:])
+
+
+def on_grid_of(
+    features: Float[Tensor, "b d rows columns"], correlations: Correlations
+) -> Float[Tensor, "b d h w"]:
+    """Features on the correlations' grid (bilinear), which is DINO's where a teacher made them."""
+    size = correlations.shape[-2:]
+    if features.shape[-2:] == size:
+        return features
+    return F.interpolate(features, size, mode="bilinear", align_corners=False)
 
 
 def refine_background(

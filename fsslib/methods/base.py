@@ -10,7 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
-from jaxtyping import Bool, Float, UInt8
+import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fsslib.data.episode import Episode
@@ -114,12 +115,20 @@ class Around(FewShotSegmenter):
         self.method.load_head_state(state)
 
 
-def vote(said: Bool[Tensor, "b k h w"]) -> Float[Tensor, "b h w"]:
+def vote(margins: Float[Tensor, "b k h w"]) -> Float[Tensor, "b h w"]:
     """HSNet's fusion of K predictions: positive where at least half as many of them say foreground
-    as at the pixel where most do (not half of K)."""
-    votes = said.float().sum(1)
+    as at the pixel where most do (not half of K).
+
+    How far above or below, which only several classes beside each other ask (`OneVersusRest`), is
+    the share of K that says so, and between equal shares the mean margin decides.
+
+    Args:
+        margins: of foreground over background, one for each shot.
+    """
+    votes = (margins > 0).float().sum(1)
     most = votes.amax((-2, -1), keepdim=True).clamp(min=1)
-    return votes / most - 0.5 + 1e-4
+    share = (votes + margins.mean(1).sigmoid()) / (margins.shape[1] + 1)
+    return torch.where(votes / most > 0.5 - 1e-4, share, share - 1)
 
 
 def require_batch(episodes: Episode, method: str) -> None:

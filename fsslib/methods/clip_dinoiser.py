@@ -106,7 +106,10 @@ class SupportDinoiser(FewShotSegmenter):
         if config.variant != "fusion":
             return images, maps
         words = self.word_logits(query, episodes)
-        return config.alpha * words + (1 - config.alpha) * images, maps
+        mixed = config.alpha * words + (1 - config.alpha) * images
+        if config.background_source == "prototype":
+            return mixed, maps
+        return self._with_background(mixed[:, 1:], query, words, None, episodes), maps
 
     def word_logits(self, query: DenseView, episodes: Episode) -> Logits:
         """Cosines with "background" and the class names, times `temperature`."""
@@ -181,6 +184,8 @@ class SupportDinoiser(FewShotSegmenter):
         else:
             inputs = self.dinoiser.resized(images, side)
         embedded = unit(self.dinoiser.embed_whole(inputs)).unflatten(0, masks.shape[:3])
+        if self.config.variant == "masked_global":  # a shot that shows nothing says nothing
+            embedded = embedded * (masks == 1).flatten(3).any(-1)[..., None]
         return unit(embedded.mean(2), -1)
 
     def _centred(
@@ -209,5 +214,7 @@ class SupportDinoiser(FewShotSegmenter):
 def cosines(
     features: Float[Tensor, "b d h w"], vectors: Float[Tensor, "b n d"]
 ) -> Float[Tensor, "b n h w"]:
-    """Of every cell with each of its episode's unit vectors."""
-    return torch.einsum("bdhw,bnd->bnhw", unit(features, 1), vectors)
+    """Of every cell with each of its episode's unit vectors; in fp32, also under autocast, because
+    temperatures multiply them."""
+    with torch.autocast(features.device.type, enabled=False):
+        return torch.einsum("bdhw,bnd->bnhw", unit(features.float(), 1), vectors.float())

@@ -10,6 +10,7 @@ picture instead of stretched over it. The published four tensors load; see `load
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +34,7 @@ from fsslib.layers.dinoiser import (
     DinoiserHeads,
     correlate,
     cut_correlations,
+    on_grid_of,
     refine_background,
     weighted_pool,
 )
@@ -63,8 +65,8 @@ class ClipDinoiser(nn.Module):
     """Pictures -> dense features and saliency; with names -> probabilities.
 
     Args:
-        encoder: frozen. Tested with ViT-B/16 and the embedded ViT; of others, B/32 and L/14 are
-            reported to collapse as dense encoders.
+        encoder: frozen. Tested with ViT-B/16 and the embedded ViT; there is a warning for others,
+            of which B/32 and L/14 are reported to collapse as dense encoders.
         heads: trained; `load_heads` reads them.
         cache: for what CLIP says of pictures that are seen again.
     """
@@ -81,6 +83,12 @@ class ClipDinoiser(nn.Module):
             raise TypeError(
                 f"{type(encoder).__name__}: CLIP-DINOiser taps a block of a ViT; load one, such as "
                 "load_clip('scenes-clip-vit')"
+            )
+        if encoder.width >= 768 and (encoder.width, encoder.stride) != (768, 16):
+            warnings.warn(
+                f"{encoder.name}: CLIP-DINOiser was made for a ViT-B/16; B/32 and L/14 are "
+                "reported to collapse as dense encoders",
+                stacklevel=2,
             )
         self.encoder, self.heads = encoder, heads
         self.config, self.cache = config or DinoiserConfig(), cache or PassCache()
@@ -106,7 +114,8 @@ class ClipDinoiser(nn.Module):
         """A view from its parts: features, unit vectors whose cosines are the correlations, and
         logits of being foreground."""
         correlations = cut_correlations(correlate(embedding), self.config.gamma)
-        pooled = weighted_pool(raw, correlations) if self.config.pooling else raw
+        pool = weighted_pool if self.config.pooling else on_grid_of
+        pooled = pool(raw, correlations)
         return DenseView(raw, embedding, correlations, saliency, pooled)
 
     @torch.no_grad()

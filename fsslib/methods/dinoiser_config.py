@@ -79,7 +79,7 @@ class DinoiserConfig:
     @classmethod
     def preset(cls, name: str, **changes: Any) -> DinoiserConfig:
         """`paper`: the numbers of the released code. `first_release`: of December 2023. `scenes`:
-        the embedded benchmark, whose pictures have the size that its CLIPs were trained at."""
+        the embedded benchmark, at the size of most of its CLIPs' training."""
         presets: dict[str, dict[str, Any]] = {
             "paper": {},
             "first_release": {"delta": 0.9},

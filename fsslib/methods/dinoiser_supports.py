@@ -86,7 +86,8 @@ def centre(supports: Supports) -> Float[Tensor, "b d"]:
 
 
 def centred(supports: Supports, mean: Float[Tensor, "b d"]) -> Supports:
-    """Features seen from `mean`, unit again."""
+    """Features seen from `mean`, unit again: every cell counts alike in what is pooled of them,
+    where pooling first and subtracting then would count far cells more."""
     features = unit(supports.features - mean[:, None, None, :, None, None], 3)
     return Supports(features, supports.embedding, supports.foreground, supports.background)
 

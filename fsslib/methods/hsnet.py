@@ -69,8 +69,8 @@ class HSNet(FewShotSegmenter):
         maps = {"correlation": answers[0][1]}
         if len(logits) == 1:
             return Prediction(logits[0], maps)
-        said = torch.stack([part[:, 1] > part[:, 0] for part in logits], 1)
-        return Prediction(binary_logits(vote(said)), maps, tuple(logits))
+        margins = torch.stack([part[:, 1] - part[:, 0] for part in logits], 1)
+        return Prediction(binary_logits(vote(margins)), maps, tuple(logits))
 
     def _one_shot(
         self, query: tuple, episodes: Episode, shot: int

@@ -180,9 +180,9 @@ class LFSS(FewShotSegmenter):
             found, first = self._circle(query, support[:, k : k + 1], one)
             passes.append(found)
             firsts.append(first)
-        said = resize(torch.stack([found.logits for found in passes], 1), size) > 0
+        margins = resize(torch.stack([found.logits for found in passes], 1), size)
         first = None if firsts[0] is None else torch.cat(firsts, 1)
-        return vote(said), passes[0], first
+        return vote(margins), passes[0], first
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`query` and, with a circle, `support`: beta shares of the binary cross-entropy (Eq. 20).

@@ -60,7 +60,7 @@ def assemble(
         extractor = build_backbone(config.extractor, config.extractor_weights)
         parts["extractor"] = extractor.remember(cache)
     method = build_method(name, backbone, config.preset, **parts, **config.method_settings())
-    if config.guided_by == "word" and name not in WITH_WORDS:
+    if config.guidance == "word" and name not in WITH_WORDS:
         method = WordGuided(method, words)
     if config.head is not None:
         prior = "" if config.prior == "own" else f"+{config.prior}"

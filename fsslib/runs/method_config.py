@@ -120,8 +120,9 @@ class EvaluateConfig:
             raise ConfigError(f"settings={self.settings!r}: {self.method!r} has none")
         if self.prior != "own" and self.method not in PRIOR_GUIDED:
             raise ConfigError(f"prior={self.prior!r}: method {self.method!r} reads no prior")
-        if self.guided_by == "word" and self.method in _NO_BACKBONE:
-            raise ConfigError(f"guidance='word': {self.method!r} reads no support mask")
+        blind = self.method in _NO_BACKBONE or self._maskless is not None
+        if self.guidance is not None and blind:
+            raise ConfigError(f"guidance={self.guidance!r}: {self.label!r} reads no support mask")
         self.word_masks()
         original = self.reads_clip and self.clip_priors().vtp_size == "original"
         if original and self.fit == "pad" and self.benchmark != "scenes10i":
@@ -173,9 +174,17 @@ class EvaluateConfig:
         return self.reads_words or self.reads_clip
 
     @property
-    def guided_by(self) -> Guidance:
-        """`guidance`, or what the method's paper has."""
-        return self.guidance or ("word" if self.method in WITH_WORDS else "mask")
+    def guided_by(self) -> str:
+        """`guidance`, or what the method's paper has: a mask, a word, a whole "image"."""
+        usual = "word" if self.method in WITH_WORDS else "mask"
+        return self.guidance or self._maskless or usual
+
+    @property
+    def _maskless(self) -> str | None:
+        """What guides the variants of CLIP-DINOiser that read no support mask."""
+        if self.method not in WITH_DINOISER:
+            return None
+        return {"text": "word", "global_image": "image"}.get(self.dinoiser().variant)
 
     @property
     def supervision(self) -> str:
@@ -188,7 +197,7 @@ class EvaluateConfig:
     @property
     def reads_words(self) -> bool:
         """Whether masks are made of words: also LFSS's of the query."""
-        return self.method in WITH_WORDS or self.guided_by == "word"
+        return self.method in WITH_WORDS or self.guidance == "word"
 
     @property
     def encoders(self) -> dict[str, str]:
@@ -230,7 +239,7 @@ class EvaluateConfig:
         if self.method == "clip_dinoiser":
             label = f"{label}+{self.dinoiser().variant}"
         usual = "word" if self.method in WITH_WORDS else "mask"
-        return label if self.guided_by == usual else f"{label}+{self.guided_by}"
+        return label if self.guidance in (None, usual) else f"{label}+{self.guidance}"
 
     @property
     def run_name(self) -> str:

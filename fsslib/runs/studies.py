@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from fsslib.config import require_known, strict
+from fsslib.config import ConfigError, require_known, strict
 from fsslib.files import atomic_path, repository
 from fsslib.runs.config import CONFIGS, parse
 from fsslib.runs.results import published_folder
@@ -73,15 +73,23 @@ class Study:
         """The runs of some rows, or of all, fold by fold, so that a table fills evenly.
 
         Raises:
-            ConfigError: an unknown row.
+            ConfigError: an unknown row, or seeds that change nothing.
         """
         for row in rows:
             self.require(row)
+        made: dict[tuple[str, str], str] = {}
         for seed in sorted({seed for row in self.rows for seed in self.of(row, "seeds")}):
             for fold in range(4):
                 for row in rows or self.rows:
                     if fold in self.of(row, "folds") and seed in self.of(row, "seeds"):
-                        yield self.job(row, fold, seed)
+                        job = self.job(row, fold, seed)
+                        same = made.setdefault((row, repr(job.parameters)), job.name)
+                        if same != job.name:
+                            raise ConfigError(
+                                f"{job.name} would be {same} once more: what it reads has no such "
+                                "seed; give that row the seeds too, or this one an episode_seed"
+                            )
+                        yield job
 
     def require(self, row: str) -> None:
         """ConfigError if there is no such row."""

@@ -21,8 +21,8 @@ class DinoiserTraining:
     """Of `obj_proj`."""
     background_lr: float = 1e-2
     """Of `bkg_decoder`."""
-    drop_at: int = 5000
-    """From this step on both rates are a tenth."""
+    drop_at: int | tuple[int, ...] = 5000
+    """From this step on both rates are a tenth; of several steps, each divides by ten once more."""
     weight_decay: float = 1e-2
     gamma: float = 0.2
     """Cells belong together where DINO's cosine reaches this."""
@@ -65,5 +65,6 @@ class DinoiserTraining:
 
     def rates_at(self, step: int) -> tuple[float, float]:
         """Learning rates of `obj_proj` and `bkg_decoder` in a step."""
-        factor = step_decay(step, (self.drop_at,))
+        drops = (self.drop_at,) if isinstance(self.drop_at, int) else self.drop_at
+        factor = step_decay(step, drops)
         return self.lr * factor, self.background_lr * factor

@@ -81,3 +81,14 @@ def test_a_photograph_much_larger_than_the_crop_keeps_its_object():
     for seed in range(20):
         _, cut = Augmentation()(image, label, 65, np.random.default_rng(seed))
         assert (cut == 1).float().mean() > 0.2
+
+
+@pytest.mark.parametrize("label_of_it", [1, 2])
+def test_crops_keep_the_objects_of_every_class(label_of_it):
+    image = torch.zeros(3, 65, 90, dtype=torch.uint8)
+    label = torch.zeros(65, 90, dtype=torch.uint8)
+    label[20:50, 64:89] = label_of_it
+    still = Augmentation((1.0, 1.0), rotate_probability=0.0, flip_probability=0.0)
+    for seed in range(20):
+        _, cut = still(image, label, 65, np.random.default_rng(seed))
+        assert (cut == label_of_it).sum() >= 0.85 * 30 * 25

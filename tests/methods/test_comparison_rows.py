@@ -183,11 +183,20 @@ def test_hsnet_refuses_a_dilated_backbone():
 
 
 def test_votes_count_against_the_most():
-    said = torch.zeros(1, 4, 1, 4, dtype=torch.bool)
-    said[0, :2, 0, 0] = said[0, :1, 0, 1] = True
-    assert (vote(said)[0, 0] > 0).tolist() == [True, True, False, False]
-    said[0, :, 0, 3] = True
-    assert (vote(said)[0, 0] > 0).tolist() == [True, False, False, True]
+    margins = torch.full((1, 4, 1, 4), -1.0)
+    margins[0, :2, 0, 0] = margins[0, :1, 0, 1] = 1.0
+    assert (vote(margins)[0, 0] > 0).tolist() == [True, True, False, False]
+    margins[0, :, 0, 3] = 1.0
+    assert (vote(margins)[0, 0] > 0).tolist() == [True, False, False, True]
+
+
+def test_votes_of_two_classes_can_be_compared():
+    """The class that more shots see is ahead, and between equal ones the surer."""
+    all_five, stray = torch.full((1, 5, 1, 1), 0.1), torch.full((1, 5, 1, 1), -1.0)
+    stray[0, 0] = 9.0
+    assert vote(all_five).item() > vote(stray).item() > 0
+    surer = torch.full((1, 5, 1, 1), 0.2)
+    assert vote(surer).item() > vote(all_five).item()
 
 
 def tiny(name: str, **changes):

@@ -5,14 +5,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from open_clip import CLIP
 from stand_ins import random_episodes, tiny_backbone
 
 from fsslib.data.scenes import CLASS_NAMES
 from fsslib.encoders.clip_loading import load_clip
-from fsslib.layers.dinoiser import DinoiserHeads, weighted_pool
+from fsslib.encoders.clip_vit import ClipViT
+from fsslib.layers.dinoiser import DinoiserHeads, correlate, weighted_pool
 from fsslib.layers.losses import balanced_cross_entropy
 from fsslib.layers.spherical_kmeans import spherical_kmeans
 from fsslib.methods import build_method
+from fsslib.methods.clip_dinoiser import cosines
 from fsslib.methods.dinoiser import ClipDinoiser
 from fsslib.methods.dinoiser_config import DinoiserConfig, Variant
 from fsslib.methods.dinoiser_supports import (
@@ -99,13 +102,42 @@ def test_options_change_what_they_say_and_nothing_else():
     assert torch.equal(plain, unrelated)
 
 
-def test_background_of_the_decoder_is_where_nothing_is_salient():
-    chosen = method(variant="prototype", background="decoder")
+@pytest.mark.parametrize("variant", ["prototype", "fusion"])
+def test_background_of_the_decoder_is_where_nothing_is_salient(variant):
+    chosen = method(variant=variant, background="decoder")
     chosen.dinoiser.heads.bkg_decoder.bias.data.fill_(0.0)
     prediction = chosen(episodes())
     winner = prediction.maps["probabilities"].argmax(1)
     assert torch.equal(winner == 0, prediction.maps["saliency"][:, 0] <= 0.5)
     assert 0 < (winner == 0).float().mean() < 1
+
+
+def test_a_shot_without_the_object_says_nothing():
+    given = episodes(shot=2)
+    given.support_masks[:, :, 1] = 0
+    alone = replace(
+        given,
+        support_images=given.support_images[:, :, :1],
+        support_masks=given.support_masks[:, :, :1],
+    )
+    both, one = (logits(each, variant="masked_global") for each in (given, alone))
+    torch.testing.assert_close(both, one, atol=1e-3, rtol=1e-4)
+
+
+def test_cosines_are_single_precision_under_autocast():
+    features, vectors = torch.randn(1, 32, 5, 5), unit(torch.randn(1, 3, 32), -1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(cosines(features, vectors), cosines(features, vectors).float())
+        mixed = cosines(features, vectors), correlate(unit(features))
+    torch.testing.assert_close(mixed, (cosines(features, vectors), correlate(unit(features))))
+
+
+def test_an_encoder_that_collapses_gets_a_warning():
+    vision = {"layers": 3, "width": 768, "head_width": 64, "patch_size": 32, "image_size": 64}
+    text = {"context_length": 8, "vocab_size": 9, "width": 32, "heads": 2, "layers": 1}
+    encoder = ClipViT(CLIP(24, vision, text), tokenizer=list, name="ViT-B-32").freeze()
+    with pytest.warns(UserWarning, match="ViT-B-32: CLIP-DINOiser was made for a ViT-B/16"):
+        ClipDinoiser(encoder, None)
 
 
 def test_text_is_refined_and_words_are_the_only_thing_it_reads():

@@ -1,7 +1,7 @@
 """Studies: from one file to runs, results and tables; what is published is what they ask for."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import yaml
@@ -25,7 +25,7 @@ SMALL = {
         "tested": {
             "template": "evaluate",
             "method": "pfenet",
-            "seeds": [0, 3],
+            "seeds": [0, 1],
             "head": "@pfenet/head.safetensors",
         },
         "base": {"template": "train_base", "folds": [0], "seeds": [0]},
@@ -64,8 +64,8 @@ def test_a_study_becomes_runs_and_a_table(study):
     run_study(study)
     assert [(job.row, job.fold, job.seed) for job in study.jobs()] == [
         *(("pfenet", 0, 0), ("tested", 0, 0), ("base", 0, 0)),
-        *(("pfenet", 2, 0), ("tested", 2, 0), ("pfenet", 0, 1), ("pfenet", 2, 1)),
-        *(("tested", 0, 3), ("tested", 2, 3)),
+        *(("pfenet", 2, 0), ("tested", 2, 0), ("pfenet", 0, 1), ("tested", 0, 1)),
+        *(("pfenet", 2, 1), ("tested", 2, 1)),
     ]
     assert all(p["steps"] == 3 for template, p in done if template == "train")
     assert all("steps" not in p for template, p in done if template == "evaluate")
@@ -120,6 +120,13 @@ def test_maps_have_a_table_of_their_own(study, monkeypatch):
     assert row.endswith("| 25.0 | -10.0 | 90 / 90 / 10 |")
 
 
+def test_seeds_that_change_nothing_are_refused(study):
+    study, _ = study
+    rows = {**study.rows, "tested": {**study.rows["tested"], "seeds": [0, 1, 4]}}
+    with pytest.raises(ConfigError, match="tested_f0_s4 would be tested_f0_s0 once more"):
+        list(replace(study, rows=rows).jobs())
+
+
 def test_a_file_of_another_row_is_the_one_of_the_same_fold(study):
     study, _ = study
     job = study.job("tested", 2, 0)
@@ -140,7 +147,7 @@ def test_others_are_left_alone_and_failures_come_last(study, monkeypatch):
         return work(template, parameters)
 
     monkeypatch.setattr(studies, "run", run)
-    with pytest.raises(RunError, match="2 of the study's runs failed: tested_f2_s0, tested_f2_s3"):
+    with pytest.raises(RunError, match="2 of the study's runs failed: tested_f2_s0, tested_f2_s1"):
         run_study(study, ["pfenet", "tested"])
     assert len(done) == 2, "what needs a run of another process waits for it"
 
@@ -173,8 +180,8 @@ def test_what_is_published_need_not_be_run_again(study):
     (studies.published_folder() / "small" / "pfenet_f2_s0.json").unlink()
     assert missing("pfenet") == [("train", 2)]
     ran = missing("pfenet", "tested")
-    assert [fold for template, fold in ran if template == "train"] == [0, 2], "their heads are read"
-    assert len(ran) == 6
+    assert [fold for template, fold in ran if template == "train"] == [0, 2, 0, 2], "heads are read"
+    assert len(ran) == 8
     assert missing("pfenet", "tested") == []
 
 

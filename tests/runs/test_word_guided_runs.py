@@ -102,3 +102,16 @@ def test_seeds_make_equal_weights_with_and_without_a_word(tmp_path):
     for other in heads[1:]:
         assert heads[0].keys() == other.keys()
         assert all(torch.equal(heads[0][key], other[key]) for key in other)
+
+
+@pytest.mark.parametrize(
+    ("variant", "guided_by"), [("text", "word"), ("global_image", "image"), ("prototype", "mask")]
+)
+def test_results_say_what_guides_a_variant_of_clip_dinoiser(variant, guided_by):
+    chosen = {"method": "clip_dinoiser", "settings": f"variant={variant}"}
+    config = parse("evaluate", chosen)
+    assert (config.guided_by, config.label) == (guided_by, f"clip_dinoiser+{variant}")
+    assert not config.reads_words
+    if guided_by != "mask":
+        with pytest.raises(ConfigError, match="reads no support mask"):
+            parse("evaluate", {**chosen, "guidance": "word"})

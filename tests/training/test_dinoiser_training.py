@@ -16,6 +16,7 @@ from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import Dino, small_dino
 from fsslib.layers.dinoiser import DinoiserHeads
+from fsslib.methods.dinoiser_config import DinoiserConfig
 from fsslib.methods.dinoiser_teachers import DinoClip, Teachers
 from fsslib.training.crops import Crops, PictureFolder
 from fsslib.training.dinoiser import (
@@ -85,6 +86,11 @@ def test_rates_drop_at_an_iteration_as_released():
         assert group["betas"] == tuple(case["betas"].tolist())
 
 
+def test_rates_can_drop_more_than_once():
+    config = DinoiserTraining(drop_at=(2, 4))
+    assert [config.rates_at(step)[0] for step in (1, 2, 4)] == pytest.approx([5e-5, 5e-6, 5e-7])
+
+
 def test_targets_are_dinos_correlations_and_what_is_salient():
     images = torch.randint(256, (2, 3, 32, 48), dtype=torch.uint8)
     model = teachers()
@@ -116,11 +122,13 @@ def test_teachers_can_stand_in_for_the_heads():
 def test_teachers_may_have_larger_patches_than_clip():
     sizes = {"img_size": 32, "patch_size": 16, "embed_dim": 32, "depth": 1, "num_heads": 2}
     coarse = Dino(VisionTransformer(**sizes, num_classes=0)).freeze()
-    view = DinoClip(load_clip("scenes-clip-vit"), Teachers(coarse)).view(
-        torch.randint(256, (2, 3, 32, 48), dtype=torch.uint8)
-    )
-    assert view.raw.shape == (2, 128, 4, 6) and view.pooled.shape == (2, 128, 2, 3)
-    assert view.saliency.shape == (2, 1, 2, 3)
+    for pooling in (True, False):
+        config = DinoiserConfig.preset("scenes", pooling=pooling)
+        view = DinoClip(load_clip("scenes-clip-vit"), Teachers(coarse), config).view(
+            torch.randint(256, (2, 3, 32, 48), dtype=torch.uint8)
+        )
+        assert view.raw.shape == (2, 128, 4, 6) and view.pooled.shape == (2, 128, 2, 3)
+        assert view.saliency.shape == (2, 1, 2, 3)
 
 
 def test_heads_learn_above_the_floor_and_go_on_exactly(album, tmp_path):
