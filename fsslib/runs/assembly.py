@@ -36,6 +36,7 @@ from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner, shipped_path
 from fsslib.methods.words import WordGuided, WordMasks
 from fsslib.runs.method_config import EvaluateConfig
+from fsslib.runs.unlabelled_config import ZeroShotRunConfig
 
 
 def assemble(
@@ -77,7 +78,7 @@ def encoder_cache(gigabytes: int, megabytes: int = 0) -> Cache:
     return PassCache(megabytes * 2**20)
 
 
-def clip_dinoiser(config: EvaluateConfig, cache: Cache) -> ClipDinoiser:
+def clip_dinoiser(config: EvaluateConfig | ZeroShotRunConfig, cache: Cache) -> ClipDinoiser:
     """CLIP with trained heads, or with the teachers that they learn from."""
     name = config.clip_model or "scenes-clip-vit"
     encoder, settings = load_clip(name, config.clip_weights), config.dinoiser()

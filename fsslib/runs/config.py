@@ -23,6 +23,7 @@ from fsslib.runs.unlabelled_config import (
     PretrainDinoRunConfig,
     PretrainMocoRunConfig,
     TrainDinoiserRunConfig,
+    ZeroShotRunConfig,
 )
 
 PATHS = ("root", "data", "head", "base", "heads", "extractor_weights", "clip_weights")
@@ -40,6 +41,7 @@ CONFIGS = {
     "pretrain_clip": PretrainClipRunConfig,
     "pretrain_dino": PretrainDinoRunConfig,
     "train_dinoiser": TrainDinoiserRunConfig,
+    "zero_shot": ZeroShotRunConfig,
     "pretrain_moco": PretrainMocoRunConfig,
 }
 RunConfig = (
@@ -50,6 +52,7 @@ RunConfig = (
     | PretrainClipRunConfig
     | PretrainDinoRunConfig
     | TrainDinoiserRunConfig
+    | ZeroShotRunConfig
     | PretrainMocoRunConfig
 )
 

@@ -1,28 +1,37 @@
-"""What the templates of DINO and of CLIP-DINOiser's heads call: pictures and models before, weights
-and card after."""
+"""What the templates of DINO and of CLIP-DINOiser's heads call, pictures and models before, weights
+and card after; and CLIP-DINOiser by words alone."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError
+from fsslib.data.benchmark import Benchmark
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import load_benchmark
 from fsslib.data.scenes.album import Album
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import Dino
+from fsslib.encoders.pass_cache import PassCache
 from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.dino_scores import agreement, neighbour_accuracy
 from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary
+from fsslib.files import write_json
 from fsslib.layers.dinoiser import DinoiserHeads
 from fsslib.methods.dinoiser import ClipDinoiser
 from fsslib.methods.dinoiser_config import DinoiserConfig
 from fsslib.methods.dinoiser_teachers import Teachers, load_teachers
+from fsslib.runs.assembly import clip_dinoiser
 from fsslib.runs.config import command_of
 from fsslib.runs.machine import environment
-from fsslib.runs.unlabelled_config import PretrainDinoRunConfig, TrainDinoiserRunConfig
+from fsslib.runs.unlabelled_config import (
+    PretrainDinoRunConfig,
+    TrainDinoiserRunConfig,
+    ZeroShotRunConfig,
+)
 from fsslib.training.crops import PictureFolder, Pictures
 
 
@@ -118,3 +127,36 @@ def _zero_shot(
         )
         found[name] = scores["miou"]
     return found | {"pictures": config.validation_pictures, "classes": "40 and background"}
+
+
+def zero_shot_parts(
+    config: ZeroShotRunConfig, device: str
+) -> tuple[ClipDinoiser, Benchmark, Windows]:
+    """The model, the pictures, and the windows that slide over them, half of one at a time."""
+    protocol = Protocol.preset(config.benchmark)
+    model = clip_dinoiser(config, PassCache()).to(device).eval()
+    side = config.dinoiser().size or Windows.crop
+    return model, load_benchmark(protocol, config.root), Windows(side, side, side // 2)
+
+
+def finish_zero_shot(
+    config: ZeroShotRunConfig,
+    folder: Path,
+    parts: tuple[ClipDinoiser, Benchmark, Windows],
+    device: str,
+) -> dict[str, Any]:
+    """Score all pictures, write `zero_shot.json` into the run's folder and return it."""
+    model, benchmark, windows = parts
+    refine = config.dinoiser().refine
+    scores = open_vocabulary(
+        model, benchmark, config.pictures, config.background, refine, windows, config.split
+    )
+    names = dict(zip(benchmark.class_ids, benchmark.class_names, strict=True))
+    scores["per_class"] = {
+        names[each]: row["intersection"] / max(row["union"], 1)
+        for each, row in scores["per_class"].items()
+    }
+    card = {"run": config.run_name, "command": command_of(config), "split": config.split}
+    card |= {"settings": asdict(config.dinoiser())} | scores | environment(device)
+    write_json(folder / "zero_shot.json", card)
+    return card

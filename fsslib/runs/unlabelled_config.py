@@ -1,4 +1,5 @@
-"""Typed parameters of what learns without labels: DINO, heads of CLIP-DINOiser, extractors."""
+"""Typed parameters of what learns without labels: DINO, heads of CLIP-DINOiser, extractors; and of
+what answers without supports."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from fsslib.config import ConfigError, parse_changes, require_known
+from fsslib.data.protocol import BenchmarkName
 from fsslib.encoders import BACKBONES
+from fsslib.methods.dinoiser_config import DinoiserConfig
 from fsslib.priors.superpixels import SuperpixelConfig
 from fsslib.training.dino_recipe import DinoConfig
 from fsslib.training.dinoiser_recipe import DinoiserTraining
@@ -75,6 +78,42 @@ class TrainDinoiserRunConfig:
         elsewhere += ("validation_pictures", "device")
         given = {k: v for k, v in asdict(self).items() if k not in elsewhere and v is not None}
         return DinoiserTraining.preset(self.recipe, **given)
+
+
+@dataclass(frozen=True)
+class ZeroShotRunConfig:
+    """Parameters of `zero_shot.ipynb`: CLIP-DINOiser by words alone, all classes at once."""
+
+    preset: str = "scenes"
+    settings: str = ""
+    """Changes to it: "pooling=false gamma=0.4"."""
+    heads: str = "shipped"
+    """A file of `train_dinoiser`, the published checkpoint, "shipped", or "teachers", which asks
+    DINO and FOUND instead."""
+    clip_model: str = "scenes-clip-vit"
+    clip_weights: str = "scenes"
+    benchmark: BenchmarkName = "scenes10i"
+    root: str | None = None
+    split: Literal["train", "val"] = "val"
+    pictures: int | None = None
+    """The first so many; None: all."""
+    background: bool = True
+    """Whether it is one of the names (VOC21); without (VOC20) its pixels are left out."""
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        self.dinoiser()
+        if self.pictures is not None and self.pictures < 1:
+            raise ConfigError(f"pictures={self.pictures}: expected at least 1")
+
+    @property
+    def run_name(self) -> str:
+        return f"clip_dinoiser+zero_shot/{self.benchmark}_{self.clip_model}"
+
+    def dinoiser(self) -> DinoiserConfig:
+        """The settings that `preset` and `settings` describe."""
+        changes = parse_changes("settings", self.settings.split())
+        return DinoiserConfig.preset(self.preset, **{"variant": "text"} | changes)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fsslib.config import ConfigError
+from fsslib.data.protocol import Protocol
+from fsslib.data.registry import load_benchmark
+from fsslib.data.scenes import CLASS_NAMES
 from fsslib.data.scenes.album import Album
+from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.dino import load_dino, small_dino
-from fsslib.methods.dinoiser import load_heads
+from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary
+from fsslib.methods.dinoiser import ClipDinoiser, load_heads
+from fsslib.methods.dinoiser_config import DinoiserConfig
 from fsslib.methods.n_way import OneVersusRest
 from fsslib.runs import dinoiser as dinoiser_runs
 from fsslib.runs.config import parse
@@ -58,6 +64,22 @@ def test_heads_are_trained_and_their_card_says_how(heads, pictures):
         f"{h}.{p}" for h in ("obj_proj", "bkg_decoder") for p in ("weight", "bias")
     }
     assert load_heads(heads / "heads.safetensors", 128).obj_proj.out_channels == 8
+
+
+def test_words_alone_are_scored_by_papermill(heads, tmp_path):
+    given = {"heads": str(heads / "heads.safetensors"), "pictures": 3, "device": "cpu"}
+    folder = run("zero_shot", {**given, "background": False}, tmp_path / "run")
+    card = json.loads((folder / "zero_shot.json").read_text())
+    assert card["pictures"] == 3 and not card["background"] and card["windows"]["stride"] == 48
+    assert 0 <= card["miou"] <= 1 and set(card["per_class"]) <= set(CLASS_NAMES)
+    model = ClipDinoiser(
+        load_clip("scenes-clip-vit"),
+        load_heads(heads / "heads.safetensors", 128),
+        DinoiserConfig.preset("scenes", variant="text"),
+    )
+    benchmark = load_benchmark(Protocol.preset("scenes10i"))
+    expected = open_vocabulary(model, benchmark, 3, False, windows=Windows(96, 96, 48))
+    assert card["miou"] == pytest.approx(expected["miou"], abs=1e-6)
 
 
 def test_dino_is_pretrained_on_any_folder_and_loads(pictures, tmp_path):
@@ -149,6 +171,8 @@ def test_fine_tuning_stops_when_base_classes_gain_nothing(heads, tmp_path):
         ("evaluate", {"way": 0}, "way=0: expected at least 1"),
         ("evaluate", {"method": "clip_dinoiser_finetuned"}, "needs head="),
         ("train_dinoiser", {"recipe": "paper"}, "recipe='paper'"),
+        ("zero_shot", {"pictures": 0}, "pictures=0"),
+        ("zero_shot", {"settings": "gamma=2"}, "gamma=2"),
         ("train_dinoiser", {"kernel": 2}, "kernel=2"),
         ("pretrain_dino", {"size": 90}, "multiple of 16"),
     ],
