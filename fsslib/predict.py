@@ -34,7 +34,8 @@ def predict(
     Args:
         query: (h,w,3) uint8 RGB of any size.
         supports: K pictures, each of its own size. For several classes: K for each of N.
-        masks: for each support (h,w): 1 the thing, 0 the rest, 255 don't know.
+        masks: for each support (h,w): 1 the thing, 0 the rest, 255 don't know. Pictures of 0 and
+            255 are passed as `mask > 0`.
         method: a segmenter, such as `fsslib.methods.shipped.load_shipped()`. A binary one is asked
             about each class against the rest (`OneVersusRest`).
         class_name: one name, or N of them: then `supports` and `masks` have a list for each.
@@ -44,7 +45,7 @@ def predict(
         (h,w) uint8 of the query's size, 1 where the thing is; j where the j-th of several is.
 
     Raises:
-        ValueError: counts or sizes that do not fit, or masks with other values.
+        ValueError: counts or sizes that do not fit, masks with other values or without a 1.
     """
     if isinstance(class_name, str):
         supports, masks, names = [supports], [masks], (class_name,)
@@ -111,5 +112,10 @@ def _fit(image: np.ndarray, mask: np.ndarray, size: int, name: str) -> tuple[Ten
     values = sorted(set(np.unique(mask).tolist()))
     if not set(values) <= {0, 1, 255}:
         raise ValueError(f"{name}: mask holds {values[:8]}; expected 0, 1 and 255; use (mask > 0)")
+    if name != "query" and 1 not in values:
+        raise ValueError(
+            f'{name}: mask holds {values} and no 1, which is the object (255 is "don\'t know"); '
+            "for a mask of 0 and 255 pass (mask > 0)"
+        )
     tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).contiguous()
     return fit_square(tensor, torch.from_numpy(mask.astype(np.uint8)), size, "pad")

@@ -25,6 +25,13 @@ def test_predicts_at_the_query_size_and_leaves_the_method_as_it_was():
     assert method.training
 
 
+def test_a_mask_that_says_255_for_the_object_is_refused():
+    mask = np.zeros((8, 8), np.uint8)
+    mask[2:5] = 255
+    with pytest.raises(ValueError, match=r"support 0: mask holds \[0, 255\] and no 1.*mask > 0"):
+        predict(picture(8, 8), [picture(8, 8)], [mask], build_method("prototype", tiny_backbone()))
+
+
 def test_what_is_asked_for_is_no_base_class(monkeypatch):
     backbone = tiny_backbone()
     base = BaseHead(backbone.channels[2], 3, 16)

@@ -8,6 +8,7 @@ changes, the table is counted again instead of being trusted.
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,6 +63,8 @@ def cached_areas(
 
 def _manifest(paths: Sequence[Path], classes: int) -> str:
     digest = hashlib.sha256(f"{VERSION} {classes}\n".encode())
+    # Below their common folder, because a folder may be the class; the whole may be moved.
+    top = os.path.commonpath([path.parent for path in paths]) if paths else ""
     for path in paths:
         try:
             status = path.stat()
@@ -70,7 +73,8 @@ def _manifest(paths: Sequence[Path], classes: int) -> str:
                 f"label {path} is missing ({error.strerror}); `python -m fsslib.data check` lists "
                 "everything that is wrong with the folder"
             ) from error
-        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        name = path.relative_to(top).as_posix()
+        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import zlib
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
 from fsslib.encoders.pass_cache import Cache, Key, Made
 from fsslib.files import atomic_path
 
 ROOM_MADE = 0.9
 """Of the bound: what is left when room had to be made."""
+CHECK_BYTES = 4
+
+
+def _check(content: bytes) -> bytes:
+    """CRC-32: safetensors would not notice a changed byte among the numbers."""
+    return zlib.crc32(content).to_bytes(CHECK_BYTES, "little")
 
 
 class DiskCache(Cache):
-    """Results by picture, one file each; beyond `max_bytes` the oldest go.
+    """Results by picture, one file each (a checksum and safetensors); beyond `max_bytes` the oldest
+    go.
 
     Several processes may share a folder: files appear whole, and one that is missing or damaged is
     made again (a damaged one with a warning). The bound holds for what this process found when it
@@ -36,7 +44,10 @@ class DiskCache(Cache):
     def recall(self, key: Key) -> Made | None:
         path = self._path(key)
         try:
-            parts = load_file(path)
+            content = path.read_bytes()
+            if content[:CHECK_BYTES] != _check(content[CHECK_BYTES:]):
+                raise SafetensorError("its checksum differs")
+            parts = load(content[CHECK_BYTES:])
             return tuple(parts[str(number)] for number in range(len(parts)))
         except FileNotFoundError:
             return None
@@ -45,11 +56,12 @@ class DiskCache(Cache):
             return None
 
     def keep(self, key: Key, parts: Made) -> None:
-        content = {str(n): part.detach().cpu().contiguous() for n, part in enumerate(parts)}
+        tensors = {str(n): part.detach().cpu().contiguous() for n, part in enumerate(parts)}
+        content = save(tensors)
         # A full or read-only disk costs time, never a result.
         give_up = contextlib.suppress(OSError, SafetensorError)
         with give_up, atomic_path(self._path(key)) as temporary:
-            save_file(content, temporary)
+            temporary.write_bytes(_check(content) + content)
             self._bytes += temporary.stat().st_size
         if self._bytes > self.max_bytes:
             self._make_room()
@@ -57,7 +69,7 @@ class DiskCache(Cache):
     def _path(self, key: Key) -> Path:
         kind, digest = key
         name = digest.hex()
-        return self.folder / kind / name[:2] / f"{name}.safetensors"
+        return self.folder / kind / name[:2] / f"{name}.kept"
 
     def _make_room(self) -> None:
         files = sorted(self._files())
@@ -71,7 +83,7 @@ class DiskCache(Cache):
     def _files(self) -> list[tuple[float, int, Path]]:
         """(time, bytes, path) of every file; others may be removing some."""
         found = []
-        for path in self.folder.glob("*/*/*.safetensors"):
+        for path in self.folder.glob("*/*/*.kept"):
             with contextlib.suppress(FileNotFoundError):
                 facts = path.stat()
                 found.append((facts.st_mtime, facts.st_size, path))

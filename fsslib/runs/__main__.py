@@ -48,7 +48,13 @@ def parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"{text!r}: expected name=value")
-    return name, yaml.safe_load(value)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: the value is no YAML ({getattr(error, 'problem', error)}); "
+            f"quote it twice: -p {name}='\"…\"'"
+        ) from error
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from fsslib.encoders.disk_cache import DiskCache
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state
-from fsslib.files import data_root
+from fsslib.files import data_root, read_json
 from fsslib.interop.official import load_official
 from fsslib.methods import (
     UNDILATED,
@@ -64,11 +64,37 @@ def assemble(
     if config.guidance == "word" and name not in WITH_WORDS:
         method = WordGuided(method, words)
     if config.head is not None:
-        prior = "" if config.prior == "own" else f"+{config.prior}"
-        shipped = shipped_path(config.fold, config.method + prior)
-        path = shipped if config.head == "shipped" else Path(config.head)
-        method.load_head_state(read_state(path))
+        require_unseen(config, protocol)
+        method.load_head_state(read_state(head_path(config)))
     return any_way(method, protocol.way)
+
+
+def head_path(config: EvaluateConfig) -> Path:
+    """The trained head that `config.head` names."""
+    prior = "" if config.prior == "own" else f"+{config.prior}"
+    shipped = config.head == "shipped"
+    return shipped_path(config.fold, config.method + prior) if shipped else Path(config.head)
+
+
+def head_card(config: EvaluateConfig) -> dict[str, Any]:
+    """How the head was trained, as the card beside it says; empty without head or card."""
+    if config.head is None:
+        return {}
+    card = head_path(config).with_suffix(".json")
+    return read_json(card) if card.is_file() else {}
+
+
+def require_unseen(config: EvaluateConfig, protocol: Protocol) -> None:
+    """ConfigError for a head whose card says that it was trained on this test's classes."""
+    trained = head_card(config).get("protocol", {})
+    if trained.get("benchmark") != protocol.benchmark:
+        return  # other classes altogether, or nobody knows
+    for name in ("fold", "coco_folds"):
+        if trained[name] != getattr(protocol, name):
+            raise ConfigError(
+                f"head={config.head!r} was trained with {name}={trained[name]!r}, and classes of "
+                f"{name}={getattr(protocol, name)!r} are no novel ones for it; give its own"
+            )
 
 
 def encoder_cache(gigabytes: int, megabytes: int = 0) -> Cache:

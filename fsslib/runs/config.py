@@ -26,7 +26,7 @@ from fsslib.runs.unlabelled_config import (
     ZeroShotRunConfig,
 )
 
-PATHS = ("root", "data", "head", "base", "heads", "extractor_weights", "clip_weights")
+PATHS = ("root", "data", "head", "base", "heads", "weights", "extractor_weights", "clip_weights")
 PATHS += ("dino_weights", "found_head", "start")
 """Parameters that may be paths, made relative to the run's folder."""
 
@@ -82,7 +82,18 @@ def command_of(config: RunConfig) -> str:
     return " ".join(words)
 
 
+def decisive(config: RunConfig) -> dict[str, Any]:
+    """The parameters that decide what a training makes, and not where or how fast."""
+    speed = (*OF_THE_MACHINE, "batch_size")
+    return {name: value for name, value in asdict(config).items() if name not in speed}
+
+
 def run_id(config: RunConfig) -> str:
-    """Eight hexadecimal digits: the same parameters always lead to the same folder."""
-    text = json.dumps([type(config).__name__, asdict(config)], sort_keys=True)
+    """Eight hexadecimal digits: the same parameters always lead to the same folder, and files or
+    folders of one name in two places to two."""
+    values = asdict(config)
+    for name in PATHS:
+        if values.get(name) and (path := Path(str(values[name])).expanduser()).exists():
+            values[name] = str(path.resolve())
+    text = json.dumps([type(config).__name__, values], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -25,8 +25,8 @@ from fsslib.files import write_json
 from fsslib.methods import BASELINES, FewShotSegmenter
 from fsslib.methods.n_way import OneVersusRest
 from fsslib.methods.shipped import save_head
-from fsslib.runs.assembly import assemble, encoder_cache
-from fsslib.runs.config import PATHS
+from fsslib.runs.assembly import assemble, encoder_cache, head_card
+from fsslib.runs.config import PATHS, decisive
 from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.method_config import EvaluateConfig
 from fsslib.runs.train_config import TrainRunConfig
@@ -90,6 +90,7 @@ class Experiment:
             self.folder,
             self.device,
             self.validate if settings.validate_every else None,
+            about=decisive(config),
         )
         chosen = "last" if self.protocol.selection == "last" else "best"
         self.method.load_head_state(outcome[chosen])
@@ -155,6 +156,8 @@ class Experiment:
             if name in config:
                 config[name] = Path(config[name]).name if config[name] else None
         oracle = self.protocol.query_labels == "oracle"
+        head = head_card(self.config)
+        about_head = ("run", "git", "training", "selected_step", "protocol")
         seen = {name: seen_by(name, w) for name, w in self.config.encoders.items()}
         return {
             "run": self.config.run_name,
@@ -168,9 +171,23 @@ class Experiment:
             "encoders_have_seen": {name: what for name, what in seen.items() if what},
             "protocol": self.protocol.to_dict(),
             "protocol_hash": self.protocol.hash,
+            "head": {name: head[name] for name in about_head if name in head} or None,
+            "data": self._data(),
             "config": config,
             **self.training,
             **environment(self.device),
+        }
+
+    def _data(self) -> dict[str, Any]:
+        """What a protocol does not say of the files it met: how many pictures, of which year, the
+        novel classes by name, and those of them that were left out for want of images."""
+        novel = self.benchmark.novel_classes(self.config.fold)
+        left = EpisodeSampler(self.benchmark, self.protocol, "val", novel).left_out
+        return {
+            "year": getattr(self.benchmark, "year", None),
+            "test_pictures": len(self.benchmark.areas("val")),
+            "novel": [self.benchmark.name_of(c) for c in novel],
+            "left_out": [self.benchmark.name_of(c) for c in left],
         }
 
 

@@ -25,7 +25,7 @@ def pick_device(name: str) -> str:
 
 def environment(device: str) -> dict[str, Any]:
     """Device, versions and git revision, for results and cards."""
-    names = ("torch", "torchvision", "numpy", "scikit-image")
+    names = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy", "scikit-image")
     gpu = torch.cuda.get_device_name() if device.startswith("cuda") else None
     return {
         "device": gpu or f"CPU ({platform.machine()}, {torch.get_num_threads()} thread)",

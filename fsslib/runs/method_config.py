@@ -6,6 +6,7 @@ preset.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -97,6 +98,11 @@ class EvaluateConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("workers", 0), ("clip_cache", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}={getattr(self, name)}: expected at least {least}")
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            raise ConfigError(f"device={self.device!r}: expected auto, cpu, cuda or cuda:1")
         require_known("method", self.method, METHODS)
         require_known("backbone", self.backbone, sorted(BACKBONES))
         require_known("extractor", self.extractor, sorted(BACKBONES))

@@ -26,7 +26,7 @@ from fsslib.files import write_json
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.shipped import save_head
 from fsslib.runs.assembly import encoder_cache
-from fsslib.runs.config import command_of
+from fsslib.runs.config import command_of, decisive
 from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
@@ -82,6 +82,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
         settings,
         folder,
         device,
+        about=decisive(config),
     )
     specs = picture_specs(benchmark, protocol, "val", config.pictures)
     batch, workers = config.batch_size, config.workers

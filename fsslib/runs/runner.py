@@ -19,11 +19,12 @@ from typing import Any
 import nbformat
 import papermill
 import yaml
+from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 from fsslib.config import ConfigError
 from fsslib.files import atomic_path, repository
-from fsslib.runs.config import PATHS, RunConfig, parse, run_id
+from fsslib.runs.config import OF_THE_MACHINE, PATHS, RunConfig, parse, run_id
 from fsslib.runs.status import Heartbeat, RunError, alone, read_status
 
 
@@ -54,19 +55,37 @@ def run(
     config = parse(template, parameters)
     check_template(template, config)
     # Absolute, because papermill changes into the run's folder before it writes there.
-    folder = Path(folder).resolve() if folder else default_folder(config)
+    folder = (Path(folder) if folder else default_folder(config)).resolve()
     with alone(folder):
         status = read_status(folder)
         if status and status["state"] == "finished" and not again:
+            _require_equal(folder, template, config)
             say(f"already finished: {shown(folder)} (--again repeats it)")
             return folder
         if again:
             (folder / "checkpoint.pt").unlink(missing_ok=True)
+        (folder / "results.json").unlink(missing_ok=True)  # of a run that is not this one
         _write_parameters(folder / "params.yaml", template, config)
         say(f"{template}: {shown(folder)}")
         with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
             _execute(template, _injected(parameters, folder), folder)
     return folder
+
+
+def _require_equal(folder: Path, template: str, config: RunConfig) -> None:
+    """RunError if a finished run in this folder had other parameters."""
+    there = yaml.safe_load((folder / "params.yaml").read_text())
+    now = {"template": template, **_plain(asdict(config))}
+    changed = [
+        f"{name}: {there.get(name)!r} then, {now.get(name)!r} now"
+        for name in sorted(there.keys() | now.keys())
+        if there.get(name) != now.get(name) and name not in OF_THE_MACHINE
+    ]
+    if changed:
+        raise RunError(
+            f"{shown(folder)} holds a finished run with other parameters ({'; '.join(changed)}); "
+            "use another --out, or --again to overwrite it"
+        )
 
 
 def check_template(template: str, config: RunConfig) -> None:
@@ -106,6 +125,11 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
     except papermill.PapermillExecutionError as error:
         raise RunError(
             f"{template} failed in {shown(folder)}: {error.ename}: {error.evalue}"
+        ) from error
+    except DeadKernelError as error:
+        raise RunError(
+            f"{template} in {shown(folder)}: its kernel was killed, perhaps for want of memory; "
+            "the same command goes on from the last checkpoint"
         ) from error
     finally:
         _forget_paths(folder / "run.ipynb")

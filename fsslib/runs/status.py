@@ -10,8 +10,9 @@ import os
 import platform
 import threading
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,11 @@ def alone(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     status = read_status(folder)
-    if status and status["state"] == RUNNING and status["pid"] != os.getpid():
-        raise BusyError(f"{folder} is being run by process {status['pid']}; wait or stop it first")
+    if status and status["state"] == RUNNING and not _ours(status):
+        raise BusyError(
+            f"{folder} is being run by process {status['pid']} on {status.get('host')}; "
+            "wait or stop it first"
+        )
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(blocking=False)
@@ -52,6 +56,11 @@ def alone(folder: Path) -> Iterator[None]:
         raise BusyError(
             f"{folder} is being run by another process; wait or stop it first"
         ) from None
+    except (OSError, NotImplementedError) as error:
+        warnings.warn(
+            f"{folder} cannot be locked ({error}): do not start the same run twice at once",
+            stacklevel=3,
+        )
     try:
         yield
     finally:
@@ -89,7 +98,8 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self.stop.wait(BEAT_SECONDS):
-            self._write()
+            with suppress(OSError):  # a full or absent disk; the next beat may find it back
+                self._write()
 
     def _write(self) -> None:
         self.content["heartbeat"] = time.time()
@@ -109,6 +119,10 @@ def read_status(folder: Path) -> dict[str, Any] | None:
     if status["state"] == RUNNING and (old or _gone(status)):
         status["state"] = LOST
     return status
+
+
+def _ours(status: dict[str, Any]) -> bool:
+    return (status["pid"], status.get("host")) == (os.getpid(), platform.node())
 
 
 def _gone(status: dict[str, Any]) -> bool:

@@ -37,8 +37,15 @@ class TrainRunConfig(EvaluateConfig):
         if self.head is not None:
             raise ConfigError(f"head={self.head!r}: training makes the head; leave it out")
         training = self.training()
-        if self.selection != "last" and not training.validate_every:
-            raise ConfigError(f"selection={self.selection!r} needs validate_every >= 1")
+        if self.selection != "last" and not 1 <= training.validate_every <= training.steps:
+            raise ConfigError(
+                f"selection={self.selection!r} with validate_every={training.validate_every}: "
+                f"expected 1 to {training.steps}, the steps of the training"
+            )
+        if self.benchmark == "folder":
+            raise ConfigError(
+                "benchmark='folder' has no classes to train on, all of them are novel; run evaluate"
+            )
 
     def training(self) -> TrainConfig:
         """The training settings that these parameters describe."""

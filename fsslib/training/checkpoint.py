@@ -29,7 +29,9 @@ def save_checkpoint(
         parts: models and optimisers by name, whose states are saved under it.
     """
     content = content | {name: part.state_dict() for name, part in (parts or {}).items()}
-    random = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+    # Of the current device only: a machine with fewer of them must be able to go on.
+    cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []
+    random = {"cpu": torch.get_rng_state(), "cuda": cuda}
     with atomic_path(path) as temporary:
         torch.save({"fingerprint": fingerprint, "random": random, **content}, temporary)
 
@@ -75,5 +77,5 @@ def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] |
     random = content.pop("random")
     torch.set_rng_state(random["cpu"])
     if random["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(random["cuda"])
+        torch.cuda.set_rng_state(random["cuda"][0])
     return content

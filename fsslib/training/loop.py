@@ -2,12 +2,12 @@
 
 Episode number i is a function of the seed and i, so that the sampler's position is the step; the
 checkpoint adds model, optimiser, gradient scaler and random generators, and a run that was killed
-ends with the same weights as one that was not.
+ends with the same weights as one that was not (on a GPU, up to the order in which it adds).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -35,12 +35,14 @@ def train(
     device: str = "cpu",
     validate: Validate | None = None,
     report: Callable[[str], None] = print,
+    about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train until `config.steps`, from `folder/checkpoint.pt` if there is one.
 
     Args:
         episodes: the episode stream from a given episode number on.
-        validate: scores of the current method; "score" among them chooses the best weights.
+        validate: scores of the current method; the first of them chooses the best weights.
+        about: what else must be equal for a training to go on: protocol, method, encoders.
 
     Returns:
         `last` and `best` head states, `step` (fewer than `config.steps` where patience ended),
@@ -53,7 +55,9 @@ def train(
     optimizer = _optimizer(method, config)
     scaler = torch.amp.GradScaler(enabled=config.precision == "fp16" and device != "cpu")
     parts = {"optimizer": optimizer, "scaler": scaler}
-    path, fingerprint = folder / "checkpoint.pt", asdict(config)
+    path = folder / "checkpoint.pt"
+    fingerprint = {**(about or {}), **asdict(config)}
+    del fingerprint["workers"]  # changes nothing
     state = go_on(path, fingerprint, _FRESH, parts)
     if head := state.pop("head", None):
         method.load_head_state(head)

@@ -122,3 +122,15 @@ def test_palette_is_vocs():
     assert palette[[0, 1, 2, 3, 15, 255]].tolist() == [
         *([0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [192, 128, 128], [224, 224, 192]),
     ]
+
+
+def test_a_picture_that_moves_to_another_class_is_counted_anew(folder_tree):
+    """Also where the list of names stays as it was."""
+    for path in sorted(folder_tree.glob("red*mug/*/picture*")):
+        path.rename(path.with_name(path.name.replace("picture", "z")))
+    before = (FolderBenchmark(folder_tree).areas("val") > 0).sum(0)
+    mug = next(folder_tree.glob("red*mug"))
+    for path in sorted(folder_tree.glob("cat/*/picture2.*")):
+        path.rename(mug / path.parent.name / path.name)
+    after = (FolderBenchmark(folder_tree).areas("val") > 0).sum(0)
+    assert (after - before).tolist() == [-1, 1]

@@ -52,12 +52,26 @@ def test_only_new_pictures_are_made(tmp_path):
     assert torch.equal(sums, shown[[4, 1, 4, 3]].flatten(1).sum(1))
 
 
-@pytest.mark.parametrize("damage", [b"", b"nonsense" * 10])
+def flipped(content: bytes) -> bytes:
+    """One byte of the last number is another."""
+    return content[:-2] + bytes([content[-2] ^ 1]) + content[-1:]
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "nonsense": lambda content: b"nonsense" * 10,
+    "cut": lambda content: content[:-7],
+    "flipped": flipped,
+    "zeros at the end": lambda content: content[:-16] + bytes(16),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_made_again_with_a_warning(tmp_path, damage):
     make, cache, shown = Counter(), DiskCache(tmp_path, 2**20), pictures(2)
     expected = cache.collect("double", shown, make)
-    broken = sorted(tmp_path.rglob("*.safetensors"))[0]
-    broken.write_bytes(damage)
+    broken = sorted(tmp_path.rglob("*.kept"))[0]
+    broken.write_bytes(DAMAGES[damage](broken.read_bytes()))
     with pytest.warns(UserWarning, match="is damaged"):
         found = cache.collect("double", shown, make)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
@@ -70,7 +84,7 @@ def test_a_full_disk_costs_time_and_no_result(tmp_path, monkeypatch):
     def full(*_):
         raise SafetensorError("No space left on device")
 
-    monkeypatch.setattr(disk_cache, "save_file", full)
+    monkeypatch.setattr(disk_cache, "atomic_path", full)
     make, cache, shown = Counter(), DiskCache(tmp_path, 2**20), pictures(2)
     for turn in (1, 2):
         doubled = cache.collect("double", shown, make)[0]
@@ -82,11 +96,11 @@ def test_the_oldest_go_when_the_bound_is_reached(tmp_path):
     make, shown = Counter(), pictures(40)
     one = DiskCache(tmp_path / "one", 2**20)
     one.collect("double", shown[:1], make)
-    size = next(tmp_path.rglob("*.safetensors")).stat().st_size
+    size = next(tmp_path.rglob("*.kept")).stat().st_size
     cache = DiskCache(tmp_path / "many", 10 * size)
     for start in range(0, 40, 4):
         cache.collect("double", shown[start : start + 4], make)
-        files = list((tmp_path / "many").rglob("*.safetensors"))
+        files = list((tmp_path / "many").rglob("*.kept"))
         assert sum(path.stat().st_size for path in files) <= 10 * size
     assert len(files) >= 6
     make.seen = 0
@@ -96,7 +110,7 @@ def test_the_oldest_go_when_the_bound_is_reached(tmp_path):
 
 def test_nothing_half_written_stays(tmp_path):
     DiskCache(tmp_path, 2**20).collect("double", pictures(3), Counter())
-    assert all(path.suffix == ".safetensors" for path in tmp_path.rglob("*.*"))
+    assert all(path.suffix == ".kept" for path in tmp_path.rglob("*.*"))
 
 
 def fill(folder, seed):

@@ -8,17 +8,23 @@ import sys
 import time
 
 import nbformat
+import papermill
 import pytest
 import torch
 import yaml
+from nbclient.exceptions import DeadKernelError
 from PIL import Image
 from safetensors.torch import load_file
 
+from fsslib.config import ConfigError
 from fsslib.data.scenes import render_scene
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.runs.__main__ import main
+from fsslib.runs.config import parse
+from fsslib.runs.experiment import Experiment
 from fsslib.runs.runner import run
 from fsslib.runs.status import RunError, read_status
+from fsslib.training.checkpoint import CheckpointError
 from fsslib.training.journal import read_journal
 
 SMALL = {
@@ -28,6 +34,7 @@ SMALL = {
     "workers": 0,
 }
 TRAIN = {**SMALL, "steps": 4, "train_batch_size": 2, "checkpoint_every": 2}
+CHOSEN = {"selection": "held_out_base", "held_out": 3, "validate_every": 2}
 
 CLIP = {
     **{"steps": 2, "text_steps": 1, "single_steps": 0, "coarse_steps": 1, "size": 32},
@@ -40,8 +47,7 @@ CLIP = {
 def trained(tmp_path_factory):
     """A small training run with validation on held-out base classes."""
     folder = tmp_path_factory.mktemp("train")
-    chosen = {"selection": "held_out_base", "held_out": 3, "validate_every": 2}
-    return run("train", {**TRAIN, **chosen, "validation_episodes": 4}, folder)
+    return run("train", {**TRAIN, **CHOSEN, "validation_episodes": 4}, folder)
 
 
 def test_a_training_run_leaves_everything_it_promises(trained):
@@ -121,13 +127,46 @@ def test_clip_goes_on_from_weights(tmp_path):
 
 def test_a_finished_run_is_not_repeated(trained, capsys):
     written = (trained / "results.json").stat().st_mtime_ns
-    run(
-        "train",
-        {**TRAIN, "selection": "held_out_base", "held_out": 3, "validate_every": 2},
-        trained,
-    )
+    same = {**TRAIN, **CHOSEN, "validation_episodes": 4}
+    run("train", {**same, "workers": 1}, trained)
     assert "already finished" in capsys.readouterr().out
+    with pytest.raises(RunError, match=r"other parameters \(fold: 0 then, 1 now\)"):
+        run("train", {**same, "fold": 1}, trained)
     assert (trained / "results.json").stat().st_mtime_ns == written
+
+
+def test_a_head_is_not_tested_on_classes_it_was_trained_on(trained, tmp_path):
+    given = {**SMALL, "method": "pfenet", "head": str(trained / "head.safetensors")}
+    with pytest.raises(ConfigError, match="was trained with fold=0"):
+        _ = Experiment(parse("evaluate", {**given, "fold": 1}), tmp_path).method
+    results = Experiment(parse("evaluate", given), tmp_path).evaluate()
+    assert results["head"]["protocol"]["selection"] == "held_out_base"
+    assert results["head"]["training"]["steps"] == 4
+    assert len(results["data"]["novel"]) == 10 and results["data"]["left_out"] == []
+
+
+def test_a_training_does_not_go_on_from_another_folds_checkpoint(tmp_path):
+    first = Experiment(parse("train", {**TRAIN, "steps": 2}), tmp_path)
+    first.train()
+    other = Experiment(parse("train", {**TRAIN, "steps": 2, "fold": 1, "workers": 1}), tmp_path)
+    with pytest.raises(CheckpointError, match=r"other settings \(fold: 0 then, 1 now\)"):
+        other.train()
+
+
+def test_a_killed_kernel_is_a_failed_run(tmp_path, monkeypatch):
+    def dies(*_, **__):
+        raise DeadKernelError("Kernel died")
+
+    monkeypatch.setattr(papermill, "execute_notebook", dies)
+    with pytest.raises(RunError, match="its kernel was killed"):
+        run("evaluate", SMALL, tmp_path)
+    assert read_status(tmp_path)["state"] == "failed"
+
+
+def test_a_value_that_is_no_yaml_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "evaluate", "-p", "root=[a"])
+    assert "the value is no YAML" in capsys.readouterr().err
 
 
 def test_a_failing_notebook_is_reported_with_its_error(tmp_path):
