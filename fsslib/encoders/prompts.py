@@ -93,6 +93,7 @@ _CLIP_ES_BACKGROUNDS = (
 )
 BACKGROUND_NAMES: dict[str, tuple[str, ...]] = {
     "pascal5i": _CLIP_ES_BACKGROUNDS,
+    "folder": _CLIP_ES_BACKGROUNDS,
     "coco20i": tuple(n for n in _CLIP_ES_BACKGROUNDS if n not in ("keyboard", "sign")),
     "scenes10i": (
         *("brick wall", "gravel", "grass", "wooden table", "garage", "stained tissue"),
@@ -101,8 +102,8 @@ BACKGROUND_NAMES: dict[str, tuple[str, ...]] = {
         "cloudy background",
     ),
 }
-"""Names of what is no object, by benchmark: CLIP-ES's 25 for PASCAL VOC, its 23 that clash with no
-class of COCO, and what Scenes-10i's captions call their grounds."""
+"""Names of what is no object, by benchmark: CLIP-ES's 25 for PASCAL VOC and one's own pictures, its
+23 that clash with no class of COCO, and what Scenes-10i's captions call their grounds."""
 
 
 def resolve_templates(templates: Templates) -> tuple[str, ...]:

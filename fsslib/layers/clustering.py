@@ -114,12 +114,20 @@ def cluster(
     """Mean features of soft clusters around the seeds (LFSS Eqs. 9 to 11).
 
     Each cell of the mask counts with exp(-Q), Q the distance to the centre in features and, in
-    units of `spacing` cells, in place. Centres that have no seed are zero.
+    units of `spacing` cells, in place. Centres that have no seed are zero. In fp32, also under
+    autocast.
 
     Args:
         features: not normalised (see the module's text).
         masks: as for `place_seeds`.
     """
+    with torch.autocast(features.device.type, enabled=False):
+        return _clustered(features.float(), masks, seeds, iterations, spacing)
+
+
+def _clustered(
+    features: Tensor, masks: Tensor, seeds: Tensor, iterations: int, spacing: float
+) -> Tensor:
     height, width = features.shape[-2:]
     rows = torch.arange(height, device=features.device)
     columns = torch.arange(width, device=features.device)

@@ -25,14 +25,15 @@ def attention_prototype(
 
     Query cells attend with a softmax over support cells of the cosine of masked features. At the
     paper's `temperature` of 1 (a factor on the cosine) this is nearly flat, and the result nearly
-    masked average pooling. Memory: h w x h w a pair.
+    masked average pooling. Memory: h w x h w a pair. In fp32, also under autocast.
     """
-    q = unit((query * query_mask[:, None]).flatten(2))
-    masked = (support * support_mask[:, None]).flatten(2)
-    attention = (temperature * torch.einsum("bdi,bdj->bij", q, unit(masked))).softmax(-1)
-    received = attention.sum(1)  # (b, support cells)
-    area = support_mask.flatten(1).sum(1).clamp(min=1)
-    return torch.einsum("bj,bdj->bd", received, masked) / area[:, None]
+    with torch.autocast(query.device.type, enabled=False):
+        q = unit((query.float() * query_mask[:, None]).flatten(2))
+        masked = (support.float() * support_mask[:, None]).flatten(2)
+        attention = (temperature * torch.einsum("bdi,bdj->bij", q, unit(masked))).softmax(-1)
+        received = attention.sum(1)  # (b, support cells)
+        area = support_mask.flatten(1).sum(1).clamp(min=1)
+        return torch.einsum("bj,bdj->bd", received, masked) / area[:, None]
 
 
 def correlate(

@@ -36,7 +36,7 @@ from fsslib.layers.pyramid import ASPP
 from fsslib.methods.base import FewShotSegmenter, Prediction, require_one_way, vote
 from fsslib.methods.lfss_config import LFSSConfig
 from fsslib.methods.prior_guided import reduction
-from fsslib.methods.pseudo_masks import Masks, PseudoMasks
+from fsslib.methods.pseudo_masks import Masks, Pseudo, PseudoMasks
 from fsslib.methods.words import WordMasks
 from fsslib.priors.similarity import cosine_map
 
@@ -91,7 +91,7 @@ class LFSS(FewShotSegmenter):
         query = self.reduce(pseudo.query_features)
         support = self.reduce(pseudo.support_features).unflatten(0, (-1, shots))
         if self.config.fusion == "vote" and shots > 1:
-            logits, found, first = self._vote(query, support, masks, size)
+            logits, found, first = self._vote(query, support, pseudo, size)
         else:
             found, first = self._circle(query, support, masks)
             logits = found.logits
@@ -171,12 +171,13 @@ class LFSS(FewShotSegmenter):
         return found / config.feature_scale
 
     def _vote(
-        self, query: Tensor, support: Tensor, masks: Masks, size: tuple[int, ...]
+        self, query: Tensor, support: Tensor, pseudo: Pseudo, size: tuple[int, ...]
     ) -> tuple[Tensor, Pass, Tensor | None]:
-        """Shots one by one; their votes at the picture's size, what the first one read."""
+        """Shots one by one, each with masks refined for it alone; their votes at the picture's
+        size, what the first one read."""
         passes, firsts = [], []
         for k in range(support.shape[1]):
-            one = Masks(masks.support[:, k : k + 1], masks.query)
+            one = self.masks.of_shot(pseudo, k)
             found, first = self._circle(query, support[:, k : k + 1], one)
             passes.append(found)
             firsts.append(first)

@@ -39,7 +39,8 @@ class Pseudo(NamedTuple):
 
 
 class PseudoMasks:
-    """Episodes -> `Pseudo`. Nothing is trained; no module, its parts belong to the method.
+    """Episodes -> `Pseudo`, in fp32 under autocast too. Nothing is trained; no module, its parts
+    belong to the method.
 
     Args:
         backbone: whose layer3 and layer2 are compared.
@@ -50,6 +51,19 @@ class PseudoMasks:
 
     @torch.no_grad()
     def __call__(self, episodes: Episode) -> Pseudo:
+        with torch.autocast(episodes.query_image.device.type, enabled=False):
+            return self._made(episodes)
+
+    @torch.no_grad()
+    def of_shot(self, pseudo: Pseudo, shot: int) -> Masks:
+        """The refined masks of an episode that has this support only."""
+        shots = pseudo.initial.support.shape[1]
+        support = pseudo.support_features.unflatten(0, (-1, shots))[:, shot]
+        one = Masks(pseudo.initial.support[:, shot : shot + 1], pseudo.initial.query)
+        with torch.autocast(support.device.type, enabled=False):
+            return self._refined(pseudo.query_features, support, one)
+
+    def _made(self, episodes: Episode) -> Pseudo:
         supports = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         query = self.backbone.fine_features(episodes.query_image)
         support = self.backbone.fine_features(supports)

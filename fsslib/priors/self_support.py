@@ -1,9 +1,10 @@
 """Refining masks by what they themselves say (LFSS, Wang et al. 2024, Eqs. 2 to 5).
 
 One foreground prototype for both pictures, one background prototype *for every cell*. Printed as
-it is, Eq. 4 cannot turn a background cell into foreground: its softmax of raw dot products picks
-the cell itself, and nothing resembles a cell more than it does itself. SSP (Fan et al., ECCV 2022),
-whose words LFSS borrows, attends with cosines; that reading is the default, `literal` the other.
+it is, Eq. 4 weighs with a softmax of raw dot products, which picks a single cell: the cell itself
+where features have equal lengths (it can then never become foreground), else the longest of those
+that point its way, or elsewhere. SSP (Fan et al., ECCV 2022), whose words LFSS borrows, attends
+with cosines; that reading is the default, `literal` the other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fsslib.priors.similarity import cosine_map, unit
+from fsslib.priors.similarity import CHUNK_ELEMENTS, cosine_map, unit
 
 Variant = Literal["ssp", "literal"]
 Features = Float[Tensor, "b c h w"]
@@ -44,6 +45,21 @@ def prototype(features: Features, mask: Mask) -> Float[Tensor, "b c"]:
     return total / (mask.sum((-2, -1)) + AREA_EPS)[:, None]
 
 
+def confident(
+    share: Float[Tensor, "b h w"], threshold: float, fewest: int = 12
+) -> Bool[Tensor, "b h w"]:
+    """Cells that are sure enough to speak for their class, as in SSP's code (0.7 for foreground,
+    0.6 for background): above the threshold, or where none is, the `fewest` highest ones.
+
+    Args:
+        share: the class's probability in each cell.
+    """
+    flat = share.flatten(1)
+    sure = flat > threshold
+    best = torch.zeros_like(sure).scatter(1, flat.topk(min(fewest, flat.shape[1])).indices, True)
+    return torch.where(sure.any(1, keepdim=True), sure, best).view_as(share)
+
+
 def background_prototypes(
     features: Features,
     chosen: Bool[Tensor, "b h w"],
@@ -56,16 +72,24 @@ def background_prototypes(
         chosen: the background; all cells of the picture get zeros where there is none.
         variant: "ssp" weighs with cosines; "literal" is Eq. 4 as printed, where cells that are not
             chosen are zero vectors, as seeing ones (they get a plain mean) and as seen ones.
+
+    Memory: at most `CHUNK_ELEMENTS` weights at once.
     """
     flat, here = features.flatten(2), chosen.flatten(1)
     if variant == "literal":
-        seen = flat * here[:, None]
-        weights = torch.einsum("bci,bcj->bij", seen, flat).softmax(-1)
-        return torch.einsum("bij,bcj->bci", weights, seen).view_as(features)
-    directions = unit(flat)
-    logits = temperature * torch.einsum("bci,bcj->bij", directions, directions)
-    weights = logits.masked_fill(~here[:, None], -torch.inf).softmax(-1).nan_to_num(0)
-    return torch.einsum("bij,bcj->bci", weights, flat).view_as(features)
+        values = flat * here[:, None]
+        asking, asked = values, flat
+    else:
+        values, directions = flat, unit(flat)
+        asking, asked = temperature * directions, directions
+    found = []
+    for some in asking.split(max(1, CHUNK_ELEMENTS // here.numel()), 2):
+        logits = torch.einsum("bci,bcj->bij", some, asked)
+        if variant == "ssp":
+            logits = logits.masked_fill(~here[:, None], -torch.inf)
+        weights = logits.softmax(-1).nan_to_num(0)
+        found.append(torch.einsum("bij,bcj->bci", weights, values))
+    return torch.cat(found, 2).view_as(features)
 
 
 def refine_mask(

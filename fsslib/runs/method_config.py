@@ -239,13 +239,15 @@ class EvaluateConfig:
 
     @property
     def label(self) -> str:
-        """The method, where its prior comes from, and what guides it if that is not what its paper
-        has: `hdmnet`, `hdmnet+pi_clip`, `panet+word`, `lfss+mask`."""
+        """The method, where its prior comes from, what guides it if that is not what its paper has,
+        and whether it learned from pseudo masks: `hdmnet`, `hdmnet+pi_clip`, `panet+word`,
+        `lfss+mask`, `lfss+pseudo`."""
         label = self.method if self.prior == "own" else f"{self.method}+{self.prior}"
         if self.method == "clip_dinoiser":
             label = f"{label}+{self.dinoiser().variant}"
         usual = "word" if self.method in WITH_WORDS else "mask"
-        return label if self.guidance in (None, usual) else f"{label}+{self.guidance}"
+        label = label if self.guidance in (None, usual) else f"{label}+{self.guidance}"
+        return f"{label}+pseudo" if self.supervision == "pseudo" else label
 
     @property
     def run_name(self) -> str:

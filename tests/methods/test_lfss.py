@@ -100,7 +100,7 @@ def test_background_names_take_cells_away():
     more = WordMasks(clip, NAMES, WordConfig(background="names"))
     assert len(plain.words) == 3 < len(more.words)
     with pytest.raises(ValueError, match="'folder'"):
-        WordMasks(clip, NAMES, WordConfig(background="names"), "folder")
+        WordMasks(clip, NAMES, WordConfig(background="names"), "elsewhere")
 
 
 def test_nothing_of_the_annotation_is_read():

@@ -5,8 +5,10 @@ import torch
 import torch.nn.functional as F
 from golden import golden
 
+from fsslib.priors import self_support
 from fsslib.priors.self_support import (
     background_prototypes,
+    confident,
     prototype,
     refine_mask,
     refine_pair,
@@ -35,6 +37,36 @@ def test_background_prototypes_are_ssps():
     confident = softmax_of_prototypes() < 1 - 0.6
     found = background_prototypes(CASE["feat"], confident)
     torch.testing.assert_close(found, CASE["as_bg_local"], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["", "_top12"])
+def test_confident_cells_are_ssps(kind):
+    """Where no cell is sure, the twelve surest speak."""
+    share = CASE["out0_weak" if kind else "out0"].softmax(1)
+    for name, channel, threshold in (("fg", 1, 0.7), ("bg", 0, 0.6)):
+        chosen = confident(share[:, channel], threshold)
+        mean = CASE["feat"].movedim(1, -1)[chosen].mean(0)
+        torch.testing.assert_close(mean, CASE[f"ss_{name}{kind}"].flatten(), atol=1e-4, rtol=1e-4)
+    found = background_prototypes(CASE["feat"], confident(share[:, 0], 0.6))
+    torch.testing.assert_close(found, CASE[f"as_bg_local{kind}"], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["ssp", "literal"])
+def test_parts_of_the_background_prototypes_make_the_whole(monkeypatch, variant):
+    features, chosen = torch.randn(2, 8, 6, 7), torch.rand(2, 6, 7) > 0.5
+    whole = background_prototypes(features, chosen, variant)
+    monkeypatch.setattr(self_support, "CHUNK_ELEMENTS", 2 * 42 * 5)
+    parts = background_prototypes(features, chosen, variant)
+    torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-5)
+
+
+def test_the_literal_formula_adds_cells_where_lengths_differ(scene):
+    """Of equal lengths it cannot; of different ones a long neighbour stands for a cell."""
+    features, truth = scene
+    longer = features * torch.linspace(0.3, 3.0, 20)
+    rough = torch.roll(truth, 3, -1)
+    found = refine_mask(longer, rough, prototype(longer, rough), "literal").mask
+    assert (found * (1 - rough)).sum() > 0
 
 
 def test_comparison_with_mixed_prototypes_is_ssps():

@@ -15,7 +15,7 @@ TRAIN = {**TEST, "steps": 2, "train_batch_size": 2, "checkpoint_every": 1}
     ("chosen", "label", "supervision"),
     [
         ({"method": "lfss"}, "lfss", "gt"),
-        ({"method": "lfss", "shot": 2, "settings": "supervision=pseudo"}, "lfss", "pseudo"),
+        ({"method": "lfss", "shot": 2, "settings": "supervision=pseudo"}, "lfss+pseudo", "pseudo"),
         ({"method": "lfss", "guidance": "mask", "settings": "dps=false"}, "lfss+mask", "gt"),
         ({"method": "panet", "guidance": "word"}, "panet+word", "gt"),
         ({"method": "asgnet"}, "asgnet", "gt"),
@@ -28,7 +28,7 @@ def test_a_method_trains_and_a_fresh_one_loads_its_head(tmp_path, chosen, label,
     results = trained.evaluate()
     assert results["run"].startswith(f"{label}/")
     assert results["supervision"] == supervision
-    expected = "word" if label in ("lfss", "panet+word") else "mask"
+    expected = "word" if label in ("lfss", "lfss+pseudo", "panet+word") else "mask"
     assert results["guidance"] == expected
     head = str(tmp_path / "head.safetensors")
     other = Experiment(parse("evaluate", {**TEST, **chosen, "head": head}), tmp_path / "other")
