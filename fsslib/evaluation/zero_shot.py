@@ -22,7 +22,7 @@ from fsslib.encoders.clip_dense import score_map
 from fsslib.evaluation.meter import Meter
 
 SPLIT = "clip-val"
-"""Scenes that no training and no other evaluation uses."""
+"""Scenes that no training uses (DINO is looked at with them, too)."""
 
 
 @torch.inference_mode()

@@ -97,7 +97,7 @@ def overlap(mask, truth):
 
 def test_the_refiner_repairs_what_the_literal_formula_cannot(scene):
     """Missing half of the object and holding a strip of ground: one gets both right, the other one
-    cannot turn a single background cell into foreground."""
+    cannot turn a single background cell into foreground (here, where lengths hardly differ)."""
     features, truth = scene
     rough = truth.clone()
     rough[:, :, 10:] = 0
