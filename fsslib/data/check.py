@@ -88,7 +88,7 @@ def check(
                 "would not compare; unpack the original archives again (--miniature allows it)"
             )
     for split, items in benchmark.items.items():
-        if split == "train" and items is benchmark.items["val"]:
+        if split == "train" and items == benchmark.items["val"]:
             continue  # one's own folder: the same pictures once more
         looked, troubles = look(benchmark, split, all_files, workers)
         report.lines.extend(looked.lines(benchmark, minimum_object_pixels, fold))
