@@ -24,7 +24,7 @@ Mask = UInt8[np.ndarray, "_ _"]
 def predict(
     query: Picture,
     supports: Sequence[Picture] | Sequence[Sequence[Picture]],
-    masks: Sequence[Mask] | Sequence[Sequence[Mask]],
+    masks: Sequence[Mask] | Sequence[Sequence[Mask]] | None,
     method: FewShotSegmenter,
     class_name: str | Sequence[str] = "object",
     image_size: int = 97,
@@ -35,7 +35,8 @@ def predict(
         query: (h,w,3) uint8 RGB of any size.
         supports: K pictures, each of its own size. For several classes: K for each of N.
         masks: for each support (h,w): 1 the thing, 0 the rest, 255 don't know. Pictures of 0 and
-            255 are passed as `mask > 0`.
+            255 are passed as `mask > 0`. None for a method that a word guides (LFSS): two pictures
+            and `class_name` are enough.
         method: a segmenter, such as `fsslib.methods.shipped.load_shipped()`. A binary one is asked
             about each class against the rest (`OneVersusRest`).
         class_name: one name, or N of them: then `supports` and `masks` have a list for each.
@@ -45,12 +46,21 @@ def predict(
         (h,w) uint8 of the query's size, 1 where the thing is; j where the j-th of several is.
 
     Raises:
-        ValueError: counts or sizes that do not fit, masks with other values or without a 1.
+        ValueError: counts or sizes that do not fit, masks with other values or without a 1, or no
+            masks for a method that reads them.
     """
+    if masks is None and method.reads_masks:
+        raise ValueError(
+            f"masks=None: {type(method).__name__} reads the supports' masks; give one for each, or "
+            "take a method that a word guides, such as LFSS"
+        )
     if isinstance(class_name, str):
-        supports, masks, names = [supports], [masks], (class_name,)
+        masks = None if masks is None else [masks]
+        supports, names = [supports], (class_name,)
     else:
         names = tuple(class_name)
+    if masks is None:  # which nobody will read
+        masks = [[np.ones(np.asarray(p).shape[:2], np.uint8) for p in of] for of in supports]
     fitted = _fitted(supports, masks, names, image_size)
     way, shot = len(names), len(fitted) // len(names)
     empty = np.zeros(np.asarray(query).shape[:2], np.uint8)

@@ -45,6 +45,8 @@ class FewShotSegmenter(nn.Module, ABC):
     """Whether it takes 1-way episodes only; `n_way.OneVersusRest` makes more of those."""
     frozen: tuple[str, ...] = ("backbone",)
     """Submodules that come trained and stay as they are; no part of the head."""
+    reads_masks: bool = True
+    """Whether the supports' masks are read; not where a word takes their place."""
     scored_maps: tuple[str, ...] = ()
     """Names of maps (B,1,h,w) of the query that a run scores beside its prediction: how well they
     point at the object, before anything is segmented."""
@@ -100,7 +102,7 @@ class Around(FewShotSegmenter):
         super().__init__()
         self.method = method
         self.trainable, self.binary = method.trainable, method.binary
-        self.scored_maps = method.scored_maps
+        self.scored_maps, self.reads_masks = method.scored_maps, method.reads_masks
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         return self.method.loss(prediction, episodes)

@@ -69,6 +69,7 @@ class LFSS(FewShotSegmenter):
         self.backbone, self.words, self.config = backbone, words, config or LFSSConfig()
         self.masks = PseudoMasks(backbone, words, self.config)
         config, dim = self.config, self.config.dim
+        self.reads_masks = config.guidance == "mask"
         self.reduce = reduction(backbone, dim, config.reduce_dropout)
         read = dim + (1 if config.dps else dim) + (2 if config.ccm else 1)
         self.merge = nn.Sequential(nn.Conv2d(read, dim, 1), nn.ReLU(inplace=True))

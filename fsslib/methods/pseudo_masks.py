@@ -106,6 +106,7 @@ class WordMaskBaseline(FewShotSegmenter):
         super().__init__()
         self.backbone, self.words = backbone, words
         self.masks = PseudoMasks(backbone, words, config)
+        self.reads_masks = config.guidance == "mask"
 
     @torch.no_grad()
     def forward(self, episodes: Episode) -> Prediction:

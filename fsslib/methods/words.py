@@ -141,7 +141,7 @@ class WordGuided(Around):
 
     def __init__(self, method: FewShotSegmenter, words: WordMasks) -> None:
         super().__init__(method)
-        self.words = words
+        self.words, self.reads_masks = words, False
 
     def forward(self, episodes: Episode) -> Prediction:
         masks, images = episodes.support_masks, episodes.support_images.flatten(0, 2)  # (BNK, …)

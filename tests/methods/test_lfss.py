@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.methods.lfss import LFSS, Pass
 from fsslib.methods.lfss_config import LFSSConfig
 from fsslib.methods.words import WordConfig, WordGuided, WordMasks
+from fsslib.predict import predict
 from fsslib.priors.word_masks import FALLBACK_CELLS, word_mask
 
 NAMES = ("class0", "class1", "class2")
@@ -111,6 +113,17 @@ def test_nothing_of_the_annotation_is_read():
     torch.testing.assert_close(blind(episodes).logits, blind(other).logits)
     seeing = model(guidance="mask").eval()
     assert not torch.equal(seeing(episodes).logits, seeing(other).logits)
+
+
+def test_two_pictures_and_a_word_are_enough():
+    pictures = [painted(1, 1).query_image[0].permute(1, 2, 0).numpy() for _ in range(2)]
+    method = model().eval()
+    asked = {"method": method, "class_name": "class1", "image_size": 64}
+    found = predict(pictures[0], pictures[1:], None, **asked)
+    everything = predict(pictures[0], pictures[1:], [np.ones((64, 64), np.uint8)], **asked)
+    assert found.shape == (64, 64) and np.array_equal(found, everything)
+    with pytest.raises(ValueError, match="masks=None: LFSS reads the supports' masks"):
+        predict(pictures[0], pictures[1:], None, model(guidance="mask"), "class1", 64)
 
 
 def test_a_mask_that_is_known_is_not_predicted():
