@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -48,6 +48,16 @@ def require_known(name: str, value: str, known: Iterable[str]) -> None:
     """ConfigError if `value` is not among the `known` ones."""
     if value not in known:
         raise ConfigError(f"{name}={value!r}: expected one of {list(known)}")
+
+
+def differences(
+    then: Mapping[str, Any], now: Mapping[str, Any], besides: Iterable[str] = ()
+) -> str:
+    """What two sets of values do not share, in words: "fold: 0 then, 1 now"; "" where they are
+    equal. Names in `besides` do not count."""
+    names = sorted((then.keys() | now.keys()) - set(besides))
+    unlike = [name for name in names if then.get(name) != now.get(name)]
+    return "; ".join(f"{name}: {then.get(name)!r} then, {now.get(name)!r} now" for name in unlike)
 
 
 def parse_changes(parameter: str, texts: Iterable[str]) -> dict[str, Any]:

@@ -54,18 +54,34 @@ def predict(
             f"masks=None: {type(method).__name__} reads the supports' masks; give one for each, or "
             "take a method that a word guides, such as LFSS"
         )
+    names = (class_name,) if isinstance(class_name, str) else tuple(class_name)
     if isinstance(class_name, str):
-        masks = None if masks is None else [masks]
-        supports, names = [supports], (class_name,)
-    else:
-        names = tuple(class_name)
+        supports, masks = [supports], None if masks is None else [masks]
     if masks is None:  # which nobody will read
         masks = [[np.ones(np.asarray(p).shape[:2], np.uint8) for p in of] for of in supports]
-    fitted = _fitted(supports, masks, names, image_size)
+    batch, way = stack([_episode(query, supports, masks, names, image_size)]), len(names)
+    device = next((tensor.device for tensor in method.state_dict().values()), torch.device("cpu"))
+    batch, was_training = batch.to(device), method.training
+    logits = any_way(method, way).eval()(batch).logits[0]
+    method.train(was_training)
+    # Back to the query's own size exactly as a test at original resolution does it.
+    protocol = Protocol("folder", image_size=image_size)
+    return compare_at(logits, batch, 0, protocol)[0].cpu().numpy()
+
+
+def _episode(
+    query: Picture,
+    supports: Sequence[Sequence[Picture]],
+    masks: Sequence[Sequence[Mask]],
+    names: tuple[str, ...],
+    size: int,
+) -> Episode:
+    """The question as an episode of N classes; ValueError where counts or sizes do not fit."""
+    fitted = _fitted(supports, masks, names, size)
     way, shot = len(names), len(fitted) // len(names)
     empty = np.zeros(np.asarray(query).shape[:2], np.uint8)
-    image, blank = _fit(query, empty, image_size, "query")
-    episode = Episode(
+    image, blank = _fit(query, empty, size, "query")
+    return Episode(
         query_image=image,
         query_mask=blank,
         support_images=torch.stack([image for image, _ in fitted]).unflatten(0, (way, shot)),
@@ -75,14 +91,6 @@ def predict(
         ids=("query", *(f"support {i}" for i in range(len(fitted)))),
         original_mask=torch.from_numpy(empty),
     )
-    device = next((tensor.device for tensor in method.state_dict().values()), torch.device("cpu"))
-    batch = stack([episode]).to(device)
-    was_training = method.training
-    logits = any_way(method, way).eval()(batch).logits[0]
-    method.train(was_training)
-    # Back to the query's own size exactly as a test at original resolution does it.
-    protocol = Protocol("folder", image_size=image_size)
-    return compare_at(logits, batch, 0, protocol)[0].cpu().numpy()
 
 
 def _fitted(

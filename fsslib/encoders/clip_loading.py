@@ -33,9 +33,7 @@ _JIT_FACTS = ("input_resolution", "context_length", "vocab_size")
 
 
 def load_clip(
-    name: str = "scenes-clip-vit",
-    weights: str | Path = "scenes",
-    positions: Resize = "bicubic",
+    name: str = "scenes-clip-vit", weights: str | Path = "scenes", positions: Resize = "bicubic"
 ) -> ClipEncoder:
     """A frozen CLIP in fp32.
 

@@ -44,10 +44,11 @@ class DiskCache(Cache):
     def recall(self, key: Key) -> Made | None:
         path = self._path(key)
         try:
-            content = path.read_bytes()
-            if content[:CHECK_BYTES] != _check(content[CHECK_BYTES:]):
+            stored = path.read_bytes()
+            content = stored[CHECK_BYTES:]
+            if stored[:CHECK_BYTES] != _check(content):
                 raise SafetensorError("its checksum differs")
-            parts = load(content[CHECK_BYTES:])
+            parts = load(content)
             return tuple(parts[str(number)] for number in range(len(parts)))
         except FileNotFoundError:
             return None

@@ -92,12 +92,16 @@ def weights_card(name: str) -> dict[str, Any]:
     return read_json(SHIPPED / f"{name}.json")
 
 
+def card_beside(weights: Path) -> dict[str, Any]:
+    """The card of a weights file, of the same name with `.json`; empty where there is none."""
+    card = weights.with_suffix(".json")
+    return read_json(card) if card.is_file() else {}
+
+
 def seen_by(name: str, weights: str | Path) -> str | None:
     """What an encoder was shown, as the card beside its weights says; None where there is none."""
-    card = (
-        SHIPPED / f"{name}.json" if str(weights) == "scenes" else Path(weights).with_suffix(".json")
-    )
-    return read_json(card).get("seen") if card.is_file() else None
+    shipped = SHIPPED / f"{name}.safetensors"
+    return card_beside(shipped if str(weights) == "scenes" else Path(weights)).get("seen")
 
 
 def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,8 +17,8 @@ from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.encoders.disk_cache import DiskCache
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.stages import StageBackbone
-from fsslib.encoders.weights import read_state
-from fsslib.files import data_root, read_json
+from fsslib.encoders.weights import card_beside, read_state
+from fsslib.files import data_root
 from fsslib.interop.official import load_official
 from fsslib.methods import (
     UNDILATED,
@@ -78,10 +78,7 @@ def head_path(config: EvaluateConfig) -> Path:
 
 def head_card(config: EvaluateConfig) -> dict[str, Any]:
     """How the head was trained, as the card beside it says; empty without head or card."""
-    if config.head is None:
-        return {}
-    card = head_path(config).with_suffix(".json")
-    return read_json(card) if card.is_file() else {}
+    return {} if config.head is None else card_beside(head_path(config))
 
 
 def require_unseen(config: EvaluateConfig, protocol: Protocol) -> None:

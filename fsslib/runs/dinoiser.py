@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError
-from fsslib.data.benchmark import Benchmark
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import load_benchmark
 from fsslib.data.scenes.album import Album
@@ -129,31 +128,18 @@ def _zero_shot(
     return found | {"pictures": config.validation_pictures, "classes": "40 and background"}
 
 
-def zero_shot_parts(
-    config: ZeroShotRunConfig, device: str
-) -> tuple[ClipDinoiser, Benchmark, Windows]:
-    """The model, the pictures, and the windows that slide over them, half of one at a time."""
-    protocol = Protocol.preset(config.benchmark)
+def score_zero_shot(config: ZeroShotRunConfig, folder: Path, device: str) -> dict[str, Any]:
+    """Score all pictures in windows that move by half of their side, write `zero_shot.json` into
+    the run's folder and return it."""
+    benchmark = load_benchmark(Protocol.preset(config.benchmark), config.root)
     model = clip_dinoiser(config, PassCache()).to(device).eval()
-    side = config.dinoiser().size or Windows.crop
-    return model, load_benchmark(protocol, config.root), Windows(side, side, side // 2)
-
-
-def finish_zero_shot(
-    config: ZeroShotRunConfig,
-    folder: Path,
-    parts: tuple[ClipDinoiser, Benchmark, Windows],
-    device: str,
-) -> dict[str, Any]:
-    """Score all pictures, write `zero_shot.json` into the run's folder and return it."""
-    model, benchmark, windows = parts
-    refine = config.dinoiser().refine
+    side, refine = config.dinoiser().size or Windows.crop, config.dinoiser().refine
+    windows = Windows(side, side, side // 2)
     scores = open_vocabulary(
         model, benchmark, config.pictures, config.background, refine, windows, config.split
     )
-    names = dict(zip(benchmark.class_ids, benchmark.class_names, strict=True))
     scores["per_class"] = {
-        names[each]: row["intersection"] / max(row["union"], 1)
+        benchmark.name_of(each): row["intersection"] / max(row["union"], 1)
         for each, row in scores["per_class"].items()
     }
     card = {"run": config.run_name, "command": command_of(config), "split": config.split}

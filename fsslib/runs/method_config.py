@@ -182,8 +182,11 @@ class EvaluateConfig:
     @property
     def guided_by(self) -> str:
         """`guidance`, or what the method's paper has: a mask, a word, a whole "image"."""
-        usual = "word" if self.method in WITH_WORDS else "mask"
-        return self.guidance or self._maskless or usual
+        return self.guidance or self._maskless or self._usual_guidance
+
+    @property
+    def _usual_guidance(self) -> Guidance:
+        return "word" if self.method in WITH_WORDS else "mask"
 
     @property
     def _maskless(self) -> str | None:
@@ -245,8 +248,8 @@ class EvaluateConfig:
         label = self.method if self.prior == "own" else f"{self.method}+{self.prior}"
         if self.method == "clip_dinoiser":
             label = f"{label}+{self.dinoiser().variant}"
-        usual = "word" if self.method in WITH_WORDS else "mask"
-        label = label if self.guidance in (None, usual) else f"{label}+{self.guidance}"
+        usual = self.guidance in (None, self._usual_guidance)
+        label = label if usual else f"{label}+{self.guidance}"
         return f"{label}+pseudo" if self.supervision == "pseudo" else label
 
     @property

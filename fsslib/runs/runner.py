@@ -22,7 +22,7 @@ import yaml
 from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
-from fsslib.config import ConfigError
+from fsslib.config import ConfigError, differences
 from fsslib.files import atomic_path, repository
 from fsslib.runs.config import OF_THE_MACHINE, PATHS, RunConfig, parse, run_id
 from fsslib.runs.status import Heartbeat, RunError, alone, read_status
@@ -75,15 +75,9 @@ def run(
 def _require_equal(folder: Path, template: str, config: RunConfig) -> None:
     """RunError if a finished run in this folder had other parameters."""
     there = yaml.safe_load((folder / "params.yaml").read_text())
-    now = {"template": template, **_plain(asdict(config))}
-    changed = [
-        f"{name}: {there.get(name)!r} then, {now.get(name)!r} now"
-        for name in sorted(there.keys() | now.keys())
-        if there.get(name) != now.get(name) and name not in OF_THE_MACHINE
-    ]
-    if changed:
+    if changed := differences(there, _parameters(template, config), OF_THE_MACHINE):
         raise RunError(
-            f"{shown(folder)} holds a finished run with other parameters ({'; '.join(changed)}); "
+            f"{shown(folder)} holds a finished run with other parameters ({changed}); "
             "use another --out, or --again to overwrite it"
         )
 
@@ -153,11 +147,13 @@ def _forget_paths(notebook: Path) -> None:
 
 def _write_parameters(path: Path, template: str, config: RunConfig) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump({"template": template, **_plain(asdict(config))}))
+        temporary.write_text(yaml.safe_dump(_parameters(template, config)))
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+def _parameters(template: str, config: RunConfig) -> dict[str, Any]:
+    """What `params.yaml` holds."""
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
+    return {"template": template, **plain}
 
 
 @contextmanager

@@ -78,18 +78,23 @@ class Study:
         for row in rows:
             self.require(row)
         made: dict[tuple[str, str], str] = {}
+        for row, fold, seed in self._asked(rows or list(self.rows)):
+            job = self.job(row, fold, seed)
+            same = made.setdefault((row, repr(job.parameters)), job.name)
+            if same != job.name:
+                raise ConfigError(
+                    f"{job.name} would be {same} once more: what it reads has no such seed; give "
+                    "that row the seeds too, or this one an episode_seed"
+                )
+            yield job
+
+    def _asked(self, rows: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+        """Row, fold and seed of each run, in the order of `jobs`."""
         for seed in sorted({seed for row in self.rows for seed in self.of(row, "seeds")}):
             for fold in range(4):
-                for row in rows or self.rows:
+                for row in rows:
                     if fold in self.of(row, "folds") and seed in self.of(row, "seeds"):
-                        job = self.job(row, fold, seed)
-                        same = made.setdefault((row, repr(job.parameters)), job.name)
-                        if same != job.name:
-                            raise ConfigError(
-                                f"{job.name} would be {same} once more: what it reads has no such "
-                                "seed; give that row the seeds too, or this one an episode_seed"
-                            )
-                        yield job
+                        yield row, fold, seed
 
     def require(self, row: str) -> None:
         """ConfigError if there is no such row."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fsslib.config import differences
 from fsslib.files import atomic_path
 
 
@@ -63,15 +64,9 @@ def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] |
         raise CheckpointError(
             f"{path} cannot be read ({error}); remove it to start anew"
         ) from error
-    made_with = content["fingerprint"]
-    changed = [
-        f"{name}: {made_with.get(name)!r} then, {fingerprint.get(name)!r} now"
-        for name in sorted(made_with.keys() | fingerprint.keys())
-        if made_with.get(name) != fingerprint.get(name)
-    ]
-    if changed:
+    if changed := differences(content["fingerprint"], fingerprint):
         raise CheckpointError(
-            f"{path} belongs to a run with other settings ({'; '.join(changed)}); "
+            f"{path} belongs to a run with other settings ({changed}); "
             "use another output folder, or remove it to start anew"
         )
     random = content.pop("random")

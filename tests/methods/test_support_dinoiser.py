@@ -1,6 +1,7 @@
 """Support images in the place of words: what the variants promise of each other and of masks."""
 
 import typing
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -137,7 +138,10 @@ def test_an_encoder_that_collapses_gets_a_warning():
     text = {"context_length": 8, "vocab_size": 9, "width": 32, "heads": 2, "layers": 1}
     encoder = ClipViT(CLIP(24, vision, text), tokenizer=list, name="ViT-B-32").freeze()
     with pytest.warns(UserWarning, match="ViT-B-32: CLIP-DINOiser was made for a ViT-B/16"):
-        ClipDinoiser(encoder, None)
+        assert ClipDinoiser(encoder, None).encoder is encoder, "it may be tried all the same"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert dinoiser().encoder is ENCODER
 
 
 def test_text_is_refined_and_words_are_the_only_thing_it_reads():

@@ -69,7 +69,9 @@ def test_where_nothing_can_be_locked_there_is_a_warning(tmp_path, monkeypatch):
 
     monkeypatch.setattr(status_module.FileLock, "acquire", refuse)
     with pytest.warns(UserWarning, match="no locks available"), alone(tmp_path):
-        pass
+        with Heartbeat(tmp_path):
+            assert state(tmp_path) == "running"
+        assert state(tmp_path) == "finished"
 
 
 def test_of_two_that_start_at_once_one_is_refused(tmp_path):
