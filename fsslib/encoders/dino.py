@@ -39,11 +39,16 @@ class Dino(nn.Module):
     """A self-supervised ViT. Sides that are no multiple of the patch are cut.
 
     Images are uint8 RGB, or with `normalised=True` what `preprocess` gave (ImageNet's statistics).
+
+    Args:
+        centred: facets are seen from their mean over the picture. Not so in the papers; a training
+            as short as that of `scenes-dino` leaves much that all cells of a picture share, and
+            cosines that can hardly tell them apart (`agreement` and `as_is` on its card).
     """
 
-    def __init__(self, model: VisionTransformer, name: str = "dino") -> None:
+    def __init__(self, model: VisionTransformer, name: str = "dino", centred: bool = False) -> None:
         super().__init__()
-        self.model, self.name = model, name
+        self.model, self.name, self.centred = model, name, centred
         statistics = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])[:, :, None, None]
         self.register_buffer("statistics", statistics, persistent=False)
 
@@ -101,18 +106,23 @@ class Dino(nn.Module):
         normalised to unit length."""
         if facet not in ("q", "k", "v"):
             raise ValueError(f"facet={facet!r}: expected 'q', 'k' or 'v'")
-        chosen = self.last_qkv(images, normalised)["qkv".index(facet)]
+        chosen = self.cells(self.last_qkv(images, normalised)["qkv".index(facet)])
         return facet_map(chosen, self.grid(images.shape[-2:]))
+
+    def cells(self, facet: Float[Tensor, "b heads tokens d"]) -> Float[Tensor, "b heads n d"]:
+        """A facet without its class token, and seen from the mean of its cells if `centred`."""
+        cells = facet[:, :, 1:]
+        return cells - cells.mean(2, keepdim=True) if self.centred else cells
 
     def freeze(self) -> Dino:
         return self.requires_grad_(False).eval()
 
 
 def facet_map(
-    facet: Float[Tensor, "b heads tokens d"], grid: tuple[int, int]
+    cells: Float[Tensor, "b heads n d"], grid: tuple[int, int]
 ) -> Float[Tensor, "b c rows columns"]:
-    """Heads side by side, class token dropped, as a map."""
-    return facet[:, :, 1:].transpose(2, 3).flatten(1, 2).unflatten(2, grid)
+    """Heads side by side, as a map."""
+    return cells.transpose(2, 3).flatten(1, 2).unflatten(2, grid)
 
 
 def class_attention(qkv: Float[Tensor, "3 b heads tokens d"]) -> Float[Tensor, "b heads n"]:
@@ -141,13 +151,13 @@ def scaled_positions(
 
 @torch.no_grad()
 def small_dino() -> Dino:
-    """`scenes-dino` with random weights, attention starting local."""
+    """`scenes-dino` with random weights, attention starting local, facets centred."""
     model = VisionTransformer(**SMALL_DINO, num_classes=0)
     side, width = SMALL_DINO["img_size"] // SMALL_DINO["patch_size"], SMALL_DINO["embed_dim"]
     model.pos_embed[:, 0], model.pos_embed[:, 1:] = 0, waves(side, width)
     for block in model.blocks:
         start_local(block.attn.qkv.weight, block.attn.proj.weight, block.attn.num_heads)
-    return Dino(model, "scenes-dino")
+    return Dino(model, "scenes-dino", centred=True)
 
 
 def load_dino(name: str = "scenes-dino", weights: str | Path = "scenes") -> Dino:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fsslib.data.episode import IGNORE
@@ -50,10 +50,11 @@ def agreement(
     Of cells on objects with all cells of their scene.
 
     Returns:
-        `share` of pairs that do lie on the same object (the precision of saying so always), and
-        for each gamma `precision`, `recall` and `marked`, the share of pairs it marks.
+        `share` of pairs that do lie on the same object (the precision of saying so always),
+        `average_precision` over all thresholds, and for each gamma `precision`, `recall` and
+        `marked`, the share of pairs it marks.
     """
-    sums = np.zeros((len(gammas), 4))
+    sums, cosines, truth = np.zeros((len(gammas), 4)), [], []
     for start in range(0, scenes, 20):
         numbers = range(start, min(start + 20, scenes))
         batch = [render_scene("clip-val", 0, number, size) for number in numbers]
@@ -62,12 +63,15 @@ def agreement(
         pairs = (labels > 0) & (labels != IGNORE)
         counted = pairs[:, :, None] & (labels != IGNORE)[:, None]
         same = labels[:, :, None] == labels[:, None]
+        cosines.append(found[counted])
+        truth.append(same[counted])
         for row, gamma in zip(sums, gammas, strict=True):
             said = (found >= gamma) & counted
             groups = (said & same, said, same & counted, counted)
             row += [group.sum().item() for group in groups]
     return {
         "share": sums[0, 2] / sums[0, 3],
+        "average_precision": average_precision(torch.cat(cosines), torch.cat(truth)),
         "gammas": {
             str(gamma): {
                 "precision": hit / max(said, 1),
@@ -79,6 +83,14 @@ def agreement(
         "scenes": scenes,
         "facet": facet,
     }
+
+
+def average_precision(scores: Float[Tensor, " n"], truth: Bool[Tensor, " n"]) -> float:
+    """Mean precision over the thresholds that let one more true pair in; the share of true pairs
+    where scores say nothing. NaN without any true pair."""
+    hits = truth[scores.argsort(descending=True)].double()
+    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1, device=hits.device)
+    return ((precision * hits).sum() / hits.sum()).item()
 
 
 def _images(scenes: list[Scene], encoder: Dino) -> Tensor:

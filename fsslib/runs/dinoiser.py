@@ -44,8 +44,12 @@ def dino_pictures(config: PretrainDinoRunConfig) -> Pictures:
 def finish_dino(
     config: PretrainDinoRunConfig, folder: Path, encoder: Dino, facts: dict[str, Any], device: str
 ) -> dict[str, Any]:
-    """Write `scenes-dino.safetensors` (fp16) and its card; returns the card."""
-    scenes = config.data is None
+    """Write `scenes-dino.safetensors` (fp16) and its card; returns the card.
+
+    Its `agreement` is that of centred facets, `as_is` that of others (`encoders/dino.py`).
+    """
+    scenes, looks = config.data is None, min(config.validation_scenes, 100)
+    as_is = Dino(encoder.model, "as it is").to(encoder.statistics.device)
     card = {
         "name": "scenes-dino",
         "command": command_of(config) if scenes else None,
@@ -54,7 +58,8 @@ def finish_dino(
         **facts,
         "parameters": sum(p.numel() for p in encoder.parameters()),
         "neighbour_accuracy": neighbour_accuracy(encoder, config.validation_scenes),
-        "agreement": agreement(encoder, scenes=min(config.validation_scenes, 100)),
+        "agreement": agreement(encoder, scenes=looks),
+        "as_is": {"average_precision": agreement(as_is, scenes=looks)["average_precision"]},
         **environment(device),
     }
     write_weights(folder / "scenes-dino.safetensors", encoder.model.state_dict(), card)

@@ -14,8 +14,8 @@ class DinoConfig:
     steps: int = 600
     batch_size: int = 32
     scenes: int = 20_000
-    """In the album that it learns from, the first ones of what the embedded CLIPs learn from: as many
-    as 600 steps look at."""
+    """In the album that it learns from, the first of those that the embedded CLIPs learn from: as
+    many as 600 steps look at."""
     size: int = 96
     """Side of the two global crops in pixels, in the last steps."""
     coarse_size: int = 64

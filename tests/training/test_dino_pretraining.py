@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from fsslib.data.scenes.album import Album
 from fsslib.encoders.dino import (
+    Dino,
     class_attention,
     load_dino,
     scaled_positions,
@@ -13,7 +14,7 @@ from fsslib.encoders.dino import (
 )
 from fsslib.encoders.found import load_found_head
 from fsslib.encoders.weights import WeightsError
-from fsslib.evaluation.dino_scores import agreement, neighbour_accuracy
+from fsslib.evaluation.dino_scores import agreement, average_precision, neighbour_accuracy
 from fsslib.priors.found import background_seed
 from fsslib.training.dino import DinoHead, dino_loss, pretrain_dino
 from fsslib.training.dino_crops import Views
@@ -96,6 +97,30 @@ def test_scores_are_shares(album):
     assert always["recall"] == 1 and always["marked"] == 1
     assert always["precision"] == pytest.approx(found["share"])
     assert found["gammas"]["0.5"]["marked"] < 1
+    assert found["share"] < found["average_precision"] <= 1
+
+
+def test_average_precision_is_the_mean_precision_at_every_hit():
+    truth = torch.tensor([True, False, True, False, False])
+    falling = torch.tensor([0.9, 0.8, 0.7, 0.2, 0.1])
+    assert average_precision(falling, truth) == pytest.approx((1 / 1 + 2 / 3) / 2)
+    shuffled = torch.tensor([3, 0, 4, 2, 1])
+    assert average_precision(falling[shuffled], truth[shuffled]) == pytest.approx(5 / 6)
+    assert average_precision(-falling, truth) == pytest.approx((1 / 3 + 2 / 5) / 2)
+
+
+def test_the_embedded_facets_are_seen_from_the_pictures_mean():
+    torch.manual_seed(0)
+    encoder = small_dino().freeze()
+    images = torch.randint(256, (2, 3, 32, 48), dtype=torch.uint8)
+    qkv = encoder.last_qkv(images)
+    for number, name in enumerate("qkv"):
+        whole = qkv[number][:, :, 1:].transpose(2, 3).flatten(1, 2)  # heads side by side
+        own = (whole - whole.mean(2, keepdim=True)).unflatten(2, (4, 6))
+        torch.testing.assert_close(encoder.facet(images, name), own)
+        torch.testing.assert_close(encoder.cells(qkv[number]).mean(2), torch.zeros(2, 4, 32))
+        plain = Dino(encoder.model)  # as the papers' networks
+        torch.testing.assert_close(plain.facet(images, name), whole.unflatten(2, (4, 6)))
 
 
 def test_the_seed_is_what_looks_like_the_least_looked_at():
