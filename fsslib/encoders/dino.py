@@ -106,23 +106,19 @@ class Dino(nn.Module):
         normalised to unit length."""
         if facet not in ("q", "k", "v"):
             raise ValueError(f"facet={facet!r}: expected 'q', 'k' or 'v'")
-        chosen = self.cells(self.last_qkv(images, normalised)["qkv".index(facet)])
-        return facet_map(chosen, self.grid(images.shape[-2:]))
-
-    def cells(self, facet: Float[Tensor, "b heads tokens d"]) -> Float[Tensor, "b heads n d"]:
-        """A facet without its class token, and seen from the mean of its cells if `centred`."""
-        cells = facet[:, :, 1:]
-        return cells - cells.mean(2, keepdim=True) if self.centred else cells
+        chosen = self.last_qkv(images, normalised)["qkv".index(facet)]
+        found = facet_map(chosen, self.grid(images.shape[-2:]))
+        return found - found.mean((2, 3), keepdim=True) if self.centred else found
 
     def freeze(self) -> Dino:
         return self.requires_grad_(False).eval()
 
 
 def facet_map(
-    cells: Float[Tensor, "b heads n d"], grid: tuple[int, int]
+    facet: Float[Tensor, "b heads tokens d"], grid: tuple[int, int]
 ) -> Float[Tensor, "b c rows columns"]:
-    """Heads side by side, as a map."""
-    return cells.transpose(2, 3).flatten(1, 2).unflatten(2, grid)
+    """Heads side by side, class token dropped, as a map."""
+    return facet[:, :, 1:].transpose(2, 3).flatten(1, 2).unflatten(2, grid)
 
 
 def class_attention(qkv: Float[Tensor, "3 b heads tokens d"]) -> Float[Tensor, "b heads n"]:

@@ -65,7 +65,8 @@ class Teachers(nn.Module):
         if self.head is not None:
             return self.head(self.found.facet(images, "k", normalised)).sigmoid()
         qkv = self.found.last_qkv(images, normalised)
-        background = background_seed(class_attention(qkv), self.found.cells(qkv[1]))
+        # Never centred: what all cells share makes background of all but the odd ones.
+        background = background_seed(class_attention(qkv), qkv[1, :, :, 1:])
         return (~background).float().unflatten(1, (1, *self.found.grid(images.shape[-2:])))
 
     def saliency_on(
