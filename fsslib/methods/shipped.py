@@ -1,6 +1,6 @@
 """What ships with the package for Scenes-10i: PFENet's heads and the base learners, one a fold; for
-fold 0 HDMNet's head, and both methods' with PI-CLIP's priors; CLIP-DINOiser's heads. A head of another
-method that is put beside them loads in the same way."""
+fold 0 HDMNet's head, and both methods' with PI-CLIP's priors; CLIP-DINOiser's heads. A head of
+another method that is put beside them loads in the same way."""
 
 from __future__ import annotations
 
