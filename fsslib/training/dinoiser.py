@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from statistics import mean
 from time import perf_counter
 from typing import Any
 
@@ -25,7 +26,7 @@ from fsslib.methods.dinoiser_teachers import Teachers
 from fsslib.training.checkpoint import go_on, save_checkpoint
 from fsslib.training.crops import Crops, Pictures
 from fsslib.training.dinoiser_recipe import DinoiserTraining
-from fsslib.training.journal import Journal, require_finite
+from fsslib.training.journal import Journal, read_journal, require_finite
 
 Losses = dict[str, Float[Tensor, ""]]
 
@@ -134,8 +135,9 @@ def train_heads(
     """Train until `config.steps`, from `folder/checkpoint.pt` if there is one.
 
     Returns:
-        The heads, and the card's facts: `seconds`, `pictures`, and the last `loss` and
-        `above_floor` (of its correlations), both means over 20 steps.
+        The heads, and the card's facts: `seconds`, `pictures`, the last `loss` and `above_floor`
+        (of its correlations), both means over 20 steps, and `salient`, the mean share of cells that
+        the teacher calls so.
 
     Raises:
         TrainingDiverged: a loss that is not finite. CheckpointError: a folder of another run.
@@ -166,7 +168,18 @@ def train_heads(
     loss, above = _means(saved["recent"])
     facts = {"seconds": round(saved["seconds"]), "pictures": len(pictures)}
     facts |= {"loss": round(loss, 5), "above_floor": round(above, 5), "training": asdict(config)}
+    facts["salient"] = share = mean(row["salient"] for row in read_journal(journal.path))
+    if config.balanced:
+        balance(heads, share)
     return heads.requires_grad_(False).eval(), facts
+
+
+@torch.no_grad()
+def balance(heads: DinoiserHeads, share: float) -> None:
+    """Let `bkg_decoder` answer as if half of all cells had been salient in training, and not
+    `share` of them: the log-odds move by those of the share (logit adjustment, Menon et al., ICLR
+    2021)."""
+    heads.bkg_decoder.bias -= torch.tensor(share).logit(eps=1e-6).item()
 
 
 def _means(recent: list[list[float]]) -> list[float]:

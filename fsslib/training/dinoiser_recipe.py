@@ -33,6 +33,10 @@ class DinoiserTraining:
     kernel: int = 3
     tap: int = -3
     pictures: int = 1000
+    balanced: bool = False
+    """Whether `bkg_decoder` answers as if half of all cells were salient, by a constant added to
+    its bias in the end. Where the teacher calls few cells salient and is often wrong, it would else
+    stay below one half everywhere."""
     seed: int = 0
     checkpoint_every: int = 200
     workers: int = 1
@@ -45,7 +49,7 @@ class DinoiserTraining:
             "official": {},
             "scenes": {
                 **{"steps": 1500, "drop_at": 1200, "lr": 5e-4, "batch_size": 32, "size": 96},
-                **{"channels": 64, "pictures": 8000, "workers": 0},
+                **{"channels": 64, "pictures": 8000, "workers": 0, "balanced": True},
             },
         }
         if name not in presets:

@@ -157,6 +157,21 @@ def test_heads_learn_above_the_floor_and_go_on_exactly(album, tmp_path):
     assert row["floor"] <= row["correlation"]
 
 
+def test_a_balanced_head_says_one_half_where_it_said_the_share(album, tmp_path):
+    images = torch.stack([torch.from_numpy(album.image(i).copy()) for i in range(4)])
+    tapped, _ = load_clip("scenes-clip-vit").tapped_and_dense(images.permute(0, 3, 1, 2))
+    found = {}
+    for balanced in (False, True):
+        config, folder = replace(SMALL, balanced=balanced), tmp_path / str(balanced)
+        heads, facts = train_heads(config, load_clip("scenes-clip-vit"), teachers(), album, folder)
+        found[balanced] = heads.saliency(tapped)
+    rows = read_journal(folder / "metrics.jsonl")
+    share = sum(row["salient"] for row in rows) / len(rows)
+    assert facts["salient"] == pytest.approx(share) and 0 < share < 1
+    moved = found[True] - found[False]
+    torch.testing.assert_close(moved, torch.full_like(moved, math.log((1 - share) / share)))
+
+
 def test_heads_learn_what_their_teachers_say(album, tmp_path):
     config = replace(SMALL, steps=60, drop_at=50, lr=5e-3)
     _, _ = train_heads(config, load_clip("scenes-clip-vit"), teachers(), album, tmp_path)
