@@ -7,8 +7,10 @@ the answers on disk an epoch is decoder work only.
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -78,14 +80,21 @@ class DiskCache(Cache):
         for _, size, path in files:
             if self._bytes <= ROOM_MADE * self.max_bytes:
                 return
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
             self._bytes -= size
 
-    def _files(self) -> list[tuple[float, int, Path]]:
+    def _files(self) -> list[tuple[float, int, str]]:
         """(time, bytes, path) of every file; others may be removing some."""
-        found = []
-        for path in self.folder.glob("*/*/*.kept"):
-            with contextlib.suppress(FileNotFoundError):
-                facts = path.stat()
-                found.append((facts.st_mtime, facts.st_size, path))
-        return found
+        return list(_kept_below(self.folder)) if self.folder.is_dir() else []
+
+
+def _kept_below(folder: Path | str) -> Iterator[tuple[float, int, str]]:
+    """By hand: a pathlib glob took four times as long, seconds a run for a full cache."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _kept_below(entry.path)
+            elif entry.name.endswith(".kept"):
+                with contextlib.suppress(FileNotFoundError):
+                    facts = entry.stat()
+                    yield facts.st_mtime, facts.st_size, entry.path
