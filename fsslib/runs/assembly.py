@@ -35,7 +35,7 @@ from fsslib.methods.n_way import any_way
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner, shipped_path
 from fsslib.methods.words import WordGuided, WordMasks
-from fsslib.runs.method_config import EvaluateConfig
+from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.unlabelled_config import ZeroShotRunConfig
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError, require_known, strict
-from fsslib.runs.method_config import EvaluateConfig
+from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.pretrain_config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,

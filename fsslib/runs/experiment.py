@@ -27,8 +27,8 @@ from fsslib.methods.n_way import OneVersusRest
 from fsslib.methods.shipped import save_head
 from fsslib.runs.assembly import assemble, encoder_cache, head_card
 from fsslib.runs.config import PATHS, decisive
+from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.machine import environment, pick_device
-from fsslib.runs.method_config import EvaluateConfig
 from fsslib.runs.train_config import TrainRunConfig
 from fsslib.training.loop import train
 from fsslib.training.recipe import TrainConfig

@@ -1,4 +1,4 @@
-"""Parameters of `evaluate.ipynb`, which `train.ipynb` shares: a method and a benchmark.
+"""Which method a run asks, and what its parameters say of it.
 
 None means "as the preset of this benchmark or recipe says"; everything that is given wins over the
 preset.
@@ -6,12 +6,10 @@ preset.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from fsslib.config import ConfigError, parse_changes, require_known, strict
-from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
 from fsslib.encoders import BACKBONES
 from fsslib.methods import (
     BASELINES,
@@ -33,8 +31,8 @@ _NO_BACKBONE = ("all_foreground", "clip_prior")  # nor support masks
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """Parameters of `evaluate.ipynb`: a method on a protocol, trained elsewhere or not at all."""
+class MethodConfig:
+    """A method with its encoders, weights and settings."""
 
     method: str = "prototype"
     preset: str = "scenes"
@@ -68,41 +66,10 @@ class EvaluateConfig:
     `scenes-clip-vit` for priors, `scenes-clip-rn` for words."""
     pi_clip: str = "scenes"
     """Preset of PI-CLIP's priors, and changes to it: "scenes vvp=false candidate_classes=all"."""
-    clip_cache: int = 0
-    """MiB of memory for what frozen encoders have said of pictures before."""
-    feature_cache: int = 0
-    """GiB on disk for what frozen encoders said of pictures, kept from run to run and in
-    place of `clip_cache`; Scenes-10i is then rendered once and kept, too. Pays without
-    augmentation."""
-    benchmark: BenchmarkName = "scenes10i"
-    root: str | None = None
-    fold: int = 0
-    way: int = 1
     shot: int = 1
-    episodes: int | None = None
-    episode_seed: int = 0
-    image_size: int | None = None
-    minimum_object_pixels: int | None = None
-    scarce_classes: Literal["error", "skip"] = "error"
-    sampling: Literal["balanced", "image_first"] = "balanced"
-    resolution: Literal["original", "resized"] = "original"
-    border: Literal["ignore", "background"] = "ignore"
-    coco_folds: Literal["interleaved", "contiguous"] = "interleaved"
-    train_list: Literal["sbd", "sbd_aug"] = "sbd"
-    fit: Literal["pad", "stretch"] = "pad"
-    novel_in_train: NovelInTrain | None = None
-    selection: Selection = "last"
-    held_out: int = 0
-    batch_size: int = 8
-    workers: int = 1
-    device: str = "auto"
+    """Supports of a class; three of the methods are built for a number of them."""
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("workers", 0), ("clip_cache", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}={getattr(self, name)}: expected at least {least}")
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
-            raise ConfigError(f"device={self.device!r}: expected auto, cpu, cuda or cuda:1")
         require_known("method", self.method, METHODS)
         require_known("backbone", self.backbone, sorted(BACKBONES))
         require_known("extractor", self.extractor, sorted(BACKBONES))
@@ -113,45 +80,25 @@ class EvaluateConfig:
                 "the embedded benchmark's; name the extractor, such as extractor=resnet50 with "
                 "extractor_weights=PATH of a MoCo checkpoint"
             )
-        trainable = self.method not in BASELINES
-        if trainable:
-            TRAINED[self.method].preset(self.preset, **self.method_settings())
-        elif self.method == "word_mask":
-            TRAINED["lfss"].preset(self.preset, **self.method_settings())
-        elif self.method in WITH_DINOISER:
-            self.dinoiser()
-        elif self.method in THRESHOLDED:
-            strict(ThresholdConfig, self.method_settings())
-        elif self.settings:
-            raise ConfigError(f"settings={self.settings!r}: {self.method!r} has none")
+        self._require_settings()
         if self.prior != "own" and self.method not in PRIOR_GUIDED:
             raise ConfigError(f"prior={self.prior!r}: method {self.method!r} reads no prior")
         blind = self.method in _NO_BACKBONE or self._maskless is not None
         if self.guidance is not None and blind:
             raise ConfigError(f"guidance={self.guidance!r}: {self.label!r} reads no support mask")
         self.word_masks()
-        original = self.reads_clip and self.clip_priors().vtp_size == "original"
-        if original and self.fit == "pad" and self.benchmark != "scenes10i":
-            raise ConfigError(
-                f"pi_clip={self.pi_clip!r} with fit='pad': a padded square has not the shape of "
-                "its photograph; use fit=stretch, or add vtp_size=tensor (the code's on COCO)"
-            )
-        if type(self) is EvaluateConfig and trainable != (self.head is not None):
-            need = "needs head=: a trained file, or 'shipped'" if trainable else "has no head"
-            raise ConfigError(f"head={self.head!r}: method {self.method!r} {need}")
-        self.protocol()
 
-    def protocol(self) -> Protocol:
-        """The protocol that these parameters describe."""
-        names = ("fold", "way", "shot", "sampling", "resolution", "border", "coco_folds")
-        names += ("selection", "held_out", "scarce_classes", "train_list", "fit")
-        values = {name: getattr(self, name) for name in names}
-        for name in ("episodes", "image_size", "minimum_object_pixels", "novel_in_train"):
-            if getattr(self, name) is not None:
-                values[name] = getattr(self, name)
-        if self.reads_clip and self.clip_priors().candidate_classes == "oracle":
-            values["query_labels"] = "oracle"
-        return Protocol.preset(self.benchmark, seed=self.episode_seed, **values)
+    def _require_settings(self) -> None:
+        """That the method knows its preset and all `settings`."""
+        if self.method in TRAINED or self.method == "word_mask":
+            kind = "lfss" if self.method == "word_mask" else self.method
+            TRAINED[kind].preset(self.preset, **self.method_settings())
+        elif self.method in WITH_DINOISER:
+            self.dinoiser()
+        elif self.method in THRESHOLDED:
+            strict(ThresholdConfig, self.method_settings())
+        elif self.settings:
+            raise ConfigError(f"settings={self.settings!r}: {self.method!r} has none")
 
     @property
     def reads_clip(self) -> bool:
@@ -251,11 +198,3 @@ class EvaluateConfig:
         usual = self.guidance in (None, self._usual_guidance)
         label = label if usual else f"{label}+{self.guidance}"
         return f"{label}+pseudo" if self.supervision == "pseudo" else label
-
-    @property
-    def run_name(self) -> str:
-        """`pfenet/scenes10i_f0_1shot_scenes-resnet`: the folder of runs that belong together."""
-        way = f"{self.way}way_" if self.way > 1 else ""
-        clip = self.method in WITH_DINOISER
-        network = self.clip_model or "scenes-clip-vit" if clip else self.backbone
-        return f"{self.label}/{self.benchmark}_f{self.fold}_{way}{self.shot}shot_{network}"

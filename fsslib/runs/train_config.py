@@ -7,7 +7,7 @@ from typing import Literal
 
 from fsslib.config import ConfigError
 from fsslib.methods import BASELINES
-from fsslib.runs.method_config import EvaluateConfig
+from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.training.recipe import TrainConfig
 
 

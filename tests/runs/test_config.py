@@ -6,7 +6,7 @@ from fsslib.config import ConfigError
 from fsslib.encoders import build_backbone
 from fsslib.methods import build_method
 from fsslib.runs.config import parse, run_id
-from fsslib.runs.method_config import EvaluateConfig
+from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.train_config import TrainRunConfig
 
 
