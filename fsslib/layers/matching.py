@@ -59,6 +59,10 @@ class MatchingDecoder(nn.Module):
         match_heads: int = 2,
     ) -> None:
         super().__init__()
+        if not heads or len(heads) != len(reductions):
+            raise ValueError(
+                f"heads={tuple(heads)}, reductions={tuple(reductions)}: expected one of each a grid"
+            )
         shapes = [(1, 1)] + [(3, 2)] * (len(heads) - 1)
         self.levels = nn.ModuleList(
             Level(dim, h, kernel, stride, r)

@@ -47,6 +47,11 @@ class HDMNetConfig(EnsembleConfig):
     """Channels of the reduced features and the prototype."""
     dim: int = 64
     """Channels of the decoder."""
+    heads: tuple[int, ...] = (2, 4, 8)
+    """Of the decoder's self-attention, finest grid first; a grid for each. They divide `dim`."""
+    reductions: tuple[int, ...] = (4, 2, 1)
+    """How much coarser the keys and values of each grid are."""
+    match_heads: int = 2
     distillation_weight: float = 1.0
 
     @classmethod
@@ -88,7 +93,9 @@ class HDMNet(WithBaseLearner):
         self.reduce_support = reduction(backbone, wide, config.reduce_dropout)
         self.merge_query = pointwise(2 * wide + maps, config.dim)
         self.merge_support = pointwise(2 * wide, config.dim)
-        self.decoder = MatchingDecoder(config.dim, maps)
+        self.decoder = MatchingDecoder(
+            config.dim, maps, config.heads, config.reductions, config.match_heads
+        )
         if config.unsort == "official":
             self.shot_weights.requires_grad_(False)
 

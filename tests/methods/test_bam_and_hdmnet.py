@@ -161,6 +161,24 @@ def test_each_base_with_each_prior_predicts_and_trains_its_head(name, prior, sho
         assert (parameter.grad is not None) == (key.split(".")[0] not in model.frozen), key
 
 
+@pytest.mark.parametrize("heads", [(1,), (2, 4), (1, 2, 4, 16)])
+def test_hdmnet_matches_on_as_many_grids_as_it_is_given_heads(heads):
+    model = build("hdmnet", heads=heads, reductions=(1,) * len(heads), match_heads=4).train()
+    episodes = random_episodes(batch=2, shot=1, size=65)
+    prediction = model(episodes)
+    assert len(model.decoder.levels) == len(heads)
+    assert model.decoder.match[0].attention.heads == 4
+    sum(model.loss(prediction, episodes).values()).backward()
+    assert all(p.grad is not None for p in model.decoder.parameters())
+
+
+def test_grids_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"heads=\(2, 4\), reductions=\(4, 2, 1\)"):
+        build("hdmnet", heads=(2, 4))
+    with pytest.raises(ValueError, match="dim=16 cannot be divided among 3 heads"):
+        build("hdmnet", heads=(3,), reductions=(1,))
+
+
 @pytest.mark.parametrize("name", BASES)
 def test_a_head_travels_without_what_is_frozen(name):
     model = build(name, "pi_clip")
