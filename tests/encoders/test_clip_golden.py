@@ -215,7 +215,7 @@ def test_visual_text_prior_of_pi_clip_from_end_to_end(inference) -> None:
     height, width = case["orig_hw"].tolist()
     picture = Image.fromarray(case["x_cv2"].numpy())
     sides = [-(-side // 16) * 16 for side in (width, height)]
-    resized = torch.from_numpy(np.asarray(picture.resize(sides, Image.Resampling.BICUBIC)))
+    resized = torch.from_numpy(np.array(picture.resize(sides, Image.Resampling.BICUBIC)))
     images = resized.permute(2, 0, 1)[None]
     assert_near(encoder.preprocess(images)[0], recorded["preprocessed"], 1e-5)
 
