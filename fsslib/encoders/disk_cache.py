@@ -85,12 +85,13 @@ class DiskCache(Cache):
 
     def _files(self) -> list[tuple[float, int, str]]:
         """(time, bytes, path) of every file; others may be removing some."""
-        return list(_kept_below(self.folder)) if self.folder.is_dir() else []
+        return list(_kept_below(self.folder))
 
 
 def _kept_below(folder: Path | str) -> Iterator[tuple[float, int, str]]:
     """By hand: a pathlib glob took two and a half times as long, seconds a run for a full cache."""
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+    gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+    with gone, os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
                 yield from _kept_below(entry.path)

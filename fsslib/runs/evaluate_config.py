@@ -1,4 +1,8 @@
-"""Parameters of `evaluate.ipynb`, which `train.ipynb` shares: a method on a benchmark."""
+"""Parameters of `evaluate.ipynb`, which `train.ipynb` shares: a method on a benchmark.
+
+None means "as the preset of this benchmark or recipe says"; everything that is given wins over the
+preset.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Which method a run asks, and what its parameters say of it.
-
-None means "as the preset of this benchmark or recipe says"; everything that is given wins over the
-preset.
-"""
+"""Which method a run asks, and what its parameters say of it."""
 
 from __future__ import annotations
 
