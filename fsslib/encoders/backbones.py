@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -33,15 +34,22 @@ BACKBONES: dict[str, Callable[..., StageBackbone]] = {
 STEM_KEYS = {"conv1": 0, "bn1": 1, "conv2": 3, "bn2": 4, "conv3": 6, "bn3": 7}
 
 
-def build_backbone(name: str, weights: str | Path, dilated: bool = True) -> StageBackbone:
+MocoEncoder = Literal["query", "key"]
+MOCO_PREFIXES: dict[MocoEncoder, str] = {"query": "encoder_q.", "key": "encoder_k."}
+
+
+def build_backbone(
+    name: str, weights: str | Path, dilated: bool = True, encoder: MocoEncoder = "key"
+) -> StageBackbone:
     """A frozen backbone.
 
     Args:
         name: one of `BACKBONES`.
-        weights: "scenes", "imagenet", "random", or a path to a checkpoint file, of which MoCo's
-            are read as in QGNet's code (the key encoder). Random weights are only ever used when
-            asked for by this name.
+        weights: "scenes", "imagenet", "random", or a path to a checkpoint file, also the official
+            MoCo's. Random weights are only ever used when asked for by this name.
         dilated: output stride 8 (ResNets).
+        encoder: which one of a MoCo checkpoint: QGNet's code reads the key encoder, MoCo transfers
+            the query encoder. A file that holds one of them gives that one, and says so.
 
     Raises:
         ValueError: unknown name. WeightsError: the weights cannot be had or do not fit.
@@ -52,8 +60,8 @@ def build_backbone(name: str, weights: str | Path, dilated: bool = True) -> Stag
     backbone = BACKBONES[name](**options)
     if str(weights) != "random":
         state = load_weights(name, weights)
-        if any(key.startswith("encoder_k.") for key in state):
-            state = moco_encoder(state)
+        if held := _moco_encoders(state):
+            state = moco_encoder(state, _held(held, encoder, str(weights)))
         load_backbone_state(backbone, state, str(weights))
     # Channels last: the layout that convolutions on CPUs and tensor cores are fastest in.
     return backbone.freeze().to(memory_format=torch.channels_last)
@@ -72,9 +80,7 @@ def load_backbone_state(
     load_fitting(backbone, state, origin, hint)
 
 
-def moco_encoder(
-    state: Mapping[str, Tensor], which: Literal["query", "key"] = "key"
-) -> dict[str, Tensor]:
+def moco_encoder(state: Mapping[str, Tensor], which: MocoEncoder = "key") -> dict[str, Tensor]:
     """One encoder's backbone from a checkpoint of the official MoCo, its head left out.
 
     Args:
@@ -87,7 +93,7 @@ def moco_encoder(
     Raises:
         WeightsError: no such encoder among the keys.
     """
-    prefix = {"query": "encoder_q.", "key": "encoder_k."}[which]
+    prefix = MOCO_PREFIXES[which]
     bare = {key.removeprefix("module."): value for key, value in state.items()}
     found = {k.removeprefix(prefix): v for k, v in bare.items() if k.startswith(prefix)}
     if not found:
@@ -95,6 +101,20 @@ def moco_encoder(
             f"no {prefix}* among {sorted(bare)[:5]}; expected a checkpoint of the official MoCo"
         )
     return {key: value for key, value in found.items() if not key.startswith("fc.")}
+
+
+def _moco_encoders(state: Mapping[str, Tensor]) -> list[MocoEncoder]:
+    """Which encoders of the official MoCo a checkpoint holds."""
+    keys = [key.removeprefix("module.") for key in state]
+    return [w for w, prefix in MOCO_PREFIXES.items() if any(k.startswith(prefix) for k in keys)]
+
+
+def _held(held: list[MocoEncoder], wanted: MocoEncoder, origin: str) -> MocoEncoder:
+    """The encoder that is wanted, or with a warning the one that is there."""
+    if wanted in held:
+        return wanted
+    warnings.warn(f"{origin} holds no {wanted} encoder; read is its {held[0]} one", stacklevel=3)
+    return held[0]
 
 
 def _resnet_key(key: str) -> str:

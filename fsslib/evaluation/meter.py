@@ -3,7 +3,8 @@
 mIoU is the mean over the fold's classes of sum(I) / sum(U), both accumulated over all episodes of
 a class; FB-IoU pools all foreground and all background. Averaging the IoU of single episodes is a
 different number (`per_episode`), and is labelled as one. The official code scores a class without
-an episode as 0; here such classes are left out and counted (`classes_seen`).
+an episode as 0 (`miou(classes=5)` does); here such classes are left out and counted
+(`classes_seen`).
 
 N-way: counts go to the global id of each of an episode's N classes, also of those that the query
 does not show: what is wrongly called by their name costs them.
@@ -81,9 +82,18 @@ class Meter:
             for i, c in enumerate(self.class_ids())
         }
 
-    def miou(self) -> float:
-        """Mean over classes of accumulated intersection over accumulated union."""
-        return float(_mean_iou(self._table().sum(0)))
+    def miou(self, classes: int | None = None) -> float:
+        """Mean over classes of accumulated intersection over accumulated union.
+
+        Args:
+            classes: divide by so many instead of those seen, as the official code does with a
+                fold's: each without an episode then counts 0.
+        """
+        sums = self._table().sum(0)
+        mean, seen = float(_mean_iou(sums)), int((sums[:, 1] > 0).sum())
+        if classes is not None and classes < seen:
+            raise ValueError(f"classes={classes}: {seen} have been seen; give the fold's number")
+        return mean if classes is None else mean * seen / classes
 
     def fb_iou(self) -> float:
         """Mean of foreground and background IoU, both pooled over all episodes and classes."""

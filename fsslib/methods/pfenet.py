@@ -3,7 +3,8 @@
 A frozen classification network, a training-free prior mask from its highest layer, a prototype
 from its middle layers, and the FEM decoder. Follows the released code where the paper is silent:
 
-* the support mask is applied before layer4 *and* again behind it (the second matters more);
+* the support mask is applied before layer4 *and* again behind it (`support_mask` leaves one out;
+  the authors say that the second matters more);
 * support pixels of label 255 count as background;
 * the paper's numbers were trained with BatchNorm in training mode and at ten times the learning
   rate its config states; here BatchNorm is frozen (`official_bn` brings it back) and the rate is
@@ -31,6 +32,7 @@ from fsslib.methods.pi_clip_config import ClipMaps
 from fsslib.methods.prior_guided import (
     Prior,
     PriorGuided,
+    SupportMask,
     masked_stages,
     middle_features,
     reduction,
@@ -54,8 +56,11 @@ class PFENetConfig:
     loss: LossName = "cross_entropy"
     auxiliary_weight: float = 1.0
     """Weight of the mean loss over the scales' inner predictions (paper: sigma = 1)."""
+    support_mask: SupportMask = "both"
+    """Where the support's mask is applied for the prior mask."""
     official_bn: bool = False
-    """Leave BatchNorm in training mode while training, as the released code does."""
+    """Leave BatchNorm in training mode while training, as the released code does. With several
+    shots its statistics are of all of them, there of one shot at a time."""
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> PFENetConfig:
@@ -112,9 +117,11 @@ class PFENet(PriorGuided):
         shots = masks.shape[1]
         with torch.no_grad():
             q = self.backbone.stages(query)
-            s, soft = masked_stages(self.backbone, support, masks)
+            where = self.config.support_mask
+            s, soft = masked_stages(self.backbone, support, masks, where != "behind")
             s4 = s.layer4.unflatten(0, (-1, shots))
-            prior, per_shot = prior_mask(q.layer4, s4, masks)
+            compared = torch.ones_like(masks) if where == "before" else masks
+            prior, per_shot = prior_mask(q.layer4, s4, compared)
         features = self.reduce_query(middle_features(q))
         pooled = masked_average(self.reduce_support(middle_features(s)), soft)
         prototype = pooled.unflatten(0, (-1, shots)).mean(1)  # (B, D, 1, 1)

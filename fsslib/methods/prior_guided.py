@@ -23,6 +23,8 @@ from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.pi_clip_config import ClipMaps
 
 Prior = Literal["own", "pi_clip", "none"]
+SupportMask = Literal["both", "before", "behind"]
+"""Where the support's mask meets its highest features: before layer4, behind it, or both."""
 
 
 class PriorGuided(FewShotSegmenter):
@@ -92,12 +94,16 @@ class PriorGuided(FewShotSegmenter):
 
 
 def masked_stages(
-    backbone: StageBackbone, support: Float[Tensor, "bk 3 h w"], masks: Float[Tensor, "b k h w"]
+    backbone: StageBackbone,
+    support: Float[Tensor, "bk 3 h w"],
+    masks: Float[Tensor, "b k h w"],
+    masked: bool = True,
 ) -> tuple[Stages, Float[Tensor, "bk 1 hf wf"]]:
-    """Support features with layer4 computed on masked layer3, and the soft mask on the grid."""
+    """Support features with layer4 computed on masked layer3 (unless `masked` is False), and the
+    soft mask on the grid."""
     layer2, layer3 = backbone.middle(support)
     soft = resize(masks.flatten(0, 1)[:, None], layer3.shape[-2:])
-    return Stages(layer2, layer3, backbone.last(layer3 * soft)), soft
+    return Stages(layer2, layer3, backbone.last(layer3 * soft if masked else layer3)), soft
 
 
 def middle_features(stages: Stages) -> Float[Tensor, "b c h w"]:

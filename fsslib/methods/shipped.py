@@ -50,6 +50,8 @@ def load_shipped(fold: int = 0, method: str = "pfenet", prior: Prior = "own") ->
         parts["clip"] = ClipPriors(clip, ClipPriorConfig.preset("scenes"), CLASS_NAMES)
     if method in PRIOR_GUIDED:
         parts["prior"] = prior
+    if method == "qgnet":
+        parts["extractor"] = build_backbone("scenes-moco", "scenes")
     model = build_method(method, backbone, "scenes", **parts)
     model.load_head_state(read_state(path))
     return model.eval()

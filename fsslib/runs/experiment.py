@@ -26,7 +26,7 @@ from fsslib.methods import BASELINES, FewShotSegmenter
 from fsslib.methods.n_way import OneVersusRest
 from fsslib.methods.shipped import save_head
 from fsslib.runs.assembly import assemble, encoder_cache, head_card
-from fsslib.runs.config import PATHS, decisive
+from fsslib.runs.config import PATHS, command_of, decisive
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.train_config import TrainRunConfig
@@ -100,7 +100,8 @@ class Experiment:
             "training_seconds": round(outcome["seconds"], 1),
             "training": asdict(settings),
         }
-        save_head(self.method, self.folder / "head.safetensors", self.card())
+        card = {"command": command_of(self.config), **self.card()}
+        save_head(self.method, self.folder / "head.safetensors", card)
         return self.training
 
     def augmentation(self, settings: TrainConfig) -> Augmentation:
@@ -158,7 +159,7 @@ class Experiment:
         oracle = self.protocol.query_labels == "oracle"
         head = head_card(self.config)
         about_head = ("run", "git", "training", "selected_step", "protocol")
-        seen = {name: seen_by(name, w) for name, w in self.config.encoders.items()}
+        seen = [(name, seen_by(name, weights)) for name, weights in self.config.encoders]
         return {
             "run": self.config.run_name,
             "method": self.config.method,
@@ -168,7 +169,7 @@ class Experiment:
             "class_names_read": self.config.class_names_read,
             "guidance": self.config.guided_by,
             "supervision": self.config.supervision,
-            "encoders_have_seen": {name: what for name, what in seen.items() if what},
+            "encoders_have_seen": {name: what for name, what in seen if what},
             "protocol": self.protocol.to_dict(),
             "protocol_hash": self.protocol.hash,
             "head": {name: head[name] for name in about_head if name in head} or None,

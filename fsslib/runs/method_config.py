@@ -152,16 +152,16 @@ class MethodConfig:
         return self.method in WITH_WORDS or self.guidance == "word"
 
     @property
-    def encoders(self) -> dict[str, str]:
-        """The frozen encoders that are asked, and their weights."""
+    def encoders(self) -> list[tuple[str, str]]:
+        """The frozen encoders that are asked, and their weights; two may be of one kind."""
         without = self.method in WITH_DINOISER or self.method in _NO_BACKBONE
-        known = {} if without else {self.backbone: self.weights}
+        known = [] if without else [(self.backbone, self.weights)]
         if self.method == "qgnet":
-            known[self.extractor] = self.extractor_weights
+            known.append((self.extractor, self.extractor_weights))
         if self.reads_words:
-            known[self.clip_model or "scenes-clip-rn"] = self.clip_weights
+            known.append((self.clip_model or "scenes-clip-rn", self.clip_weights))
         if self.reads_clip or self.method in WITH_DINOISER:
-            known[self.clip_model or "scenes-clip-vit"] = self.clip_weights
+            known.append((self.clip_model or "scenes-clip-vit", self.clip_weights))
         return known
 
     def method_settings(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fsslib.data.benchmark import Benchmark
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import load_benchmark
 from fsslib.data.scenes.album import Album
@@ -35,7 +36,7 @@ def prepare_moco(config: PretrainMocoRunConfig) -> SegmentStore:
         album = Album("moco", config.seed, config.scenes, SCENE)
         pictures = album.prepare(config.prepare_workers)
     elif config.data in LISTED:
-        benchmark = load_benchmark(Protocol.preset(config.data), config.root)
+        benchmark = _listed(config)
         pictures = PictureFiles.train_list(benchmark)
     else:
         pictures = PictureFiles.in_folder(config.data)
@@ -52,7 +53,7 @@ def prepare_monitor(config: PretrainMocoRunConfig) -> PrototypeProbe | None:
         return PrototypeProbe.of_scenes(config.monitor_pictures, SCENE)
     if config.data not in LISTED:
         return None
-    benchmark = load_benchmark(Protocol.preset(config.data), config.root)
+    benchmark = _listed(config)
     return PrototypeProbe.of_benchmark(benchmark, config.monitor_pictures, PHOTOGRAPH)
 
 
@@ -89,6 +90,12 @@ def finish_moco(
     state = trained_state(folder, settings, store)
     write_weights(folder / f"{config.release}.safetensors", state, card)
     return card
+
+
+def _listed(config: PretrainMocoRunConfig) -> Benchmark:
+    """The benchmark whose train list is read."""
+    protocol = Protocol.preset(config.data, train_list=config.train_list)
+    return load_benchmark(protocol, config.root)
 
 
 def _public(config: PretrainMocoRunConfig) -> bool:

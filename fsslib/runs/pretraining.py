@@ -88,6 +88,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
     batch, workers = config.batch_size, config.workers
     scores = evaluate(learner, benchmark, protocol, specs, device, batch, workers)
     card = {
+        "command": command_of(config),
         "run": config.run_name,
         "method": "base_learner",
         "seen": "masks of the fold's base classes",

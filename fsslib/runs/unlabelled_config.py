@@ -126,6 +126,8 @@ class PretrainMocoRunConfig:
     data: str | None = None
     """`pascal5i` or `coco20i` (their train lists), or a folder of pictures; None: Scenes-10i."""
     root: str | None = None
+    train_list: Literal["sbd", "sbd_aug"] = "sbd"
+    """Of PASCAL VOC: 5,953 pictures, or the 10,582 that the paper speaks of (`sbd_aug`)."""
     scenes: int = 16_384
     superpixels: str | None = None
     """Preset and changes: "scenes_slic n_segments=50"; None: SLIC, of a size with the preset."""
@@ -164,6 +166,13 @@ class PretrainMocoRunConfig:
         self.segmentation()
         if self.root is not None and self.data not in LISTED:
             raise ConfigError(f"root={self.root!r} is of a benchmark, but data={self.data!r}")
+        if self.preset == "scenes" and self.data in LISTED:
+            raise ConfigError(
+                f"data={self.data!r} with preset='scenes', which is for 96-pixel scenes; use "
+                "'auto' (COCO: 'auto_coco'), or 'paper' for the published queues"
+            )
+        if self.train_list != "sbd" and self.data != "pascal5i":
+            raise ConfigError(f"train_list={self.train_list!r} is PASCAL's; data={self.data!r}")
 
     @property
     def release(self) -> str:
@@ -184,7 +193,7 @@ class PretrainMocoRunConfig:
     def training(self) -> MocoConfig:
         """The training settings that these parameters describe."""
         elsewhere = ("preset", "name", "data", "root", "scenes", "superpixels", "settings")
-        elsewhere += ("monitor_pictures", "prepare_workers", "device")
+        elsewhere += ("train_list", "monitor_pictures", "prepare_workers", "device")
         given = {k: v for k, v in asdict(self).items() if k not in elsewhere and v is not None}
         changes = parse_changes("settings", self.settings.split())
         if twice := sorted(changes.keys() & given.keys()):

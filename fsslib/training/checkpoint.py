@@ -12,6 +12,9 @@ import torch
 from fsslib.config import differences
 from fsslib.files import atomic_path
 
+CHANGES_NOTHING = frozenset({"workers", "checkpoint_every", "log_every", "monitor_every"})
+"""Settings that a run may be continued with others of: they change no weight."""
+
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be read or belongs to another run."""
@@ -26,7 +29,8 @@ def save_checkpoint(
     """Save tensors and plain values together with the state of torch's random generators.
 
     Args:
-        fingerprint: the settings that must be equal for the run to be continued.
+        fingerprint: the settings that must be equal for the run to be continued, save those that
+            change nothing.
         parts: models and optimisers by name, whose states are saved under it.
     """
     content = content | {name: part.state_dict() for name, part in (parts or {}).items()}
@@ -64,7 +68,7 @@ def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] |
         raise CheckpointError(
             f"{path} cannot be read ({error}); remove it to start anew"
         ) from error
-    if changed := differences(content["fingerprint"], fingerprint):
+    if changed := differences(_deciding(content["fingerprint"]), _deciding(fingerprint)):
         raise CheckpointError(
             f"{path} belongs to a run with other settings ({changed}); "
             "use another output folder, or remove it to start anew"
@@ -74,3 +78,7 @@ def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] |
     if random["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(random["cuda"][0])
     return content
+
+
+def _deciding(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fingerprint.items() if name not in CHANGES_NOTHING}

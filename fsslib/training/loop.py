@@ -57,7 +57,6 @@ def train(
     parts = {"optimizer": optimizer, "scaler": scaler}
     path = folder / "checkpoint.pt"
     fingerprint = {**(about or {}), **asdict(config)}
-    del fingerprint["workers"]  # changes nothing
     state = go_on(path, fingerprint, _FRESH, parts)
     if head := state.pop("head", None):
         method.load_head_state(head)

@@ -92,11 +92,11 @@ class MocoConfig:
     @classmethod
     def preset(cls, name: str, **changes: Any) -> MocoConfig:
         """`paper`: ResNet-50 as published, on PASCAL; `paper_coco`: its 200 epochs on COCO.
-        `auto`: the same with queues that fit the data. `scenes`: the embedded extractor, 96-pixel
-        scenes and one core: with so few steps AdamW, since SGD at MoCo's rate hardly moves; queues
-        of 32 steps, a third of the key encoder's memory of 1 / (1 - m) steps, because in longer
-        ones (512 steps were tried) keys are told by their age. Changes that are None change
-        nothing."""
+        `auto` and `auto_coco`: the same with queues that fit the data. `scenes`: the embedded
+        extractor, 96-pixel scenes and one core: with so few steps AdamW, since SGD at MoCo's rate
+        hardly moves; queues of 32 steps, a third of the key encoder's memory of 1 / (1 - m) steps,
+        because in longer ones (512 steps were tried) keys are told by their age. Changes that are
+        None change nothing."""
         paper: dict[str, Any] = {
             **{"backbone": "resnet50", "epochs": 1000, "batch_size": 256},
             **{"size": 224, "local_size": 96, "momentum": 0.999, "bn_splits": 8},
@@ -106,6 +106,7 @@ class MocoConfig:
             "paper": {**paper, **long},
             "paper_coco": {**paper, **long, "epochs": 200},
             "auto": paper,
+            "auto_coco": {**paper, "epochs": 200},
             "scenes": {
                 **{"queue": 2048, "local_queue": 2048, "scale": (0.4, 1.0)},
                 **{"optimizer": "adamw", "lr": 1e-3, "temperature": 0.1, "local_temperature": 0.1},

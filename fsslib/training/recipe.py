@@ -48,7 +48,8 @@ class TrainConfig:
         """`scenes`: the embedded benchmark. `demo`: the same in three minutes.
 
         `paper`: PFENet on PASCAL-5i as stated (SGD 0.0025; 200 epochs of 5,953 images). `official`:
-        as its code runs, with ten times that rate. `coco`: the official COCO recipe on four GPUs.
+        as its code runs, with ten times that rate. `coco`: the official COCO recipe on four GPUs,
+        `coco_one_gpu` its batches of 8 at a quarter of that rate.
         `bam`, `bam_coco`, `hdmnet`, `hdmnet_coco`, `pi_clip`, `pi_clip_coco`: as those codes run,
         their factor of ten multiplied out. `pi_clip_paper`: 30 epochs of batches of 4.
         `base`, `base_coco`, `base_scenes`: the base learners. `panet`; `hsnet` (epochs are not
@@ -69,6 +70,7 @@ class TrainConfig:
             "paper": {**sgd, "lr": 0.0025, **_epochs(200, voc, 4)},
             "official": {**sgd, "lr": 0.025, **_epochs(200, voc, 4)},
             "coco": {**sgd, "lr": 0.2, **_epochs(50, coco, 32)},
+            "coco_one_gpu": {**sgd, "lr": 0.05, **_epochs(50, coco, 8)},
             "bam": {**sgd, "lr": 0.05, **_epochs(200, voc, 8)},
             "bam_coco": {**sgd, "lr": 0.05, **_epochs(50, coco, 8)},
             "hdmnet": {**adamw, **_epochs(200, voc, 4)},

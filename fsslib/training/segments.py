@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, UInt16
+from jaxtyping import Float32, UInt8, UInt16
 
 from fsslib.data.parallel import WORKERS, parallel_map
 from fsslib.files import atomic_path, data_root, read_json, write_json
@@ -23,6 +23,7 @@ from fsslib.priors.superpixels import Segments, SuperpixelConfig, measure, repor
 from fsslib.training.unlabelled import Unlabelled
 
 SHARD = 500
+Labels = UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
 EDITION = 1
 """Raised when label maps or files change."""
 
@@ -55,8 +56,9 @@ class SegmentStore:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def labels(self, index: int) -> UInt16[np.ndarray, "h w"]:
-        """Label map of picture `index`: a read-only view of the file."""
+    def labels(self, index: int) -> Labels:
+        """Label map of picture `index`: a read-only view of the file, of as many bytes as the
+        segments of its shard need."""
         part, place = self._shards[index // SHARD], index % SHARD
         (height, width), begin = part["shapes"][place], part["pixels"][place]
         return part["labels"][begin : begin + height * width].reshape(height, width)
@@ -120,7 +122,8 @@ def _make(task: tuple[SegmentStore, int]) -> None:
     found = [measure(one, store.config) for one in maps]
     labels, table, facts = store._files(start)
     with atomic_path(labels) as temporary:
-        np.save(temporary, np.concatenate([one.ravel() for one in maps]))
+        pixels = np.concatenate([one.ravel() for one in maps])
+        np.save(temporary, pixels.astype(np.min_scalar_type(pixels.max())))
     with atomic_path(table) as temporary:
         np.savez(
             temporary,

@@ -131,7 +131,7 @@ def test_official_bn_lets_the_statistics_move():
     assert backbone.stem[1].training
 
 
-def test_a_checkpoint_of_moco_gives_its_key_encoder(tmp_path):
+def test_a_checkpoint_of_moco_gives_its_key_encoder_or_the_one_there_is(tmp_path):
     names = {"stem.0": "conv1", "stem.1": "bn1"}
     encoders = {name: build_backbone("scenes-moco", "random") for name in ("q", "k")}
     state = {"module.queue": torch.zeros(8, 16)}
@@ -145,3 +145,10 @@ def test_a_checkpoint_of_moco_gives_its_key_encoder(tmp_path):
     loaded = build_backbone("scenes-moco", tmp_path / "moco.pth.tar").state_dict()
     assert all(torch.equal(loaded[k], v) for k, v in encoders["k"].state_dict().items())
     assert not torch.equal(loaded["stem.0.weight"], encoders["q"].state_dict()["stem.0.weight"])
+    query = build_backbone("scenes-moco", tmp_path / "moco.pth.tar", encoder="query").state_dict()
+    assert all(torch.equal(query[k], v) for k, v in encoders["q"].state_dict().items())
+    lean = {key: value for key, value in state.items() if "encoder_k" not in key}
+    torch.save({"state_dict": lean}, tmp_path / "lean.pth.tar")
+    with pytest.warns(UserWarning, match="holds no key encoder; read is its query one"):
+        only = build_backbone("scenes-moco", tmp_path / "lean.pth.tar").state_dict()
+    assert all(torch.equal(only[k], v) for k, v in query.items())

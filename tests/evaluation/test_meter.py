@@ -39,6 +39,16 @@ def test_accumulated_is_not_the_mean_of_episodes():
     assert meter.per_episode().tolist() == [1.0, 0.0]
 
 
+def test_classes_without_an_episode_count_nothing_only_if_asked():
+    meter = Meter()
+    meter.add(labels("1100"), labels("1110"), (3,))
+    meter.add(labels("1100"), labels("1100"), (7,))
+    assert meter.miou() == pytest.approx((2 / 3 + 1) / 2)
+    assert meter.miou(classes=5) == pytest.approx((2 / 3 + 1) / 5), "as the official code"
+    with pytest.raises(ValueError, match="classes=1: 2 have been seen"):
+        meter.miou(classes=1)
+
+
 def test_a_class_absent_from_the_query_costs_when_predicted():
     meter = Meter()
     meter.add(labels("2222"), labels("1111"), (1, 2))

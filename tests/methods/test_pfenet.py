@@ -18,9 +18,11 @@ from torch import nn
 from fsslib.encoders import WeightsError, build_backbone
 from fsslib.encoders.pass_cache import PassCache
 from fsslib.interop.official import PFENET_NAMES, load_official, official_name
+from fsslib.layers.fem import resize
 from fsslib.layers.prototype import masked_average
 from fsslib.methods.pfenet import PFENet, PFENetConfig
 from fsslib.methods.prior_guided import masked_stages, middle_features
+from fsslib.priors.similarity import prior_mask
 
 
 def fem_case():
@@ -155,6 +157,24 @@ def test_statistics_that_moved_travel_with_the_head():
     assert not [key for key in state if key.startswith("backbone") and key.endswith("weight")]
     other.load_head_state(state)
     assert torch.equal(other.eval()(episodes).logits, moved)
+
+
+def test_the_supports_mask_can_be_left_out_on_either_side_of_layer4():
+    episodes = random_episodes(batch=2, shot=2, size=33)
+    backbone = tiny_backbone()
+    masks = (episodes.support_masks[:, 0] == 1).float()
+    images = backbone.preprocess(episodes.support_images.flatten(0, 2))
+    query = backbone.stages(backbone.preprocess(episodes.query_image)).layer4
+    layer3 = backbone.stages(images).layer3
+    soft = resize(masks.flatten(0, 1)[:, None], layer3.shape[-2:])
+    for where, seen in (("both", soft), ("before", soft), ("behind", torch.ones_like(soft))):
+        config = PFENetConfig.preset("scenes", dim=8, support_mask=where)
+        layer4 = backbone.last(layer3 * seen).unflatten(0, (2, 2))
+        wanted = prior_mask(query, layer4, torch.ones_like(masks) if where == "before" else masks)
+        maps = PFENet(backbone, config).eval()(episodes).maps
+        torch.testing.assert_close(maps["prior_per_shot"], wanted[1])
+    with pytest.raises(ValueError, match="support_mask='after'"):
+        PFENetConfig.preset("scenes", support_mask="after")
 
 
 def test_empty_support_mask_gives_a_zero_prior_and_finite_logits():

@@ -113,6 +113,28 @@ def test_predicts_any_shot_and_trains_only_the_head(shot):
         assert (parameter.grad is not None) == head, name
 
 
+def test_the_extractors_moved_statistics_travel_with_the_head():
+    model, other = (scenes_model(official_bn=True) for _ in range(2))
+    episodes = random_episodes(batch=2, shot=1, size=33)
+    before = model(episodes).maps["prior_region"]
+    model.train()(episodes)
+    moved = model.eval()(episodes)
+    assert not torch.equal(moved.maps["prior_region"], before)
+    other.load_head_state(model.head_state())
+    assert torch.equal(other(episodes).logits, moved.logits)
+
+
+@pytest.mark.parametrize(("name", "grid"), [("vgg16_bn", 20), ("resnet101", 41)])
+def test_other_backbones_at_the_papers_smaller_size(name, grid):
+    torch.manual_seed(0)
+    parts = [build_backbone(name, "random") for _ in range(2)]
+    model = QGNet(*parts, QGNetConfig.preset("fractions", dim=8)).eval()
+    with torch.no_grad():
+        prediction = model(random_episodes(batch=1, shot=1, size=321))
+    assert prediction.logits.shape == (1, 2, 321, 321)
+    assert prediction.maps["prior"].shape == (1, 2, grid, grid)
+
+
 def test_prior_region_map_does_not_read_the_supports():
     episodes = random_episodes(batch=2, shot=1, size=33)
     model = scenes_model()

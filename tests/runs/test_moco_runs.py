@@ -90,6 +90,8 @@ def test_a_command_makes_the_same_settings():
         ({"settings": "lr=0.1", "fill": "mean"}, None),
         ({"settings": "seed=1"}, "parameters of their own"),
         ({"root": "somewhere"}, "root='somewhere'"),
+        ({"data": "coco20i"}, "use 'auto' .COCO: 'auto_coco'."),
+        ({"train_list": "sbd_aug"}, "train_list='sbd_aug' is PASCAL's; data=None"),
         ({"queue": "short"}, "queue='short'"),
         ({"same_image_negatives": True}, "use 2"),
     ],

@@ -1,14 +1,18 @@
 """What is published is consistent with itself, with the package, and with what README says."""
 
+import shlex
+
 import pytest
 import torch
+import yaml
 
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import list_hash, test_episodes
 from fsslib.evaluation.evaluator import evaluate
-from fsslib.files import repository
-from fsslib.methods.shipped import load_shipped, shipped_card
+from fsslib.files import read_json, repository
+from fsslib.methods.shipped import FOLDER, load_shipped, shipped_card
+from fsslib.runs.config import decisive, parse
 from fsslib.runs.results import published, table
 
 RESULTS = published()
@@ -44,6 +48,22 @@ def test_readme_shows_the_published_numbers():
             assert cell in text, f"{result['folder'].name}: {cell}"
     row = table(RESULTS[:1], ["one"]).splitlines()[2]
     assert f"{100 * RESULTS[0]['miou']:.1f}" in row
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_the_commands_of_shipped_heads_make_them_again(path):
+    """Each card's command has the parameters that its head was trained with."""
+    card = read_json(path)
+    words = shlex.split(card["command"])
+    assert words[:4] == ["python", "-m", "fsslib.runs", "run"]
+    given = [word.partition("=") for word in words[5:] if word != "-p"]
+    config = decisive(parse(words[4], {name: yaml.safe_load(value) for name, _, value in given}))
+    if "config" not in card:
+        assert card["training"]["steps"] == parse(words[4], {}).training().steps
+        return
+    assert {name: config[name] for name in card["config"] if name in config} == {
+        name: value for name, value in card["config"].items() if name in config
+    }
 
 
 @pytest.mark.parametrize("fold", range(4))

@@ -126,6 +126,15 @@ def test_workers_do_not_change_a_run(whole, tmp_path):
     assert all(torch.equal(v, parallel["last"][k]) for k, v in outcome["last"].items())
 
 
+def test_a_run_goes_on_with_other_workers_and_intervals(whole, tmp_path):
+    _, outcome = whole
+    with pytest.raises(Killed):
+        train(fresh(), episodes, CONFIG, tmp_path, report=kill_after(3))
+    config = TrainConfig(**{**vars(CONFIG), "workers": 1, "checkpoint_every": 5, "log_every": 2})
+    again = train(fresh(seed=7), episodes, config, tmp_path, report=quiet)
+    assert all(torch.equal(v, again["last"][k]) for k, v in outcome["last"].items())
+
+
 def test_recipes_state_the_rate_in_force():
     assert TrainConfig.preset("official").lr == 10 * TrainConfig.preset("paper").lr == 0.025
     with pytest.raises(ValueError, match="recipe='papr'"):

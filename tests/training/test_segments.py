@@ -40,6 +40,7 @@ def test_what_is_kept_is_what_is_computed(store):
     assert store.boxes(3).shape == (store.segments(3).eligible.sum(), 4)
     assert store.report()["pictures"] == 23
     assert not store.labels(3).flags.writeable
+    assert store.labels(3).dtype == np.uint8, "a byte does for fewer than 257 segments"
 
 
 def test_an_interrupted_preparation_is_finished(store):
