@@ -10,6 +10,7 @@ import difflib
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from math import isfinite
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
@@ -32,9 +33,7 @@ def strict(cls: type[Config], values: dict[str, Any]) -> Config:
         raise TypeError(f"strict() builds dataclasses, got {cls!r}")
     hints = get_type_hints(cls)
     known = {field.name: field for field in fields(cls)}
-    for name in values:
-        if name not in known:
-            raise ConfigError(f"unknown parameter {name!r}{_suggestion(name, known)}")
+    require_parameters(values, known)
     for name, field in known.items():
         required = field.default is MISSING and field.default_factory is MISSING
         if required and name not in values:
@@ -44,10 +43,28 @@ def strict(cls: type[Config], values: dict[str, Any]) -> Config:
     return cls(**{name: cast(value, hints[name], name) for name, value in values.items()})
 
 
+def require_parameters(names: Iterable[str], known: Iterable[str], where: str = "") -> None:
+    """ConfigError for the first of the `names` that is not `known`, with the nearest that is."""
+    known = sorted(known)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {known}"
+            raise ConfigError(f"{where}unknown parameter {name!r}; {hint}")
+
+
 def require_known(name: str, value: str, known: Iterable[str]) -> None:
     """ConfigError if `value` is not among the `known` ones."""
     if value not in known:
         raise ConfigError(f"{name}={value!r}: expected one of {list(known)}")
+
+
+def require_least(config: object, **least: float) -> None:
+    """ConfigError if a value of `config` is below its least one, or no number; None passes."""
+    for name, bound in least.items():
+        value = getattr(config, name)
+        if value is not None and not value >= bound:
+            raise ConfigError(f"{name}={value}: expected at least {bound}")
 
 
 def differences(
@@ -67,8 +84,26 @@ def parse_changes(parameter: str, texts: Iterable[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"{parameter}: {text!r}; expected changes as name=value")
-        changes[name] = yaml.safe_load(value)
+        try:
+            changes[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            problem = getattr(error, "problem", error)
+            raise ConfigError(
+                f"{parameter}: {text!r}; the value is no YAML ({problem}), expected such as "
+                "name=0.5 or name=[1,2], without spaces"
+            ) from error
     return changes
+
+
+def parse_preset(parameter: str, text: str) -> tuple[str, dict[str, Any]]:
+    """`"scenes vvp=false"` as ("scenes", {"vvp": False}); ConfigError names the `parameter`."""
+    preset, *changes = text.split() or [""]
+    if not preset or "=" in preset:
+        raise ConfigError(
+            f"{parameter}={text!r}: expected a preset's name first, and then changes to it as "
+            "name=value"
+        )
+    return preset, parse_changes(parameter, changes)
 
 
 def cast(value: Any, kind: Any, name: str) -> Any:
@@ -90,18 +125,27 @@ def cast(value: Any, kind: Any, name: str) -> Any:
 
 
 def _cast_plain(value: Any, kind: type, name: str) -> Any:
-    if kind is Any or (isinstance(value, kind) and not isinstance(value, bool)):
+    if kind is Any:
         return value
+    if isinstance(value, kind):
+        return _finite(value, name)
     if kind in (int, float) and isinstance(value, int | float | str):
         try:
             number = float(value)
         except ValueError:
             raise ConfigError(f"{name}={value!r}: expected {kind.__name__}") from None
         if kind is float:
-            return number
+            return _finite(number, name)
         if number.is_integer():
             return int(number)
     raise ConfigError(f"{name}={value!r} ({type(value).__name__}): expected {kind.__name__}")
+
+
+def _finite(value: Any, name: str) -> Any:
+    """`value` unless it is `nan` or infinite: no comparison would ever refuse the former."""
+    if isinstance(value, float) and not isfinite(value):
+        raise ConfigError(f"{name}={value}: expected a finite number")
+    return value
 
 
 def _cast_union(value: Any, kind: Any, name: str) -> Any:
@@ -115,8 +159,16 @@ def _cast_union(value: Any, kind: Any, name: str) -> Any:
             return cast(value, option, name)
         except ConfigError:
             continue
-    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+    wanted = " or ".join(_in_words(option) for option in options)
     raise ConfigError(f"{name}={value!r}: expected {wanted}")
+
+
+def _in_words(kind: Any) -> str:
+    """A type as who writes YAML calls it."""
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, get_args(kind)))
+    plain = {type(None): "null", float: "a finite number"}
+    return plain.get(kind) or getattr(kind, "__name__", str(kind))
 
 
 def _cast_tuple(value: Any, kind: Any, name: str) -> tuple:
@@ -128,8 +180,3 @@ def _cast_tuple(value: Any, kind: Any, name: str) -> tuple:
     if len(inner) != len(value):
         raise ConfigError(f"{name}={value!r}: expected {len(inner)} values, got {len(value)}")
     return tuple(cast(item, one, name) for item, one in zip(value, inner, strict=True))
-
-
-def _suggestion(name: str, known: dict[str, Any]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {sorted(known)}"

@@ -46,9 +46,13 @@ def predict(
         (h,w) uint8 of the query's size, 1 where the thing is; j where the j-th of several is.
 
     Raises:
-        ValueError: counts or sizes that do not fit, masks with other values or without a 1, or no
-            masks for a method that reads them.
+        TypeError: `method` is none. ValueError: counts or sizes that do not fit, masks with other
+            values or without a 1, also once they have the network's size, or no masks for a method
+            that reads them.
     """
+    if not isinstance(method, FewShotSegmenter):
+        raise TypeError(f"method={method!r}: give a segmenter, such as load_shipped()")
+    protocol = Protocol("folder", image_size=image_size)
     if masks is None and method.reads_masks:
         raise ValueError(
             f"masks=None: {type(method).__name__} reads the supports' masks; give one for each, or "
@@ -59,13 +63,14 @@ def predict(
         supports, masks = [supports], None if masks is None else [masks]
     if masks is None:  # which nobody will read
         masks = [[np.ones(np.asarray(p).shape[:2], np.uint8) for p in of] for of in supports]
-    batch, way = stack([_episode(query, supports, masks, names, image_size)]), len(names)
+    batch, way = stack([_episode(query, supports, masks, names, protocol.image_size)]), len(names)
     device = next((tensor.device for tensor in method.state_dict().values()), torch.device("cpu"))
     batch, was_training = batch.to(device), method.training
-    logits = any_way(method, way).eval()(batch).logits[0]
-    method.train(was_training)
-    # Back to the query's own size exactly as a test at original resolution does it.
-    protocol = Protocol("folder", image_size=image_size)
+    try:
+        logits = any_way(method, way).eval()(batch).logits[0]
+    finally:
+        method.train(was_training)
+    # Back to the query's own size exactly as a test on a folder of pictures does it.
     return compare_at(logits, batch, 0, protocol)[0].cpu().numpy()
 
 
@@ -106,6 +111,8 @@ def _fitted(
             "masks; give one of each for every class"
         )
     for name, pictures, of_class in zip(names, supports, masks, strict=True):
+        if pictures is None or of_class is None:
+            raise ValueError(f"{name}: no supports or no masks; give a list of each")
         if not len(pictures) or len(pictures) != len(of_class):
             raise ValueError(
                 f"{name}: {len(pictures)} supports and {len(of_class)} masks; give one for each"
@@ -123,8 +130,9 @@ def _fitted(
 
 def _fit(image: np.ndarray, mask: np.ndarray, size: int, name: str) -> tuple[Tensor, Tensor]:
     image, mask = np.asarray(image), np.asarray(mask)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"{name} is {image.dtype} {image.shape}; expected uint8 (h,w,3) RGB")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        hint = ", and supports and masks as lists" if image.ndim == 2 else ""
+        raise ValueError(f"{name} is {image.dtype} {image.shape}; expected uint8 (h,w,3) RGB{hint}")
     if mask.shape != image.shape[:2]:
         raise ValueError(f"{name}: mask {mask.shape} and image {image.shape[:2]} differ in size")
     values = sorted(set(np.unique(mask).tolist()))
@@ -135,5 +143,11 @@ def _fit(image: np.ndarray, mask: np.ndarray, size: int, name: str) -> tuple[Ten
             f'{name}: mask holds {values} and no 1, which is the object (255 is "don\'t know"); '
             "for a mask of 0 and 255 pass (mask > 0)"
         )
-    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).contiguous()
-    return fit_square(tensor, torch.from_numpy(mask.astype(np.uint8)), size, "pad")
+    tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    fitted = fit_square(tensor, torch.from_numpy(mask.astype(np.uint8)), size, "pad")
+    if name != "query" and not (fitted[1] == 1).any():
+        raise ValueError(
+            f"{name}: nothing of the {int((mask == 1).sum())} object pixels is left at image_size="
+            f"{size}; use a larger one, or crop the picture to the object"
+        )
+    return fitted

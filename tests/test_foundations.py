@@ -6,7 +6,8 @@ from typing import Literal
 
 import pytest
 
-from fsslib.config import ConfigError, strict
+from fsslib.config import ConfigError, parse_changes, parse_preset, strict
+from fsslib.encoders.disk_cache import DiskCache
 from fsslib.files import atomic_path, read_json, write_json
 
 
@@ -18,6 +19,8 @@ class Settings:
     scales: tuple[float, ...] = (1.0,)
     limit: int | None = None
     fast: bool = False
+    side: Literal["left", "right"] | None = None
+    factor: float | None = None
 
 
 def test_values_are_cast_to_what_the_field_declares():
@@ -38,11 +41,31 @@ def test_values_are_cast_to_what_the_field_declares():
         ({"rate": 1, "scales": 3}, "scales=3: expected a list"),
         ({"rate": 1, "limit": "x"}, "limit='x'"),
         ({"rate": 1, "fast": 1}, "fast=1: expected bool"),
+        ({"rate": float("nan")}, "rate=nan: expected a finite number"),
+        ({"rate": "nan"}, "rate=nan: expected a finite number"),
+        ({"rate": "-inf"}, "rate=-inf: expected a finite number"),
+        ({"rate": 1, "factor": "nan"}, "factor='nan': expected a finite number or null"),
+        ({"rate": 1, "side": "up"}, "side='up': expected 'left' or 'right' or null"),
     ],
 )
 def test_what_does_not_fit_is_named(values, message):
     with pytest.raises(ConfigError, match=message):
         strict(Settings, values)
+
+
+def test_changes_and_presets_are_read_or_named():
+    assert parse_changes("settings", ["a=[1,2]", "b="]) == {"a": [1, 2], "b": None}
+    assert parse_preset("words", "paper limit=3") == ("paper", {"limit": 3})
+    with pytest.raises(ConfigError, match=r"settings: 'a=\[1'; the value is no YAML"):
+        parse_changes("settings", ["a=[1"])
+    for text in ("", " ", "limit=3"):
+        with pytest.raises(ConfigError, match=f"words='{text}': expected a preset's name first"):
+            parse_preset("words", text)
+
+
+def test_a_negative_bound_never_empties_a_cache(tmp_path: Path):
+    with pytest.raises(ValueError, match="max_bytes=-1: expected 0 or more"):
+        DiskCache(tmp_path, -1)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path):

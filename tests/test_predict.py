@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from stand_ins import tiny_backbone
 
 from fsslib.layers.pyramid import BaseHead
 from fsslib.methods import build_method
 from fsslib.methods.bam import BAM, BAMConfig
+from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.predict import predict
 
 RNG = np.random.default_rng(0)
@@ -71,10 +73,54 @@ def test_several_classes_are_told_apart_also_by_binary_methods():
         predict(query, [[red, red], [green]], [masks[0] * 2, masks[1]], method, ["red", "green"])
 
 
+class Reads(FewShotSegmenter):
+    """Finds what is red; nothing of it is learned."""
+
+    def forward(self, episodes):
+        red = episodes.query_image[:, :1].float() - 127
+        return Prediction(torch.cat([-red, red], 1), {})
+
+    def loss(self, prediction, episodes):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(("height", "width"), [(540, 960), (405, 500), (200, 1000), (96, 96)])
+def test_what_is_found_lies_where_it_was(height, width):
+    truth = np.zeros((height, width), np.uint8)
+    truth[height // 2 : height * 9 // 10, width // 2 : width * 3 // 4] = 1
+    query = np.zeros((height, width, 3), np.uint8)
+    query[..., 0] = 255 * truth
+    found = predict(query, [query], [truth], Reads(), image_size=97)
+    overlap = (found & truth).sum() / (found | truth).sum()
+    assert overlap > 0.9, "the padding is cut off before the way back"
+
+
+def test_an_object_that_vanishes_at_the_networks_size_is_refused():
+    mask = np.zeros((900, 900), np.uint8)
+    mask[3:6, 3:6] = 1
+    with pytest.raises(ValueError, match="nothing of the 9 object pixels is left at image_size=97"):
+        predict(picture(64, 64), [picture(900, 900)], [mask], Reads())
+
+
+def test_a_method_that_fails_is_left_as_it_was():
+    method = build_method("pfenet", tiny_backbone(), "scenes", dim=8).train()
+    method.forward = None
+    mask = np.ones((40, 40), np.uint8)
+    with pytest.raises(TypeError, match="not callable"):
+        predict(picture(40, 40), [picture(40, 40)], [mask], method)
+    assert method.training
+    with pytest.raises(TypeError, match="method='pfenet': give a segmenter"):
+        predict(picture(40, 40), [picture(40, 40)], [mask], "pfenet")
+    with pytest.raises(ValueError, match="image_size=8: expected at least 33"):
+        predict(picture(40, 40), [picture(40, 40)], [mask], method, image_size=8)
+
+
 @pytest.mark.parametrize(
     ("supports", "masks", "message"),
     [
         ([], [], "0 supports"),
+        (None, [], "no supports or no masks"),
+        (picture(8, 8), np.zeros((8, 8), np.uint8), r"\(8, 3\).*and supports and masks as lists"),
         ([picture(8, 8)], [], "1 supports and 0 masks"),
         ([picture(8, 8)], [np.zeros((4, 4), np.uint8)], "differ in size"),
         ([picture(8, 8) / 255], [np.zeros((8, 8), np.uint8)], "expected uint8"),

@@ -1,7 +1,9 @@
 """Look at a benchmark's files before a training stumbles over them.
 
 Every label is decoded, every photograph is looked for, and some (or all) are decoded too and
-compared with their labels. All troubles are collected; nothing stops at the first.
+compared with their labels. All troubles are collected; nothing stops at the first. In a folder of
+one's own, classes too small for an episode and folders that are no class are troubles, too; files
+that nobody reads are only told.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from jaxtyping import Int64, UInt8
 
 from fsslib.data.areas import pixel_counts
 from fsslib.data.benchmark import BrokenFileError, Split
+from fsslib.data.folder import FolderBenchmark
 from fsslib.data.labelled_files import FileBenchmark, Item, load_item
 from fsslib.data.parallel import WORKERS, parallel_map
 
@@ -32,6 +35,22 @@ class SplitReport:
     decoded: int
     """Photographs decoded."""
 
+    def usable(self, benchmark: FileBenchmark, minimum: int) -> Int64[np.ndarray, " classes"]:
+        """Images in which each class has `minimum` pixels, and one at least."""
+        classes = self.counts[:, 1 : len(benchmark.class_names) + 1]
+        return (classes >= max(minimum, 1)).sum(0)
+
+    def scarce(self, benchmark: FileBenchmark, minimum: int) -> Iterator[str]:
+        """Classes that cannot give an episode, and what to do about each."""
+        usable = self.usable(benchmark, minimum)
+        for name, images in zip(benchmark.class_names, usable, strict=True):
+            if images < 2:
+                yield (
+                    f"class {name!r}: {images} of its masks show it; an episode takes 2, a support "
+                    "and a query. Add pictures, look at its masks (1 or 255: the object), or "
+                    "leave the class out with scarce_classes='skip'"
+                )
+
     def lines(self, benchmark: FileBenchmark, minimum: int, fold: int | None) -> Iterator[str]:
         total = int(self.counts.sum())
         share = 100 * int(self.counts[:, 255].sum()) / max(total, 1)
@@ -42,6 +61,7 @@ class SplitReport:
             f"{seen} of {classes.shape[1]} classes, {total:,} pixels, {share:.2f} % are 255"
         )
         novel = benchmark.novel_classes(fold) if fold is not None else ()
+        usable = self.usable(benchmark, minimum)
         head = f"  {'class':<20} {'images':>8} {f'>= {minimum} px':>11} {'pixels':>15}"
         yield head + ("" if fold is None else f"  fold {fold}")
         for class_id, name in enumerate(benchmark.class_names, 1):
@@ -49,7 +69,7 @@ class SplitReport:
             mark = "" if fold is None else "  novel" if class_id in novel else "  base"
             yield (
                 f"  {name:<20} {int((column > 0).sum()):>8,} "
-                f"{int((column >= max(minimum, 1)).sum()):>11,} {int(column.sum()):>15,}{mark}"
+                f"{int(usable[class_id - 1]):>11,} {int(column.sum()):>15,}{mark}"
             )
 
 
@@ -78,6 +98,22 @@ def check(
         miniature: lists that are not the official ones are no trouble.
     """
     report = Report()
+    _compare_lists(benchmark, miniature, report)
+    for split, items in benchmark.items.items():
+        if split == "train" and items == benchmark.items["val"]:
+            continue  # one's own folder: the same pictures once more
+        looked, troubles = look(benchmark, split, all_files, workers)
+        report.lines.extend(looked.lines(benchmark, minimum_object_pixels, fold))
+        report.troubles.extend(f"{split}: {trouble}" for trouble in troubles)
+        if isinstance(benchmark, FolderBenchmark):
+            report.troubles.extend(looked.scarce(benchmark, minimum_object_pixels))
+            report.troubles.extend(benchmark.unread_folders())
+            report.lines.extend(f"note {line}" for line in benchmark.unread_files())
+    return report
+
+
+def _compare_lists(benchmark: FileBenchmark, miniature: bool, report: Report) -> None:
+    """Lengths of the lists beside the papers'; into the report."""
     for found in benchmark.list_counts():
         verdict = _verdict(found.found, found.official, found.fits)
         report.lines.append(f"list {found.name}: {found.found:,} images{verdict}")
@@ -87,13 +123,6 @@ def check(
                 f"{' (as many, but others)' if found.found == found.official else ''}. Numbers "
                 "would not compare; unpack the original archives again (--miniature allows it)"
             )
-    for split, items in benchmark.items.items():
-        if split == "train" and items == benchmark.items["val"]:
-            continue  # one's own folder: the same pictures once more
-        looked, troubles = look(benchmark, split, all_files, workers)
-        report.lines.extend(looked.lines(benchmark, minimum_object_pixels, fold))
-        report.troubles.extend(f"{split}: {trouble}" for trouble in troubles)
-    return report
 
 
 def look(

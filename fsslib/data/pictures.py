@@ -1,7 +1,8 @@
 """Reading photographs and label images, and saying plainly what is wrong with a broken one.
 
-Photographs come out as RGB whatever they were (grey, CMYK, palette, 16 bit). An EXIF orientation
-is not applied: masks are drawn on the stored pixels and carry no such tag, so that turning the
+Photographs come out as RGB whatever they were (grey, CMYK, palette, 16 bit). Numbers whose white
+nobody can know, fractions above all, are refused: they would come out black. An EXIF orientation is
+not applied: masks are drawn on the stored pixels and carry no such tag, so that turning the
 photograph alone would part the two.
 """
 
@@ -11,7 +12,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 from PIL import Image
 
 from fsslib.data.benchmark import BrokenFileError
@@ -28,12 +29,12 @@ def read_image(path: Path, fix: str) -> UInt8[np.ndarray, "h w 3"]:
     """The photograph at `path` as RGB, its stored pixels in their stored orientation.
 
     Raises:
-        BrokenFileError: missing, cut short or not an image; ends with `fix`, what to do about it.
+        BrokenFileError: missing, cut short, not an image, or neither 8 nor 16 bits deep; ends with
+            `fix`, what to do about it.
     """
     picture = _open(path, fix)
     if picture.mode.startswith("I"):  # convert() would clip 16 bits to white
-        deep = np.asarray(picture, np.float64)
-        picture = Image.fromarray((deep / 257).clip(0, 255).round().astype(np.uint8))
+        picture = _eight_bits(np.asarray(picture, np.float64), path, fix)
     return np.array(picture.convert("RGB"))
 
 
@@ -43,7 +44,37 @@ def read_indices(path: Path, fix: str) -> UInt8[np.ndarray, "h w"]:
     Raises:
         BrokenFileError: missing, broken, or values that are not one index from 0 to 255 a pixel.
     """
-    values = np.array(_open(path, fix))
+    return _indices(_open(path, fix), path, fix)
+
+
+def read_mask(path: Path, fix: str) -> UInt8[np.ndarray, "h w"]:
+    """The values of a binary mask: `read_indices` where these surely are what the mask shows.
+
+    A program that chooses the palette itself may give index 0 to the object, and an alpha channel
+    may hold the whole shape over a single colour. Neither can be told from the values.
+
+    Raises:
+        BrokenFileError: a palette that does not start with black, transparent and opaque pixels, or
+            what `read_indices` raises.
+    """
+    picture = _open(path, fix)
+    if picture.mode == "P" and any(first := (picture.getpalette() or [])[:3]):
+        raise BrokenFileError(
+            f"{path} has a palette whose colour 0 is {first} (red, green, blue); expected black, "
+            f"as 0 is the background. Save the mask as grey, without a palette. {fix}"
+        )
+    if picture.mode in ("P", "LA", "RGBA"):
+        low, high = picture.convert("RGBA").getchannel("A").getextrema()
+        if low != high:
+            raise BrokenFileError(
+                f"{path} has an alpha channel from {low} to {high}; expected none, as alpha is not "
+                f"read. Save the mask as grey, with the shape in its values. {fix}"
+            )
+    return _indices(picture, path, fix)
+
+
+def _indices(picture: Image.Image, path: Path, fix: str) -> UInt8[np.ndarray, "h w"]:
+    values = np.array(picture)
     if values.ndim == 3:  # grey saved as RGB is common; true colours carry no class index
         colours = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
         if (colours != colours[..., :1]).any():
@@ -96,12 +127,29 @@ def voc_palette() -> UInt8[np.ndarray, "256 3"]:
     return palette.astype(np.uint8)
 
 
+def _eight_bits(deep: Float64[np.ndarray, "h w"], path: Path, fix: str) -> Image.Image:
+    """16 bits a pixel as 8; values that are no 16 bits would be cut to black or white."""
+    low, high = deep.min(initial=0), deep.max(initial=0)
+    if low < 0 or high > 65535 or 0 < high < 256:
+        raise BrokenFileError(
+            f"{path} holds {low:.0f} to {high:.0f} in 16 or 32 bits; expected 0 to 65535, and its "
+            f"brightest pixel above 255. Save it with 8 bits a channel. {fix}"
+        )
+    return Image.fromarray((deep / 257).round().astype(np.uint8))
+
+
 def _open(path: Path, fix: str) -> Image.Image:
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture.copy()
+        with Image.open(path) as opened:
+            opened.load()
+            picture = opened.copy()
     except FileNotFoundError as error:
         raise BrokenFileError(f"{path} is missing. {fix}") from error
     except READING_ERRORS as error:
         raise BrokenFileError(f"{path} cannot be read as an image ({error}). {fix}") from error
+    if picture.mode == "F":
+        raise BrokenFileError(
+            f"{path} holds fractions (floating point); expected whole numbers. Save it with 8 bits "
+            f"a channel, 0 to 255. {fix}"
+        )
+    return picture

@@ -84,6 +84,8 @@ class EpisodeSampler:
     ) -> None:
         self.protocol, self.split, self.classes = protocol, split, tuple(classes)
         areas = benchmark.areas(split)
+        if unknown := sorted({c for c in self.classes if not 1 <= c <= areas.shape[1]}):
+            raise ValueError(f"classes {unknown}: {benchmark.name} has ids 1 to {areas.shape[1]}")
         kept = np.ones(len(areas), bool)
         if len(excluded):
             kept = ~(areas[:, np.asarray(excluded) - 1] > 0).any(axis=1)
@@ -151,6 +153,8 @@ def test_episodes(
     `novel` episodes come from the val split, `held_out` ones (for choosing checkpoints) from the
     train split, so that choosing never sees a test image.
     """
+    if classes not in ("novel", "held_out"):
+        raise ValueError(f"classes={classes!r}: expected 'novel' or 'held_out'")
     split = ClassSplit.of(benchmark, protocol)
     where: Split = "val" if classes == "novel" else "train"
     sampler = EpisodeSampler(benchmark, protocol, where, getattr(split, classes))

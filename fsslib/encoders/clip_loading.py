@@ -99,6 +99,8 @@ def _embedded(name: str, weights: str | Path) -> ClipEncoder:
         raise WeightsError(f"{path} is not a safetensors file ({error})") from error
     if facts.get("model") != name:
         raise WeightsError(f"{path} holds {facts.get('model', 'something else')}, not {name}")
+    if "vocabulary" not in facts:
+        raise WeightsError(f"{path} lacks its vocabulary; make it anew with pretrain_clip")
     encoder = small_clip(name, facts["vocabulary"].split())
     load_fitting(encoder.model, read_state(path), str(path))
     return encoder

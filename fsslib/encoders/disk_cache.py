@@ -36,9 +36,14 @@ class DiskCache(Cache):
     Several processes may share a folder: files appear whole, and one that is missing or damaged is
     made again (a damaged one with a warning). The bound holds for what this process found when it
     began and what it wrote since: several processes may leave more.
+
+    Raises:
+        ValueError: a negative bound, which would empty the folder at the first write.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
+        if max_bytes < 0:
+            raise ValueError(f"max_bytes={max_bytes}: expected 0 or more")
         super().__init__(max_bytes)
         self.folder = Path(folder)
         self._bytes = sum(size for _, size, _ in self._files())

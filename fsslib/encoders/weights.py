@@ -158,7 +158,8 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint:
     """Load `state` into `module`, every tensor or none.
 
     Raises:
-        WeightsError: naming missing, unknown and misshapen tensors, and `hint`.
+        WeightsError: naming missing, unknown and misshapen tensors, and `hint`; or those with
+            values that are not finite.
     """
     wanted = module.state_dict()
     missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
@@ -174,6 +175,8 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint:
             f"{origin} does not fit {type(module).__name__}: missing {missing[:5]}, unknown "
             f"{unknown[:5]}, other shapes {shapes[:5]}{hint}"
         )
+    if broken := [key for key in wanted.keys() & state.keys() if not state[key].isfinite().all()]:
+        raise WeightsError(f"{origin} holds values that are not finite in {sorted(broken)[:5]}")
     module.load_state_dict(state, strict=False)
 
 
@@ -189,16 +192,19 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); get it again") from error
     except Exception as error:  # torch's unpickler raises its own type for unsafe content
-        raise WeightsError(f"{path} is not a plain checkpoint of tensors ({error})") from error
-    state = _unwrap(state)
+        reason = str(error).partition("\n")[0].partition(" (1) ")[0]  # without advice to trust it
+        raise WeightsError(f"{path} is not a plain checkpoint of tensors ({reason})") from error
+    state = _unwrap(state, path)
     return {k.removeprefix("module."): v.float() if v.is_floating_point() else v for k, v in state}
 
 
-def _unwrap(state: Any) -> list[tuple[str, Tensor]]:
+def _unwrap(state: Any, path: Path) -> list[tuple[str, Tensor]]:
     """The tensors of a checkpoint, also when they sit under "state_dict", "model" or the like."""
     for name in ("state_dict", "model", "model_state_dict", "decoder"):
         if isinstance(state, dict) and isinstance(state.get(name), dict):
             state = state[name]
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+        raise WeightsError(f"{path} holds a {type(state).__name__}; expected tensors by name")
     return [(key, value) for key, value in state.items() if isinstance(value, Tensor)]
 
 

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -124,12 +125,17 @@ def _to_original(
 ) -> Float[Tensor, "n1 h w"]:
     """Logits at the photograph's size.
 
-    `pad`: PFENet resizes to the square of the longer side and reads the label's corner of it.
+    `pad`: PFENet resizes to the square of the longer side and reads the label's corner of it, as if
+    the photograph filled its side of the canvas. On one's own pictures, which no paper's score is
+    compared with, what padding added is cut off first, so that nothing is displaced.
     """
     height, width = size
     if (height, width) == tuple(logits.shape[-2:]):
         return logits
     if protocol.fit == "stretch":
         return resize(logits[None], (height, width))[0]
+    if protocol.benchmark == "folder":
+        inside = padded_size(height, width, protocol.image_size)
+        return F.interpolate(logits[None, :, : inside[0], : inside[1]], size, mode="bilinear")[0]
     longer = max(height, width)
     return resize(logits[None], (longer, longer))[0, :, :height, :width]

@@ -13,7 +13,7 @@ does not show: what is wrongly called by their name costs them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -38,6 +38,9 @@ def count(
         )
     valid = target != IGNORE
     size = way + 1
+    for name, labels in (("prediction", prediction), ("target", target[valid])):
+        if labels.numel() and int(labels.max()) > way:
+            raise ValueError(f"{name} holds label {int(labels.max())}; expected 0 to way={way}")
     joint = target[valid].long() * size + prediction[valid].long()
     confusion = torch.bincount(joint, minlength=size * size).view(size, size).cpu().numpy()
     hit = np.diag(confusion)
@@ -60,8 +63,12 @@ class Meter:
         class_ids: Sequence[int],
     ) -> None:
         """One episode; labels 1..N stand for `class_ids` in order."""
-        self.classes.append(tuple(int(c) for c in class_ids))
-        self.counts.append(count(prediction, target, len(class_ids)))
+        ids = tuple(int(c) for c in class_ids)
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"class_ids={ids}: an episode's classes differ from each other")
+        counts = count(prediction, target, len(ids))
+        self.classes.append(ids)
+        self.counts.append(counts)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -116,6 +123,8 @@ class Meter:
 
         Says how far the score moves with the choice of test episodes; not with training seeds.
         """
+        if score not in get_args(Score):
+            raise ValueError(f"score={score!r}: expected one of {get_args(Score)}")
         table = self._table() if score == "miou" else self._pooled()
         rng, episodes = np.random.default_rng(seed), len(self)
         weights = rng.multinomial(episodes, np.full(episodes, 1 / episodes), size=resamples)
@@ -124,6 +133,7 @@ class Meter:
         return float(low), float(high)
 
     def _table(self) -> Int64[np.ndarray, "episodes classes 2"]:
+        self._require_episodes()
         column = {c: i for i, c in enumerate(self.class_ids())}
         table = np.zeros((len(self), len(column), 2), np.int64)
         for row, classes, counts in zip(table, self.classes, self.counts, strict=True):
@@ -132,9 +142,12 @@ class Meter:
         return table
 
     def _pooled(self) -> Int64[np.ndarray, "episodes 2 2"]:
+        self._require_episodes()
+        return np.stack([counts[:2] for counts in self.counts])
+
+    def _require_episodes(self) -> None:
         if not self.counts:
             raise ValueError("the meter is empty; add() at least one episode before asking")
-        return np.stack([counts[:2] for counts in self.counts])
 
 
 def _mean_iou(sums: np.ndarray) -> np.ndarray | np.floating:

@@ -48,6 +48,8 @@ class SupportDinoiser(FewShotSegmenter):
     def __init__(self, dinoiser: ClipDinoiser) -> None:
         super().__init__()
         self.dinoiser, self.config = dinoiser, dinoiser.config
+        prompted = self.config.variant in ("text", "global_image")
+        self.reads_masks = not prompted or self.config.background_source == "prototype"
         self.negatives: tuple[Float[Tensor, "cells d"], Float[Tensor, " cells"]] | None = None
 
     @torch.no_grad()

@@ -115,6 +115,11 @@ class PFENet(PriorGuided):
         class_ids: Tensor | None = None,
     ) -> Prediction:
         shots = masks.shape[1]
+        if maps is not None and shots != self.config.shot:
+            raise ValueError(
+                f"episodes have {shots} supports, and this decoder reads PI-CLIP's maps of "
+                f"{self.config.shot}; build it with shot={shots} and train it so"
+            )
         with torch.no_grad():
             q = self.backbone.stages(query)
             where = self.config.support_mask

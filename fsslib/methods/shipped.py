@@ -77,9 +77,12 @@ def load_base_learner(backbone: StageBackbone, path: Path | str, preset: str) ->
         preset: what it was trained with, a preset of `BaseLearnerConfig`.
 
     Raises:
-        WeightsError: the file is not there. ValueError: it does not fit; names the keys.
+        WeightsError: the file is not there, or none of `train_base`. ValueError: it does not fit;
+            names the keys.
     """
     state = read_state(Path(path))
+    if "class_ids" not in state:
+        raise WeightsError(f"{path} holds no class_ids; give a file that train_base has written")
     config = BaseLearnerConfig.preset(preset)
     learner = BaseLearner(backbone, state["class_ids"].tolist(), config)
     learner.load_head_state(state)

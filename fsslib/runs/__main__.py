@@ -23,7 +23,8 @@ from fsslib.runs.demo import demo
 from fsslib.runs.results import read_results, table
 from fsslib.runs.runner import run, shown
 from fsslib.runs.status import RunError, read_status
-from fsslib.runs.studies import load_study, run_study
+from fsslib.runs.studies import run_study
+from fsslib.runs.study import load_study
 from fsslib.runs.study_tables import map_table, study_table
 
 
@@ -63,14 +64,24 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    for path in sorted(options.folder.rglob("status.json")):
-        status = read_status(path.parent)
-        print(f"{status['state']:<12} {shown(path.parent)}  {status.get('error', '')[:100]}")
+    paths = sorted(options.folder.rglob("status.json"))
+    if not paths:
+        raise FileNotFoundError(f"no status.json below {options.folder}; run something first")
+    for path in paths:
+        try:
+            status = read_status(path.parent) or {"state": "removed"}
+            print(f"{status['state']:<12} {shown(path.parent)}  {status.get('error', '')[:100]}")
+        except RunError as error:
+            _unreadable(str(error))
     return 0
 
 
+def _unreadable(what: str) -> None:
+    print(f"{'unreadable':<12} {what}")
+
+
 def _table(options: argparse.Namespace) -> int:
-    results = read_results(options.folder)
+    results = read_results(options.folder, _unreadable)
     if not results:
         raise FileNotFoundError(f"no results.json below {options.folder}; run something first")
     print(table(results))

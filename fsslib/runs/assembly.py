@@ -35,6 +35,7 @@ from fsslib.methods.n_way import any_way
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner, shipped_path
 from fsslib.methods.words import WordGuided, WordMasks
+from fsslib.runs.config import PATHS
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.unlabelled_config import ZeroShotRunConfig
 
@@ -65,6 +66,7 @@ def assemble(
         method = WordGuided(method, words)
     if config.head is not None:
         require_unseen(config, protocol)
+        require_encoders(config)
         method.load_head_state(read_state(head_path(config)))
     return any_way(method, protocol.way)
 
@@ -91,6 +93,22 @@ def require_unseen(config: EvaluateConfig, protocol: Protocol) -> None:
             raise ConfigError(
                 f"head={config.head!r} was trained with {name}={trained[name]!r}, and classes of "
                 f"{name}={getattr(protocol, name)!r} are no novel ones for it; give its own"
+            )
+
+
+def require_encoders(config: EvaluateConfig) -> None:
+    """ConfigError for a head whose card names other encoders than it would now be put on."""
+    trained = head_card(config).get("config", {})
+    read = ["backbone", "weights"]
+    read += ["extractor", "extractor_weights"] if config.method == "qgnet" else []
+    read += ["clip_model", "clip_weights"] if config.reads_clip or config.reads_words else []
+    for name in read:
+        now = getattr(config, name)
+        now = Path(now).name if name in PATHS and now is not None else now
+        if trained.get(name, now) != now:
+            raise ConfigError(
+                f"head={config.head!r} was trained with {name}={trained[name]!r} and reads nothing "
+                f"else; got {name}={now!r}"
             )
 
 

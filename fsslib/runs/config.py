@@ -91,9 +91,14 @@ def decisive(config: RunConfig) -> dict[str, Any]:
 def run_id(config: RunConfig) -> str:
     """Eight hexadecimal digits: the same parameters always lead to the same folder, and files or
     folders of one name in two places to two."""
-    values = asdict(config)
+    text = json.dumps([type(config).__name__, located(asdict(config))], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def located(values: dict[str, Any]) -> dict[str, Any]:
+    """Parameters with the paths among them in full, where there is such a file or folder."""
+    values = dict(values)
     for name in PATHS:
         if values.get(name) and (path := Path(str(values[name])).expanduser()).exists():
             values[name] = str(path.resolve())
-    text = json.dumps([type(config).__name__, values], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return values

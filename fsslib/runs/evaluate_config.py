@@ -6,14 +6,26 @@ preset.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
-from fsslib.config import ConfigError
+from fsslib.config import ConfigError, require_least
+from fsslib.data.folds import COCO_CLASSES, FOLDS, PASCAL_CLASSES
 from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
+from fsslib.data.scenes import CLASS_NAMES
 from fsslib.methods import BASELINES, WITH_DINOISER
+from fsslib.runs.machine import require_device
 from fsslib.runs.method_config import MethodConfig
+
+_CLASSES = {"scenes10i": CLASS_NAMES, "pascal5i": PASCAL_CLASSES, "coco20i": COCO_CLASSES}
+
+
+def require_root(benchmark: str, root: str | None) -> None:
+    """ConfigError for a root where there can be none, and for none where there has to be one."""
+    if benchmark == "scenes10i" and root is not None:
+        raise ConfigError(f"root={root!r}: Scenes-10i is rendered; leave the root out")
+    if benchmark == "folder" and root is None:
+        raise ConfigError("benchmark='folder' needs root=, the folder that holds its files")
 
 
 @dataclass(frozen=True)
@@ -49,11 +61,15 @@ class EvaluateConfig(MethodConfig):
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("workers", 0), ("clip_cache", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}={getattr(self, name)}: expected at least {least}")
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
-            raise ConfigError(f"device={self.device!r}: expected auto, cpu, cuda or cuda:1")
+        require_least(self, batch_size=1, workers=0, clip_cache=0, feature_cache=0)
+        require_device(self.device)
+        require_root(self.benchmark, self.root)
+        novel = len(_CLASSES.get(self.benchmark, ())) // FOLDS
+        if novel and self.way > novel:
+            raise ConfigError(
+                f"way={self.way}: a fold of {self.benchmark} has {novel} novel classes; expected "
+                "at most as many"
+            )
         super().__post_init__()
         original = self.reads_clip and self.clip_priors().vtp_size == "original"
         if original and self.fit == "pad" and self.benchmark != "scenes10i":

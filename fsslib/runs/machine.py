@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 from importlib.metadata import version
 from typing import Any
@@ -12,6 +13,12 @@ import torch
 import fsslib
 from fsslib.config import ConfigError
 from fsslib.files import PACKAGE
+
+
+def require_device(name: str) -> None:
+    """ConfigError for what is no device's name; whether it is there, `pick_device` asks."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise ConfigError(f"device={name!r}: expected auto, cpu, cuda or cuda:1")
 
 
 def pick_device(name: str) -> str:

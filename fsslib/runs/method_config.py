@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fsslib.config import ConfigError, parse_changes, require_known, strict
+import open_clip
+
+from fsslib.config import ConfigError, parse_changes, parse_preset, require_known, strict
 from fsslib.encoders import BACKBONES
+from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.methods import (
     BASELINES,
     METHODS,
@@ -24,6 +27,13 @@ from fsslib.methods.prior_guided import Prior
 from fsslib.methods.words import WordConfig
 
 _NO_BACKBONE = ("all_foreground", "clip_prior")  # nor support masks
+
+
+def require_clip(name: str, model: str) -> None:
+    """ConfigError for a CLIP that nobody knows; run folders are named after it."""
+    if model not in SMALL_CLIPS and model not in open_clip.list_models():
+        known = sorted(SMALL_CLIPS)
+        raise ConfigError(f"{name}={model!r}: expected one of {known} or a model of open_clip")
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class MethodConfig:
         require_known("method", self.method, METHODS)
         require_known("backbone", self.backbone, sorted(BACKBONES))
         require_known("extractor", self.extractor, sorted(BACKBONES))
+        require_clip("clip_model", self.clip_model or "scenes-clip-vit")
         embedded = [name.startswith("scenes") for name in (self.backbone, self.extractor)]
         if self.method == "qgnet" and embedded[0] != embedded[1]:
             raise ConfigError(
@@ -88,7 +99,9 @@ class MethodConfig:
         """That the method knows its preset and all `settings`."""
         if self.method in TRAINED or self.method == "word_mask":
             kind = "lfss" if self.method == "word_mask" else self.method
-            TRAINED[kind].preset(self.preset, **self.method_settings())
+            made = TRAINED[kind].preset(self.preset, **self.method_settings())
+            if min(getattr(made, name, 1) for name in ("dim", "reduce_dim")) < 1:
+                raise ConfigError(f"settings={self.settings!r}: expected channels, 1 or more")
         elif self.method in WITH_DINOISER:
             self.dinoiser()
         elif self.method in THRESHOLDED:
@@ -103,13 +116,13 @@ class MethodConfig:
 
     def clip_priors(self) -> ClipPriorConfig:
         """The settings of PI-CLIP's priors that `pi_clip` describes."""
-        preset, *changes = self.pi_clip.split()
-        return ClipPriorConfig.preset(preset, **parse_changes("pi_clip", changes))
+        preset, changes = parse_preset("pi_clip", self.pi_clip)
+        return ClipPriorConfig.preset(preset, **changes)
 
     def word_masks(self) -> WordConfig:
         """How words become masks, as `words` describes it."""
-        preset, *changes = self.words.split()
-        return WordConfig.preset(preset, **parse_changes("words", changes))
+        preset, changes = parse_preset("words", self.words)
+        return WordConfig.preset(preset, **changes)
 
     def dinoiser(self) -> DinoiserConfig:
         """The settings of CLIP-DINOiser with supports that `preset` and `settings` describe."""

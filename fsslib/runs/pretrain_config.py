@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from fsslib.config import ConfigError, require_known
+from fsslib.config import ConfigError, require_known, require_least
 from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol
 from fsslib.encoders import BACKBONES
 from fsslib.methods.base_learner import BaseLearnerConfig
+from fsslib.runs.evaluate_config import require_root
+from fsslib.runs.machine import require_device
+from fsslib.runs.method_config import require_clip
 from fsslib.training.clip_recipe import ClipConfig
 from fsslib.training.pretrain import PretrainConfig
 from fsslib.training.recipe import TrainConfig
@@ -49,6 +52,11 @@ class BaseLearnerRunConfig:
 
     def __post_init__(self) -> None:
         require_known("backbone", self.backbone, sorted(BACKBONES))
+        require_least(self, pictures=1, train_batch_size=1, batch_size=1, feature_cache=0)
+        require_device(self.device)
+        require_root(self.benchmark, self.root)
+        if self.benchmark == "folder":
+            raise ConfigError("benchmark='folder' has no base classes, all of them are novel")
         BaseLearnerConfig.preset(self.preset)
         self.training()
         self.protocol()
@@ -80,6 +88,14 @@ class PretrainRunConfig(PretrainConfig):
     """Parameters of `pretrain_backbone.ipynb`."""
 
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_known("backbone", self.backbone, sorted(BACKBONES))
+        require_least(self, steps=1, batch_size=1, size=1, validation_scenes=1, checkpoint_every=1)
+        require_least(self, weight_decay=0, warmup=0, label_smoothing=0, seed=0, workers=0)
+        if self.lr <= 0:
+            raise ConfigError(f"lr={self.lr}: expected a positive learning rate")
+        require_device(self.device)
 
     @property
     def run_name(self) -> str:
@@ -128,6 +144,11 @@ class PretrainClipRunConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        require_clip("model", self.model)
+        require_least(self, validation_scenes=1, weight_decay=0, seed=0, workers=0)
+        if self.lr is not None and self.lr <= 0:
+            raise ConfigError(f"lr={self.lr}: expected a positive learning rate")
+        require_device(self.device)
         self.training()
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,31 @@ import numpy as np
 
 from fsslib.files import read_json, repository
 
+SHOWN = ("run", "miou", "miou_interval", "fb_iou", "fb_iou_interval", "episodes")
+"""What `table` shows of a result."""
 
-def read_results(folder: Path | str) -> list[dict[str, Any]]:
-    """Every `results.json` below `folder`, sorted by path; each with its `folder`."""
-    paths = sorted(Path(folder).rglob("results.json"))
-    return [read_json(path) | {"folder": path.parent} for path in paths]
+
+def read_results(
+    folder: Path | str, tell: Callable[[str], None] | None = None
+) -> list[dict[str, Any]]:
+    """Every `results.json` below `folder`, sorted by path; each with its `folder`.
+
+    Args:
+        tell: is told which files are broken or no result, and these are left out; None: the first
+            broken one raises.
+    """
+    results = []
+    for path in sorted(Path(folder).rglob("results.json")):
+        try:
+            result = read_json(path)
+            if tell and (missing := sorted(set(SHOWN) - set(result))):
+                raise ValueError(f"no result: {', '.join(missing)} not in it")
+            results.append(result | {"folder": path.parent})
+        except (OSError, ValueError, TypeError) as error:
+            if tell is None:
+                raise
+            tell(str(error) if str(path) in str(error) else f"{path}: {error}")
+    return results
 
 
 def published_folder() -> Path:

@@ -22,10 +22,10 @@ import yaml
 from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
-from fsslib.config import ConfigError, differences
+from fsslib.config import ConfigError
 from fsslib.files import atomic_path, repository
-from fsslib.runs.config import OF_THE_MACHINE, PATHS, RunConfig, parse, run_id
-from fsslib.runs.status import Heartbeat, RunError, alone, read_status
+from fsslib.runs.config import PATHS, RunConfig, parse, run_id
+from fsslib.runs.status import Heartbeat, RunError, alone, read_status, require_own
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -50,16 +50,18 @@ def run(
 
     Raises:
         ConfigError: a parameter is unknown, of the wrong type or impossible.
-        RunError: the notebook failed. BusyError: another process is running it in this folder.
+        RunError: the notebook failed, or `folder` holds something else. BusyError: another process
+            is running it in this folder.
     """
     config = parse(template, parameters)
     check_template(template, config)
     # Absolute, because papermill changes into the run's folder before it writes there.
-    folder = (Path(folder) if folder else default_folder(config)).resolve()
+    chosen, folder = folder, Path(folder or default_folder(config)).resolve()
+    if chosen:
+        require_own(folder, _parameters(template, config), again)
     with alone(folder):
         status = read_status(folder)
         if status and status["state"] == "finished" and not again:
-            _require_equal(folder, template, config)
             say(f"already finished: {shown(folder)} (--again repeats it)")
             return folder
         if again:
@@ -70,16 +72,6 @@ def run(
         with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
             _execute(template, _injected(parameters, folder), folder)
     return folder
-
-
-def _require_equal(folder: Path, template: str, config: RunConfig) -> None:
-    """RunError if a finished run in this folder had other parameters."""
-    there = yaml.safe_load((folder / "params.yaml").read_text())
-    if changed := differences(there, _parameters(template, config), OF_THE_MACHINE):
-        raise RunError(
-            f"{shown(folder)} holds a finished run with other parameters ({changed}); "
-            "use another --out, or --again to overwrite it"
-        )
 
 
 def check_template(template: str, config: RunConfig) -> None:

@@ -16,9 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
+from fsslib.config import differences
 from fsslib.files import read_json, write_json
+from fsslib.runs.config import OF_THE_MACHINE, located
 
 BEAT_SECONDS = 5.0
 LOST_AFTER = 6 * BEAT_SECONDS
@@ -32,6 +35,33 @@ class RunError(RuntimeError):
 
 class BusyError(RunError):
     """Another process is running it."""
+
+
+def require_own(folder: Path, parameters: dict[str, Any], again: bool = False) -> None:
+    """RunError unless a folder is new, or this run's; with `again` another run's will do."""
+    if found := next((path for path in (folder, *folder.parents) if path.is_file()), None):
+        raise RunError(f"{found} is a file; expected a folder (a new one is made): another --out")
+    path = folder / "params.yaml"
+    if not path.exists():
+        for name in ("results.json", "status.json"):
+            if (folder / name).exists():
+                raise RunError(
+                    f"{folder} holds a {name} without the params.yaml of a run, and this one would "
+                    "overwrite it; use another --out, or remove it"
+                )
+        return
+    try:
+        there = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        there = None
+    if not isinstance(there, dict) or "template" not in there:
+        raise RunError(f"{path} was written by no run; use another --out, or remove it")
+    changed = differences(located(there), located(parameters), OF_THE_MACHINE)
+    if changed and not again:
+        raise RunError(
+            f"{folder} holds a run with other parameters ({changed}); use another --out, remove "
+            "it, or --again to overwrite it"
+        )
 
 
 @contextmanager
@@ -110,15 +140,24 @@ def read_status(folder: Path) -> dict[str, Any] | None:
     """The status of a run as it is now: a `running` one that was killed reads `lost`.
 
     On the run's own machine that is seen at once; from another one, by the heartbeat's age.
+
+    Raises:
+        RunError: the file cannot be read, or is something else.
     """
     path = folder / "status.json"
     if not path.exists():
         return None
-    status = read_json(path)
-    old = time.time() - status["heartbeat"] > LOST_AFTER
-    if status["state"] == RUNNING and (old or _gone(status)):
-        status["state"] = LOST
-    return status
+    try:
+        status = read_json(path)
+        old = time.time() - status["heartbeat"] > LOST_AFTER
+        if status["state"] == RUNNING and (old or _gone(status)):
+            status["state"] = LOST
+        return status
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunError(
+            f"{path} cannot be read as the status of a run ({type(error).__name__}); remove it, "
+            "the next run makes it again"
+        ) from error
 
 
 def _ours(status: dict[str, Any]) -> bool:

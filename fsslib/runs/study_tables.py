@@ -9,7 +9,8 @@ import numpy as np
 
 from fsslib.files import read_json
 from fsslib.runs.results import fold_cells
-from fsslib.runs.studies import SCORED, load_study, place
+from fsslib.runs.studies import SCORED, place
+from fsslib.runs.study import load_study
 
 SHOWN_THRESHOLDS = (0.3, 0.5, 0.7)
 """Of the nine that results hold."""

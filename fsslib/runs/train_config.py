@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fsslib.config import ConfigError
+from fsslib.config import ConfigError, require_least
 from fsslib.methods import BASELINES
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.training.recipe import TrainConfig
@@ -36,7 +36,13 @@ class TrainRunConfig(EvaluateConfig):
             raise ConfigError(f"method={self.method!r} is training-free; run evaluate instead")
         if self.head is not None:
             raise ConfigError(f"head={self.head!r}: training makes the head; leave it out")
+        require_least(self, validation_episodes=1, train_batch_size=1)
         training = self.training()
+        if self.held_out and self.way > self.held_out:
+            raise ConfigError(
+                f"way={self.way} with held_out={self.held_out}: episodes of the classes held out "
+                "select the checkpoint; hold out at least as many"
+            )
         if self.selection != "last" and not 1 <= training.validate_every <= training.steps:
             raise ConfigError(
                 f"selection={self.selection!r} with validate_every={training.validate_every}: "

@@ -3,14 +3,18 @@ what answers without supports."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from fsslib.config import ConfigError, parse_changes, require_known
+from fsslib.config import ConfigError, parse_changes, parse_preset, require_known, require_least
 from fsslib.data.protocol import BenchmarkName
 from fsslib.encoders import BACKBONES
 from fsslib.methods.dinoiser_config import DinoiserConfig
 from fsslib.priors.superpixels import SuperpixelConfig
+from fsslib.runs.evaluate_config import require_root
+from fsslib.runs.machine import require_device
+from fsslib.runs.method_config import require_clip
 from fsslib.training.dino_recipe import DinoConfig
 from fsslib.training.dinoiser_recipe import DinoiserTraining
 from fsslib.training.moco_recipe import MocoConfig, Queue
@@ -26,6 +30,11 @@ class PretrainDinoRunConfig(DinoConfig):
     data: str | None = None
     """Folder of pictures; None: Scenes-10i."""
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_least(self, seed=0, workers=0, validation_scenes=1)
+        require_device(self.device)
 
     @property
     def run_name(self) -> str:
@@ -66,6 +75,9 @@ class TrainDinoiserRunConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        require_clip("clip_model", self.clip_model)
+        require_least(self, seed=0, workers=0, validation_pictures=1)
+        require_device(self.device)
         self.training()
 
     @property
@@ -102,9 +114,11 @@ class ZeroShotRunConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        require_clip("clip_model", self.clip_model)
+        require_least(self, pictures=1)
+        require_device(self.device)
+        require_root(self.benchmark, self.root)
         self.dinoiser()
-        if self.pictures is not None and self.pictures < 1:
-            raise ConfigError(f"pictures={self.pictures}: expected at least 1")
 
     @property
     def run_name(self) -> str:
@@ -163,6 +177,10 @@ class PretrainMocoRunConfig:
 
     def __post_init__(self) -> None:
         require_known("backbone", self.training().backbone, sorted(BACKBONES))
+        if not re.fullmatch(r"\w[\w.+-]*", self.release):
+            raise ConfigError(f"name={self.name!r}: expected a plain name, such as my-moco")
+        require_least(self, scenes=1, monitor_pictures=0, seed=0, workers=0, prepare_workers=0)
+        require_device(self.device)
         self.segmentation()
         if self.root is not None and self.data not in LISTED:
             raise ConfigError(f"root={self.root!r} is of a benchmark, but data={self.data!r}")
@@ -187,8 +205,8 @@ class PretrainMocoRunConfig:
     def segmentation(self) -> SuperpixelConfig:
         """How pictures become segments."""
         usual = "scenes_slic" if self.preset == "scenes" else "slic"
-        preset, *changes = (self.superpixels or usual).split()
-        return SuperpixelConfig.preset(preset, **parse_changes("superpixels", changes))
+        preset, changes = parse_preset("superpixels", self.superpixels or usual)
+        return SuperpixelConfig.preset(preset, **changes)
 
     def training(self) -> MocoConfig:
         """The training settings that these parameters describe."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal
 
-from fsslib.config import strict
+from fsslib.config import require_least, strict
 from fsslib.training.schedule import Schedule
 
 
@@ -94,10 +95,10 @@ class TrainConfig:
         return strict(cls, presets[name] | changes)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "checkpoint_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
-        if self.lr <= 0:
+        require_least(self, steps=1, batch_size=1, checkpoint_every=1, log_every=1)
+        require_least(self, slow=0, weight_decay=0, warmup=0, clip=0, seed=0, workers=0)
+        require_least(self, validate_every=0, patience=0)
+        if not 0 < self.lr < inf:
             raise ValueError(f"lr={self.lr}: expected a positive learning rate")
 
 

@@ -75,6 +75,58 @@ def test_folder_has_no_official_lists(folder_tree, capsys):
     assert main(["check", "folder", "--root", str(folder_tree)]) == 1
 
 
+def empty_masks(tree):
+    for path in (tree / "cat/masks").iterdir():
+        Image.new("L", (trees.WIDTH, trees.HEIGHT)).save(path)
+
+
+def one_picture(tree):
+    for path in sorted(tree.glob("cat/*/picture[12].*")):
+        path.unlink()
+
+
+def misspelt_folder(tree):
+    (trees.write_folder(tree, ("dog",)) / "dog/images").rename(tree / "dog/image")
+
+
+def float_picture(tree):
+    Image.fromarray(np.full((trees.HEIGHT, trees.WIDTH), 0.5, np.float32)).save(
+        tree / "cat/images/picture0.tif"
+    )
+    (tree / "cat/images/picture0.jpg").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "trouble"),
+    [
+        (empty_masks, "class 'cat': 0 of its masks show it; an episode takes 2"),
+        (one_picture, "class 'cat': 1 of its masks show it; an episode takes 2"),
+        (misspelt_folder, "dog is not read as a class: it holds image, masks, and no folder"),
+        (float_picture, "picture0.tif holds fractions"),
+    ],
+)
+def test_what_would_spoil_results_on_a_folder_is_trouble(folder_tree, capsys, spoil, trouble):
+    spoil(folder_tree)
+    assert main(["check", "folder", "--root", str(folder_tree)]) == 1
+    errors = capsys.readouterr().err
+    assert trouble in errors and "FAILED: 1 troubles" in errors
+
+
+def test_files_that_nobody_reads_are_told(folder_tree, capsys):
+    (folder_tree / "cat/images/picture2.jpg").unlink()
+    for number in range(6):
+        (folder_tree / f"red_mug/images/new{number}.heic").write_bytes(b"")
+    trees.write_folder(folder_tree, (".trash",))
+    (folder_tree / "notes").mkdir()
+    (folder_tree / "notes/about.txt").write_text("no class, and nothing like one")
+    assert main(["check", "folder", "--root", str(folder_tree)]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note ")]
+    assert len(notes) == 2
+    assert "cat/masks: not read: picture2.png; expected a PNG by the name of each" in notes[0]
+    assert "red_mug/images: not read: new0.heic, new1.heic" in notes[1]
+    assert "and 2 more; expected pictures (.jpg," in notes[1]
+
+
 def test_the_command_itself(tmp_path):
     command = [sys.executable, "-m", "fsslib.data", "check", "pascal5i", "--root", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Anyone's own folder of images and masks; and reading pictures of every kind."""
+"""Anyone's own folder of images and masks."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,6 @@ from PIL import Image
 from fsslib.config import ConfigError
 from fsslib.data.benchmark import BrokenFileError
 from fsslib.data.folder import FolderBenchmark
-from fsslib.data.pictures import read_image, read_indices, voc_palette
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import test_episodes as listed_episodes
@@ -47,6 +46,52 @@ def test_other_values_are_named(folder_tree):
         FolderBenchmark(folder_tree).load("val", 0)
 
 
+def palette_mask(*colours):
+    picture = Image.fromarray(trees.object_label(1, border=False))
+    picture.putpalette([value for colour in colours for value in colour])
+    return picture
+
+
+def alpha_mask(mode):
+    """The object only in the alpha channel, over one colour."""
+    picture = Image.new(mode, (trees.WIDTH, trees.HEIGHT), "white")
+    picture.putalpha(Image.fromarray(trees.object_label(1, border=False) * 255))
+    return picture
+
+
+def transparent_palette():
+    picture = palette_mask((0, 0, 0), (0, 0, 0))
+    picture.info["transparency"] = 1
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (palette_mask((255, 255, 255), (0, 0, 0)), r"colour 0 is \[255, 255, 255\].*as grey"),
+        (palette_mask((0, 0, 9), (255, 255, 255)), r"colour 0 is \[0, 0, 9\].*expected black"),
+        (alpha_mask("RGB"), "alpha channel from 0 to 255.*as grey"),
+        (alpha_mask("L"), "alpha channel from 0 to 255.*as grey"),
+        (transparent_palette(), "alpha channel from 0 to 255.*as grey"),
+    ],
+)
+def test_masks_whose_values_may_not_be_what_they_show_are_refused(folder_tree, picture, message):
+    picture.save(folder_tree / "cat/masks/picture0.png")
+    with pytest.raises(BrokenFileError, match=rf"cat/masks/picture0\.png has .*{message}"):
+        FolderBenchmark(folder_tree).load("val", 0)
+
+
+@pytest.mark.parametrize("kind", ["palette", "opaque"])
+def test_masks_with_vocs_palette_or_an_opaque_alpha_are_read(folder_tree, kind):
+    label = trees.object_label(1, border=True)
+    path = folder_tree / "cat/masks/picture0.png"
+    if kind == "palette":
+        trees.write_index_png(path, label)
+    else:
+        Image.fromarray(label).convert("RGBA").save(path)
+    np.testing.assert_array_equal(FolderBenchmark(folder_tree).load("val", 0).label, label)
+
+
 def test_wrong_size_is_named(folder_tree):
     path = folder_tree / "cat/masks/picture0.png"
     Image.fromarray(np.zeros((trees.WIDTH, trees.HEIGHT), np.uint8)).save(path)
@@ -62,6 +107,45 @@ def test_missing_mask_is_named_by_load_and_areas(folder_tree):
             ask()
 
 
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("picture0.PNG", r"rename it to picture0\.png"),
+        ("Picture0.png", r"rename it to picture0\.png"),
+        ("picture0_mask.png", r"rename it to picture0\.png"),
+        ("picture0.jpg.png", r"rename it to picture0\.png"),
+        ("picture0.jpg", r"save it as a PNG called picture0\.png"),
+    ],
+)
+def test_misnamed_mask_is_told_from_a_missing_one(folder_tree, name, fix):
+    mask = folder_tree / "cat/masks/picture0.png"
+    mask.rename(mask.with_name(name))
+    with pytest.raises(BrokenFileError, match=rf"picture0\.png is missing.*{name}.*{fix}"):
+        FolderBenchmark(folder_tree).load("val", 0)
+
+
+def test_masks_of_other_pictures_are_not_offered(folder_tree):
+    for path in sorted(folder_tree.glob("cat/*/picture1.*")):
+        path.rename(path.with_name(f"picture0_b{path.suffix}"))
+    (folder_tree / "cat/masks/picture0.png").unlink()
+    with pytest.raises(BrokenFileError, match=r"picture0\.png is missing\. Save 0 for background"):
+        FolderBenchmark(folder_tree).load("val", 0)
+
+
+def test_hidden_folders_and_files_are_not_read(folder_tree):
+    trees.write_folder(folder_tree, (".trash", ".ipynb_checkpoints"))
+    trees.write_jpeg(folder_tree / "cat/images/._picture0.jpg")
+    benchmark = FolderBenchmark(folder_tree)
+    assert benchmark.class_names == ("cat", "red mug")
+    assert len(benchmark.items["val"]) == 6
+
+
+def test_two_folders_of_one_class_are_refused(folder_tree):
+    trees.write_folder(folder_tree, ("red mug",))
+    with pytest.raises(BrokenFileError, match=r"\['red mug', 'red_mug'\] name the same class"):
+        FolderBenchmark(folder_tree)
+
+
 def test_layout_errors(folder_tree, tmp_path):
     with pytest.raises(FileNotFoundError, match="<class>/images"):
         FolderBenchmark(tmp_path / "nowhere")
@@ -72,56 +156,6 @@ def test_layout_errors(folder_tree, tmp_path):
     (folder_tree / "cat/images/picture0.jpeg").unlink()
     with pytest.raises(BrokenFileError, match="dog/images holds no images"):
         FolderBenchmark(folder_tree)
-
-
-@pytest.mark.parametrize(
-    ("mode", "suffix"), [("L", "jpg"), ("CMYK", "jpg"), ("P", "png"), ("RGBA", "png"), ("1", "png")]
-)
-def test_every_kind_of_picture_becomes_rgb(tmp_path, mode, suffix):
-    path = tmp_path / f"a.{suffix}"
-    Image.new("RGB", (7, 5), (200, 200, 200)).convert(mode).save(path)
-    image = read_image(path, "")
-    assert image.shape == (5, 7, 3) and image.dtype == np.uint8
-    assert abs(int(image.mean()) - 200) < 60
-
-
-def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
-    Image.fromarray(np.full((4, 4), 257 * 100, np.uint16)).save(tmp_path / "deep.png")
-    assert (read_image(tmp_path / "deep.png", "") == 100).all()
-
-
-def test_orientation_tag_is_left_alone(tmp_path):
-    picture = Image.new("RGB", (8, 4))
-    tags = picture.getexif()
-    tags[0x0112] = 6
-    picture.save(tmp_path / "turned.jpg", exif=tags)
-    assert read_image(tmp_path / "turned.jpg", "").shape == (4, 8, 3)
-
-
-def test_cut_and_foreign_files_are_named(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    Image.fromarray(noise).save(tmp_path / "cut.jpg")
-    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:1500])
-    (tmp_path / "text.jpg").write_text("hello")
-    for name in ("cut.jpg", "text.jpg"):
-        with pytest.raises(BrokenFileError, match=rf"{name} cannot be read .*Fetch it again"):
-            read_image(tmp_path / name, "Fetch it again")
-
-
-def test_indices_from_grey_saved_as_colour(tmp_path):
-    label = np.random.default_rng(0).integers(0, 3, (5, 6), np.uint8)
-    Image.fromarray(label).convert("RGB").save(tmp_path / "grey.png")
-    np.testing.assert_array_equal(read_indices(tmp_path / "grey.png", ""), label)
-    Image.fromarray(voc_palette()[label]).save(tmp_path / "colours.png")
-    with pytest.raises(BrokenFileError, match="colour image"):
-        read_indices(tmp_path / "colours.png", "")
-
-
-def test_palette_is_vocs():
-    palette = voc_palette()
-    assert palette[[0, 1, 2, 3, 15, 255]].tolist() == [
-        *([0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [192, 128, 128], [224, 224, 192]),
-    ]
 
 
 def test_a_picture_that_moves_to_another_class_is_counted_anew(folder_tree):

@@ -54,6 +54,9 @@ def test_presets_are_valid(benchmark):
         ({"episodes": 0}, "episodes=0"),
         ({"image_size": 8}, "image_size=8"),
         ({"border": "count"}, "border='count'"),
+        ({"fit": "crop"}, "fit='crop': expected one of"),
+        ({"image_size": 97.5}, "image_size=97.5"),
+        ({"way": "two"}, "way='two'"),
         ({"held_out": 3}, "'held_out_base' needs held_out"),
         ({"selection": "held_out_base"}, "'held_out_base' needs held_out"),
         ({"shots": 5}, "unknown parameter 'shots'; did you mean 'shot'"),
@@ -62,3 +65,6 @@ def test_presets_are_valid(benchmark):
 def test_wrong_values_are_named(changes, message):
     with pytest.raises(ConfigError, match=message):
         Protocol.preset(**{"benchmark": "pascal5i", **changes})
+    if "shots" not in changes:  # and no other way leads around the check
+        with pytest.raises(ConfigError, match=message):
+            replace(Protocol("pascal5i"), **changes)

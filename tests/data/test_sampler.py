@@ -99,6 +99,15 @@ def test_too_few_images_name_the_class_and_the_counts():
         test_episodes(benchmark, protocol(scarce_classes="skip", shot=2))
 
 
+def test_classes_that_are_not_there_are_named():
+    benchmark = crowded(images=80)
+    for c in (0, 99):
+        with pytest.raises(ValueError, match=rf"classes \[{c}\]: .* has ids 1 to"):
+            EpisodeSampler(benchmark, protocol(), "val", [1, c])
+    with pytest.raises((ValueError, TypeError), match="Novel"):
+        test_episodes(benchmark, protocol(), "Novel")
+
+
 def test_held_out_classes_are_base_and_neither_trained_nor_tested():
     benchmark = crowded()
     chosen = protocol(selection="held_out_base", held_out=4)

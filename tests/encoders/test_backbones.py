@@ -1,5 +1,7 @@
 """Backbones: taps, dilation, loading, and what happens when weights cannot be had."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torchvision
@@ -108,6 +110,19 @@ def test_weights_that_cannot_be_had_are_one_clear_error(tmp_path, monkeypatch):
     (tmp_path / "broken.pth").write_bytes(b"not tensors")
     with pytest.raises(WeightsError, match=r"broken\.pth"):
         build_backbone("resnet50", tmp_path / "broken.pth")
+
+    torch.save(torch.zeros(3), tmp_path / "tensor.pth")
+    with pytest.raises(WeightsError, match=r"holds a Tensor; expected tensors by name"):
+        build_backbone("resnet50", tmp_path / "tensor.pth")
+    torch.save({"whole": Path("a pickled object")}, tmp_path / "foreign.pth")
+    with pytest.raises(WeightsError, match="not a plain checkpoint") as caught:
+        build_backbone("resnet50", tmp_path / "foreign.pth")
+    assert "weights_only" not in str(caught.value), "no advice to trust a stranger's file"
+    state = build_backbone("scenes-resnet", "random").state_dict()
+    state["stem.0.weight"][0] = torch.nan
+    torch.save(state, tmp_path / "nan.pth")
+    with pytest.raises(WeightsError, match=r"not finite in \['stem.0.weight'\]"):
+        build_backbone("scenes-resnet", tmp_path / "nan.pth")
 
     def refuse(*_, **__):
         raise OSError("no route to host")

@@ -1,16 +1,19 @@
 """Scores at every resolution, fit and border rule, against predictions known pixel by pixel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from stand_ins import random_episodes
 from toy import ToyBenchmark
 
 from fsslib.data.loading import EpisodeReader
 from fsslib.data.protocol import Protocol
 from fsslib.data.sampler import test_episodes
 from fsslib.data.transforms import padded_size
-from fsslib.evaluation.evaluator import evaluate
+from fsslib.evaluation.evaluator import compare_at, evaluate
 from fsslib.methods.base import FewShotSegmenter, Prediction
 
 
@@ -65,6 +68,22 @@ def test_every_switch_of_the_protocol(fit, resolution, border):
     scores = evaluate(Memory(), benchmark(), chosen, specs, batch_size=2)
     assert scores.meter.miou() == pytest.approx(brute_force(chosen), abs=1e-6)
     assert len(scores.meter) == 3
+
+
+def test_ones_own_pictures_are_scored_where_their_pixels_are():
+    """What padding added is cut off before the way back; for the papers' benchmarks it is not."""
+    label = np.zeros((60, 90), np.uint8)
+    label[:, :45] = 1
+    episode = replace(random_episodes(1, 1, 49), original_mask=(torch.from_numpy(label),))
+    inside = padded_size(60, 90, 49)  # 32 x 48 of 49 x 49
+    score = torch.where(torch.arange(49) < inside[1] // 2, 1.0, -1.0).expand(49, 49).clone()
+    score[inside[0] :] = -1.0
+    found = {}
+    for benchmark in ("folder", "pascal5i"):
+        chosen = Protocol(benchmark, image_size=49, minimum_object_pixels=1)
+        found[benchmark] = compare_at(torch.stack([-score, score]), episode, 0, chosen)[0]
+    assert torch.equal(found["folder"], torch.from_numpy(label))
+    assert found["pascal5i"][-1, 0] == 0, "the canvas below the picture shows"
 
 
 def test_results_hold_what_is_needed_to_compute_them_again():

@@ -49,6 +49,23 @@ def test_classes_without_an_episode_count_nothing_only_if_asked():
         meter.miou(classes=1)
 
 
+def test_what_cannot_be_counted_is_refused():
+    meter = Meter()
+    for ask in (meter.miou, meter.fb_iou, lambda: meter.interval("miou")):
+        with pytest.raises(ValueError, match="the meter is empty"):
+            ask()
+    with pytest.raises(ValueError, match="prediction holds label 2; expected 0 to way=1"):
+        meter.add(labels("0020"), labels("0000"), (1,))
+    with pytest.raises(ValueError, match="target holds label 3"):
+        meter.add(labels("0020"), labels("003x"), (1, 2))
+    with pytest.raises(ValueError, match="differ from each other"):
+        meter.add(labels("0020"), labels("0000"), (3, 3))
+    assert len(meter) == 0
+    meter.add(labels("0010"), labels("0011"), (3,))
+    with pytest.raises((ValueError, TypeError), match="mIoU"):
+        meter.interval("mIoU")
+
+
 def test_a_class_absent_from_the_query_costs_when_predicted():
     meter = Meter()
     meter.add(labels("2222"), labels("1111"), (1, 2))

@@ -329,6 +329,11 @@ def test_settings_out_of_range_are_refused(settings):
         DinoiserConfig.preset("scenes", **settings)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_say_whether_they_read_masks(variant):
+    assert method(variant=variant).reads_masks == (variant not in ("text", "global_image"))
+
+
 def test_a_single_episode_is_refused_in_words():
     given = episodes(1)
     single = replace(given, **{f: getattr(given, f)[0] for f in ("query_image", "query_mask")})

@@ -5,9 +5,11 @@ import pytest
 from fsslib.config import ConfigError
 from fsslib.encoders import build_backbone
 from fsslib.methods import build_method
-from fsslib.runs.config import parse, run_id
+from fsslib.runs.config import CONFIGS, parse, run_id
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.train_config import TrainRunConfig
+
+SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
 
 
 @pytest.mark.parametrize(
@@ -60,11 +62,76 @@ from fsslib.runs.train_config import TrainRunConfig
         ("pretrain_clip", {"steps": 5}, "are more than steps=5"),
         ("pretrain_clip", {"data": "x", "teacher": "scenes-clip-rn"}, "leave it out with data="),
         ("trian", {}, "template='trian'"),
+        ("train", {"patience": -1, "validate_every": 1}, "patience=-1: expected at least 0"),
+        ("train", {"validate_every": -1}, "validate_every=-1: expected at least 0"),
+        ("train", {"lr": float("nan")}, "lr=nan: expected a finite number or null"),
+        ("train", {"weight_decay": -1}, r"weight_decay=-1\.0: expected at least 0"),
+        ("train", {"clip": -1}, r"clip=-1\.0: expected at least 0"),
+        ("train", {"validation_episodes": 0}, "validation_episodes=0: expected at least 1"),
+        ("train", {"train_batch_size": 0}, "train_batch_size=0: expected at least 1"),
+        *((name, {"seed": -1}, "seed=-1: expected at least 0") for name in SEEDED),
+        *((name, {"workers": -1}, "workers=-1: expected at least 0") for name in SEEDED),
+        *((name, {"device": "foo"}, "device='foo': expected auto, cpu") for name in CONFIGS),
+        *(
+            (name, {"feature_cache": -1}, "feature_cache=-1: expected at least 0")
+            for name in ("train", "evaluate", "train_base")
+        ),
+        ("pretrain_moco", {"name": "../../evil"}, "name='../../evil': expected a plain name"),
+        ("pretrain_moco", {"name": ".."}, "name='..': expected a plain name"),
+        ("pretrain_backbone", {"backbone": "../../evil"}, "backbone='../../evil': expected one of"),
+        ("pretrain_backbone", {"lr": 0}, r"lr=0\.0: expected a positive"),
+        ("pretrain_backbone", {"checkpoint_every": 0}, "checkpoint_every=0: expected at least 1"),
+        ("pretrain_clip", {"model": "local-dir:/evil"}, "model='local-dir:/evil': expected one of"),
+        *(
+            (name, {"clip_model": "../evil"}, "clip_model='../evil': expected one of")
+            for name in ("evaluate", "train_dinoiser", "zero_shot")
+        ),
+        (
+            "evaluate",
+            {"method": "prior_threshold", "settings": "threshold=[1"},
+            r"settings: 'threshold=\[1'; the value is no YAML",
+        ),
+        ("evaluate", {"words": ""}, "words='': expected a preset's name first"),
+        (
+            "evaluate",
+            {"method": "clip_prior", "pi_clip": ""},
+            "pi_clip='': expected a preset's name first",
+        ),
+        ("pretrain_moco", {"superpixels": " "}, "superpixels=' ': expected a preset's name first"),
+        ("train", {"guidance": "image"}, "guidance='image': expected 'word' or 'mask' or null"),
+        ("evaluate", {"way": 11}, "way=11: a fold of scenes10i has 10 novel classes"),
+        ("evaluate", {"way": 6, "benchmark": "pascal5i"}, "way=6: a fold of pascal5i has 5"),
+        (
+            "train",
+            {"way": 4, "held_out": 3, "selection": "held_out_base", "validate_every": 9},
+            "way=4 with held_out=3",
+        ),
+        *(
+            (name, {"root": "pictures"}, "root='pictures': Scenes-10i is rendered")
+            for name in ("train", "evaluate", "train_base", "zero_shot")
+        ),
+        ("evaluate", {"benchmark": "folder"}, "benchmark='folder' needs root="),
+        ("zero_shot", {"benchmark": "folder"}, "benchmark='folder' needs root="),
+        ("train", {"settings": "dim=0"}, "settings='dim=0': expected channels, 1 or more"),
+        (
+            "train",
+            {"method": "hdmnet", "settings": "reduce_dim=0"},
+            "settings='reduce_dim=0': expected channels",
+        ),
+        ("train_base", {"batch_size": 0}, "batch_size=0: expected at least 1"),
+        ("train_base", {"benchmark": "folder", "root": "x"}, "no base classes"),
     ],
 )
 def test_wrong_parameters_are_named(template, parameters, message):
     with pytest.raises(ConfigError, match=message):
         parse(template, parameters)
+
+
+def test_the_largest_and_the_least_are_allowed():
+    assert parse("evaluate", {"way": 10}).way == 10
+    assert parse("train", {"patience": 0, "weight_decay": 0, "workers": 0}).training().workers == 0
+    assert parse("evaluate", {"benchmark": "folder", "root": "pictures", "way": 30}).way == 30
+    assert parse("pretrain_moco", {"name": "my-moco_1.5"}).release == "my-moco_1.5"
 
 
 def test_numbers_from_yaml_strings_are_cast():

@@ -62,6 +62,12 @@ def test_a_method_trains_and_a_fresh_one_loads_its_head(base, tmp_path, method, 
     assert other.evaluate()["miou"] == pytest.approx(results["miou"], abs=0.02)  # fp16 storage
 
 
+def test_a_head_on_another_backbone_is_refused(tmp_path):
+    config = parse("evaluate", {**TEST, "method": "pfenet", "head": "shipped", "weights": "random"})
+    with pytest.raises(ConfigError, match=r"trained with weights='scenes'.*got weights='random'"):
+        _ = Experiment(config, tmp_path).method
+
+
 def test_two_processes_start_from_equal_weights(base, tmp_path):
     chosen = {**TRAIN, "method": "bam", "prior": "pi_clip", "fold": 1, "base": str(base)}
     one, other = (Experiment(parse("train", chosen), tmp_path / name).method for name in "ab")

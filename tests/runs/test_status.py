@@ -7,8 +7,11 @@ import time
 import pytest
 
 from fsslib.files import write_json
+from fsslib.runs import runner
 from fsslib.runs import status as status_module
-from fsslib.runs.status import LOST_AFTER, BusyError, Heartbeat, alone, read_status
+from fsslib.runs.__main__ import main
+from fsslib.runs.runner import run
+from fsslib.runs.status import LOST_AFTER, BusyError, Heartbeat, RunError, alone, read_status
 
 
 def state(folder):
@@ -79,3 +82,73 @@ def test_of_two_that_start_at_once_one_is_refused(tmp_path):
         pass
     with alone(tmp_path):  # and the folder is free again
         assert read_status(tmp_path) is None
+
+
+@pytest.fixture
+def executed(monkeypatch):
+    """Folders in which a notebook was executed; nothing is."""
+    folders = []
+    monkeypatch.setattr(runner, "_execute", lambda *given: folders.append(given[-1]))
+    return folders
+
+
+def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path, executed):
+    def refused(folder, message, fold=0, again=False):
+        before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+        with pytest.raises(RunError, match=message):
+            run("evaluate", {"fold": fold}, folder, again)
+        assert before == {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+
+    for name in ("results.json", "status.json"):
+        write_json(tmp_path / name[:3] / name, {"state": "finished", "heartbeat": 0.0})
+        refused(tmp_path / name[:3], f"holds a {name} without the params.yaml", again=True)
+    refused(tmp_path / "res" / "results.json", "results.json is a file; expected a folder")
+    refused(tmp_path / "res" / "results.json" / "deeper", "results.json is a file")
+    for text in ("lr: 0.1", "[a", ""):
+        (tmp_path / "params.yaml").write_text(text)
+        refused(tmp_path, "params.yaml was written by no run; use another --out", again=True)
+    assert not executed
+
+
+def test_a_folder_is_gone_on_with_by_the_same_parameters_only(tmp_path, executed):
+    head = tmp_path / "head.safetensors"
+    head.touch()
+    given, folder = {"method": "pfenet", "head": str(head)}, tmp_path / "run"
+    folder.mkdir()
+    run("evaluate", given, folder)
+    write_json(folder / "status.json", {"state": "failed", "heartbeat": 0.0})
+    write_json(folder / "results.json", {})
+    with pytest.raises(
+        RunError, match=r"other parameters \(fold: 0 then, 1 now\); use another --out"
+    ):
+        run("evaluate", {**given, "fold": 1}, folder)
+    assert (folder / "results.json").exists()
+    run("evaluate", {**given, "head": os.path.relpath(head), "workers": 3}, folder)
+    run("evaluate", {**given, "fold": 1}, folder, again=True)
+    assert executed == [folder] * 3
+
+
+def test_one_broken_file_hides_no_other_run(tmp_path, capsys):
+    scores = {"run": "mine", "miou": 0.5, "miou_interval": [0.4, 0.6], "episodes": 4}
+    scores |= {"fb_iou": 0.6, "fb_iou_interval": [0.5, 0.7]}
+    write_json(tmp_path / "whole" / "results.json", scores)
+    with Heartbeat(tmp_path / "whole"):
+        pass
+    for folder, text in {"a": "{", "b": "[]", "c": "{}", "d": ""}.items():
+        (tmp_path / folder).mkdir()
+        for name in ("status.json", "results.json"):
+            (tmp_path / folder / name).write_text(text)
+    for command, good in (("status", "finished "), ("table", "| mine ")):
+        assert main([command, str(tmp_path)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert sum(line.startswith(good) for line in lines) == 1
+        broken = [line for line in lines if line.startswith("unreadable ")]
+        files = {"status": "status.json", "table": "results.json"}
+        for line, folder in zip(broken, "abcd", strict=True):
+            assert str(tmp_path / folder / files[command]) in line
+
+
+@pytest.mark.parametrize("command", ["status", "table"])
+def test_where_there_is_nothing_that_is_said(tmp_path, capsys, command):
+    assert main([command, str(tmp_path / "nowhere")]) == 1
+    assert "nowhere; run something first" in capsys.readouterr().err

@@ -8,10 +8,12 @@ import yaml
 
 from fsslib.config import ConfigError
 from fsslib.runs import studies
+from fsslib.runs import study as study_files
 from fsslib.runs.config import PATHS, parse
 from fsslib.runs.results import published_folder
 from fsslib.runs.status import BusyError, RunError
-from fsslib.runs.studies import load_study, run_study, sweeps_folder
+from fsslib.runs.studies import run_study
+from fsslib.runs.study import load_study, sweeps_folder
 from fsslib.runs.study_tables import map_table, study_results, study_table
 
 NAMES = sorted(path.stem for path in sweeps_folder().glob("*.yaml"))
@@ -36,7 +38,7 @@ SMALL = {
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A study of its own folder, and a runner that scores 10 % a fold, and 1 % more a seed."""
-    monkeypatch.setattr(studies, "sweeps_folder", lambda: tmp_path)
+    monkeypatch.setattr(study_files, "sweeps_folder", lambda: tmp_path)
     monkeypatch.setattr(studies, "published_folder", lambda: tmp_path / "published")
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
     study, done = load_study("small"), []
@@ -193,6 +195,44 @@ def test_what_a_study_cannot_mean_is_said(study):
     with pytest.raises(ConfigError, match="row='bam'"):
         study_table("small", ["bam"])
     assert "Nothing of this is published yet" in study_table("small", ["tested"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"always": {"stpes": 3}}, "always: unknown parameter 'stpes'; did you mean 'steps'"),
+        ({"folds": [0, 9]}, r"row 'pfenet': folds=\[0, 9\]: expected some of 0, 1, 2 and 3"),
+        ({"rows": {"a": {"folds": [7]}}}, r"row 'a': folds=\[7\]: expected some of"),
+        ({"rows": {"a": {"folds": []}}}, r"row 'a': folds=\[\]: expected one at least"),
+        ({"rows": {"a": {"seeds": 3}}}, "row 'a': seeds=3: expected a list"),
+        ({"seeds": 3}, "seeds=3: expected a list"),
+        ({"rows": {"a": None}}, "row 'a': None, expected such as"),
+        ({"rows": {"a": {"template": "trian"}}}, "row 'a': template='trian'"),
+        ({"rows": {}}, "expected one at least"),
+        ({"rows": {"a": {"base": "@a/h"}}}, "row 'a' reads its own file .a reads a.; name a file"),
+        (
+            {"rows": {"a": {"base": "@b/h"}, "b": {"folds": [0], "base": "@a/h"}}},
+            "a reads b reads a",
+        ),
+        ({"row": {}}, "unknown parameter 'row'; did you mean 'rows'"),
+    ],
+)
+def test_a_file_of_nonsense_is_named(study, tmp_path, changes, message):
+    _, done = study
+    (tmp_path / "odd.yaml").write_text(yaml.safe_dump(SMALL | changes, sort_keys=False))
+    with pytest.raises(ConfigError, match=message):
+        run_study(load_study("odd"))
+    assert not done
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "holds None; expected"), ("- a", r"holds \['a'\]; expected"), ("rows: [", "no YAML")],
+)
+def test_a_file_that_is_no_study_is_named(study, tmp_path, text, message):
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"odd\.yaml .*{message}"):
+        load_study("odd")
 
 
 def test_nothing_starts_where_one_parameter_is_wrong(study):
