@@ -103,4 +103,6 @@ class TrainConfig:
 
 
 def _epochs(epochs: int, images: int, batch_size: int) -> dict[str, int]:
+    """Epochs of the whole train list; those of the released codes are shorter by the pictures that
+    hold no base class of the fold in the size they ask for."""
     return {"batch_size": batch_size, "steps": epochs * (images // batch_size)}
