@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_type_hints
 
-from fsslib.config import ConfigError, cast, strict
+from fsslib.config import ConfigError, cast, require_least, strict
 
 BenchmarkName = Literal["scenes10i", "pascal5i", "coco20i", "folder"]
 NovelInTrain = Literal["background", "drop", "ignore"]
@@ -76,9 +76,7 @@ class Protocol:
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
             object.__setattr__(self, name, cast(getattr(self, name), kind, name))
-        for name, least in (("way", 1), ("shot", 1), ("episodes", 1), ("seed", 0), ("held_out", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}={getattr(self, name)}: expected at least {least}")
+        require_least(self, way=1, shot=1, episodes=1, seed=0, held_out=0)
         if self.fold not in range(4):
             raise ConfigError(f"fold={self.fold}: expected 0, 1, 2 or 3")
         if self.image_size < 33:

@@ -130,13 +130,6 @@ class WithBaseLearner(PriorGuided):
         self.base.eval()
         return self
 
-    def require_shot(self, shots: int) -> None:
-        if shots != self.shot:
-            raise ValueError(
-                f"episodes have {shots} supports and this {type(self).__name__} was built for "
-                f"{self.shot}; build it with shot={shots} and train it so"
-            )
-
     def own_class(self, class_ids: Tensor | None, batch: int) -> Int64[Tensor, " b"]:
         """Each episode's class among the base learner's logits, 0 if it is not there."""
         device = next(self.base.parameters()).device

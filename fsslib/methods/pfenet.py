@@ -98,7 +98,7 @@ class PFENet(PriorGuided):
     ) -> None:
         config = config or PFENetConfig()
         super().__init__(backbone, config.prior, clip)
-        self.config = config
+        self.config, self.shot = config, config.shot
         backbone.official_bn = config.official_bn
         self.reduce_query = reduction(backbone, config.dim, config.reduce_dropout)
         self.reduce_support = reduction(backbone, config.dim, config.reduce_dropout)
@@ -115,11 +115,8 @@ class PFENet(PriorGuided):
         class_ids: Tensor | None = None,
     ) -> Prediction:
         shots = masks.shape[1]
-        if maps is not None and shots != self.config.shot:
-            raise ValueError(
-                f"episodes have {shots} supports, and this decoder reads PI-CLIP's maps of "
-                f"{self.config.shot}; build it with shot={shots} and train it so"
-            )
+        if maps is not None:
+            self.require_shot(shots)
         with torch.no_grad():
             q = self.backbone.stages(query)
             where = self.config.support_mask

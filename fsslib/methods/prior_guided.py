@@ -39,6 +39,8 @@ class PriorGuided(FewShotSegmenter):
     """
 
     frozen = ("backbone", "clip")
+    shot: int
+    """Supports of an episode that a method was built for."""
     vvp_layers = 1
     """Of how many of CLIP's blocks PI-CLIP's VVP is read, one channel a shot each."""
     repeat_vtp = 1
@@ -85,6 +87,14 @@ class PriorGuided(FewShotSegmenter):
             maps: PI-CLIP's, for `prior="pi_clip"`.
             class_ids: the episodes' classes, for methods that know their base classes.
         """
+
+    def require_shot(self, shots: int) -> None:
+        """ValueError unless episodes have as many supports as the decoder was built for."""
+        if shots != self.shot:
+            raise ValueError(
+                f"episodes have {shots} supports and this {type(self).__name__} was built for "
+                f"{self.shot}; build it with shot={shots} and train it so"
+            )
 
     def channels(self, own: int, shots: int) -> int:
         """How many prior maps the decoder reads; `own` is the method's count."""

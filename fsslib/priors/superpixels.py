@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float32, Int64, Shaped, UInt8, UInt16
 from PIL import Image
 from skimage.segmentation import felzenszwalb, slic
 
-from fsslib.config import strict
+from fsslib.config import require_least, strict
 
 Labels = UInt16[np.ndarray, "_ _"]
 
@@ -64,9 +64,7 @@ class SuperpixelConfig:
         return strict(cls, presets[name] | changes)
 
     def __post_init__(self) -> None:
-        for name in ("long_side", "n_segments", "min_size", "min_area", "min_side"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        require_least(self, long_side=1, n_segments=1, min_size=1, min_area=1, min_side=1)
         for name in ("compactness", "scale"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected more than 0")

@@ -68,7 +68,7 @@ def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] |
         raise CheckpointError(
             f"{path} cannot be read ({error}); remove it to start anew"
         ) from error
-    if changed := differences(_deciding(content["fingerprint"]), _deciding(fingerprint)):
+    if changed := differences(content["fingerprint"], fingerprint, CHANGES_NOTHING):
         raise CheckpointError(
             f"{path} belongs to a run with other settings ({changed}); "
             "use another output folder, or remove it to start anew"
@@ -78,7 +78,3 @@ def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] |
     if random["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(random["cuda"][0])
     return content
-
-
-def _deciding(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fingerprint.items() if name not in CHANGES_NOTHING}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from open_clip import get_model_config
 
-from fsslib.config import strict
+from fsslib.config import require_least, strict
 from fsslib.training.schedule import learning_rate
 
 
@@ -99,9 +99,7 @@ class ClipConfig:
         return strict(cls, {"model": model} | recipes[model] | given)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "scenes", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        require_least(self, steps=1, batch_size=1, scenes=1, checkpoint_every=1)
         if self.single_steps > self.coarse_steps:
             raise ValueError(
                 f"single_steps={self.single_steps} are more than coarse_steps={self.coarse_steps}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fsslib.config import require_least
 from fsslib.training.schedule import cosine
 
 
@@ -44,9 +45,8 @@ class DinoConfig:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "scenes", "checkpoint_every", "local_crops", "out"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        require_least(self, steps=1, batch_size=1, scenes=1, checkpoint_every=1)
+        require_least(self, local_crops=1, out=1)
         if self.fine_steps > self.steps:
             raise ValueError(f"fine_steps={self.fine_steps} are more than steps={self.steps}")
         for name in ("size", "coarse_size"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fsslib.config import strict
+from fsslib.config import require_least, strict
 from fsslib.training.schedule import step_decay
 
 
@@ -57,9 +57,8 @@ class DinoiserTraining:
         return strict(cls, presets[name] | changes)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "size", "pictures", "channels", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        require_least(self, steps=1, batch_size=1, size=1, pictures=1, channels=1)
+        require_least(self, checkpoint_every=1)
         if min(self.lr, self.background_lr) <= 0:
             raise ValueError(
                 f"lr={self.lr}, background_lr={self.background_lr}: expected positive rates"

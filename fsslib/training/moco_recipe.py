@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fsslib.config import strict
+from fsslib.config import require_least, strict
 from fsslib.training.contrast import LARGEST, automatic_length
 from fsslib.training.schedule import cosine, step_decay
 from fsslib.training.views import ViewConfig
@@ -119,10 +119,8 @@ class MocoConfig:
         return strict(cls, presets[name] | given)
 
     def __post_init__(self) -> None:
-        whole = ("epochs", "batch_size", "size", "local_size", "dim", "bn_splits", "patches")
-        for name in (*whole, "min_cells", "checkpoint_every", "monitor_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        require_least(self, epochs=1, batch_size=1, size=1, local_size=1, dim=1, bn_splits=1)
+        require_least(self, patches=1, min_cells=1, checkpoint_every=1, monitor_every=1)
         for name in ("lr", "temperature", "local_temperature"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected more than 0")
