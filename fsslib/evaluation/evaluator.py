@@ -21,7 +21,7 @@ from fsslib.data.sampler import EpisodeSpec, list_hash
 from fsslib.data.transforms import padded_size
 from fsslib.evaluation.map_scores import MapMeter
 from fsslib.evaluation.meter import Meter
-from fsslib.layers.fem import resize
+from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter
 
 Report = Callable[[int, int], None]

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fsslib.layers.attention import Block, PatchEmbedding, as_map, as_tokens, layer_norm
-from fsslib.layers.fem import resize
+from fsslib.layers.resize import resize
 
 Maps = Float[Tensor, "b d h w"]
 

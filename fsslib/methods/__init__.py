@@ -16,17 +16,17 @@ from fsslib.methods.baselines import (
     PriorThreshold,
     ThresholdConfig,
 )
-from fsslib.methods.dinoiser import ClipDinoiser
-from fsslib.methods.dinoiser_config import DinoiserConfig
-from fsslib.methods.finetuned_dinoiser import dinoiser_method
+from fsslib.methods.clip_dinoiser.config import DinoiserConfig
+from fsslib.methods.clip_dinoiser.finetuned import dinoiser_method
+from fsslib.methods.clip_dinoiser.model import ClipDinoiser
 from fsslib.methods.hdmnet import HDMNet, HDMNetConfig
 from fsslib.methods.hsnet import HSNet, HSNetConfig
-from fsslib.methods.lfss import LFSS
-from fsslib.methods.lfss_config import LFSSConfig
+from fsslib.methods.lfss.config import LFSSConfig
+from fsslib.methods.lfss.network import LFSS
+from fsslib.methods.lfss.pseudo_masks import WordMaskBaseline
 from fsslib.methods.panet import PANet, PANetConfig
 from fsslib.methods.pfenet import PFENet, PFENetConfig
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pseudo_masks import WordMaskBaseline
+from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.qgnet import QGNet, QGNetConfig
 from fsslib.methods.words import WordMasks
 

@@ -20,9 +20,11 @@ from torch import Tensor
 from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
+from fsslib.layers.blocks import classifier
 from fsslib.layers.clustering import ITERATIONS, association, distributed_prototypes, place_seeds
-from fsslib.layers.fem import FeatureEnrichment, classifier, resize
+from fsslib.layers.fem import FeatureEnrichment
 from fsslib.layers.losses import LossName, segmentation_loss
+from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
 
 

@@ -25,14 +25,15 @@ from torch import Tensor
 from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
+from fsslib.layers.blocks import classifier, pointwise, two_convolutions
 from fsslib.layers.ensemble import scene_difference
-from fsslib.layers.fem import classifier, pointwise, resize, two_convolutions
 from fsslib.layers.prototype import masked_average
 from fsslib.layers.pyramid import ASPP, BaseHead
+from fsslib.layers.resize import resize
 from fsslib.methods.base import Prediction
 from fsslib.methods.base_learner import EnsembleConfig, WithBaseLearner
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipMaps
+from fsslib.methods.pi_clip.config import ClipMaps
+from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import masked_stages, middle_features, reduction
 from fsslib.priors.similarity import prior_mask
 

@@ -152,3 +152,8 @@ def require_one_way(episodes: Episode, method: str) -> None:
 def foreground(masks: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
     """1 where a mask is exactly 1: support pixels marked 255 count as background."""
     return (masks == 1).float()
+
+
+def binary_logits(foreground_score: Float[Tensor, "b h w"]) -> Float[Tensor, "b 2 h w"]:
+    """Logits whose arg max is foreground exactly where the score is positive."""
+    return torch.stack([torch.zeros_like(foreground_score), foreground_score], 1)

@@ -18,11 +18,11 @@ from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.ensemble import Ensemble, Unsort, known_objects, shot_weights
-from fsslib.layers.fem import resize
 from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.pyramid import BaseHead
+from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter, Prediction
-from fsslib.methods.pi_clip import ClipPriors
+from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import Prior, PriorGuided
 
 

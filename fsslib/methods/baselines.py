@@ -17,17 +17,18 @@ from torch import Tensor
 
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
-from fsslib.layers.fem import resize
 from fsslib.layers.prototype import masked_average
-from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
-from fsslib.methods.pi_clip import ClipPriors
+from fsslib.layers.resize import resize
+from fsslib.methods.base import (
+    FewShotSegmenter,
+    Prediction,
+    binary_logits,
+    foreground,
+    require_one_way,
+)
+from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import masked_stages, middle_features
 from fsslib.priors.similarity import prior_mask
-
-
-def binary_logits(foreground_score: Float[Tensor, "b h w"]) -> Float[Tensor, "b 2 h w"]:
-    """Logits whose arg max is foreground exactly where the score is positive."""
-    return torch.stack([torch.zeros_like(foreground_score), foreground_score], 1)
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,17 @@ from torch import Tensor, nn
 from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
+from fsslib.layers.blocks import pointwise
 from fsslib.layers.ensemble import scene_difference
-from fsslib.layers.fem import pointwise, resize
 from fsslib.layers.losses import distillation_loss
 from fsslib.layers.matching import MatchingDecoder
 from fsslib.layers.prototype import masked_average
 from fsslib.layers.pyramid import BaseHead
+from fsslib.layers.resize import resize
 from fsslib.methods.base import Prediction
 from fsslib.methods.base_learner import EnsembleConfig, WithBaseLearner
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipMaps
+from fsslib.methods.pi_clip.config import ClipMaps
+from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import middle_features, reduction
 from fsslib.priors.similarity import similarity_maps
 

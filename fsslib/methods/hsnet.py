@@ -20,11 +20,17 @@ from fsslib.data.episode import Episode
 from fsslib.encoders.blocks import block_counts, block_features
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
-from fsslib.layers.fem import resize
 from fsslib.layers.hypercorrelation import HypercorrelationDecoder, hypercorrelation
 from fsslib.layers.losses import LossName, segmentation_loss
-from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way, vote
-from fsslib.methods.baselines import binary_logits
+from fsslib.layers.resize import resize
+from fsslib.methods.base import (
+    FewShotSegmenter,
+    Prediction,
+    binary_logits,
+    foreground,
+    require_one_way,
+    vote,
+)
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,14 @@ from torch import Tensor
 from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone, Stages
-from fsslib.layers.fem import FeatureEnrichment, classifier, resize
+from fsslib.layers.blocks import classifier
+from fsslib.layers.fem import FeatureEnrichment
 from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.prototype import masked_average
+from fsslib.layers.resize import resize
 from fsslib.methods.base import Prediction
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipMaps
+from fsslib.methods.pi_clip.config import ClipMaps
+from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import (
     Prior,
     PriorGuided,

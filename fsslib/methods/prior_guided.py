@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone, Stages
-from fsslib.layers.fem import resize
+from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipMaps
+from fsslib.methods.pi_clip.config import ClipMaps
+from fsslib.methods.pi_clip.priors import ClipPriors
 
 Prior = Literal["own", "pi_clip", "none"]
 SupportMask = Literal["both", "before", "behind"]

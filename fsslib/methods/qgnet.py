@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone, Stages
-from fsslib.layers.fem import resize
+from fsslib.layers.resize import resize
 from fsslib.methods.base import Prediction
 from fsslib.methods.pfenet import PFENet, PFENetConfig
 from fsslib.priors.similarity import prior_region_map

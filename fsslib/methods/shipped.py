@@ -16,8 +16,8 @@ from fsslib.files import PACKAGE, read_json
 from fsslib.methods import PRIOR_GUIDED, WITH_BASE, build_method
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipPriorConfig
+from fsslib.methods.pi_clip.config import ClipPriorConfig
+from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import Prior
 
 FOLDER = PACKAGE / "methods" / "weights"

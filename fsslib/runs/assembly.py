@@ -29,15 +29,15 @@ from fsslib.methods import (
     build_method,
 )
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
-from fsslib.methods.dinoiser import ClipDinoiser, load_heads
-from fsslib.methods.dinoiser_teachers import DinoClip, load_teachers
+from fsslib.methods.clip_dinoiser.model import ClipDinoiser, load_heads
+from fsslib.methods.clip_dinoiser.teachers import DinoClip, load_teachers
 from fsslib.methods.n_way import any_way
-from fsslib.methods.pi_clip import ClipPriors
+from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner, shipped_path
 from fsslib.methods.words import WordGuided, WordMasks
 from fsslib.runs.config import PATHS
 from fsslib.runs.evaluate_config import EvaluateConfig
-from fsslib.runs.unlabelled_config import ZeroShotRunConfig
+from fsslib.runs.pretraining.unlabelled_config import ZeroShotRunConfig
 
 
 def assemble(

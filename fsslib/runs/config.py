@@ -13,18 +13,18 @@ from typing import Any
 
 from fsslib.config import ConfigError, require_known, strict
 from fsslib.runs.evaluate_config import EvaluateConfig
-from fsslib.runs.pretrain_config import (
+from fsslib.runs.pretraining.config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
     PretrainRunConfig,
 )
-from fsslib.runs.train_config import TrainRunConfig
-from fsslib.runs.unlabelled_config import (
+from fsslib.runs.pretraining.unlabelled_config import (
     PretrainDinoRunConfig,
     PretrainMocoRunConfig,
     TrainDinoiserRunConfig,
     ZeroShotRunConfig,
 )
+from fsslib.runs.train_config import TrainRunConfig
 
 PATHS = ("root", "data", "head", "base", "heads", "weights", "extractor_weights", "clip_weights")
 PATHS += ("dino_weights", "found_head", "start")

@@ -20,9 +20,9 @@ from fsslib.methods import (
     WITH_WORDS,
     ThresholdConfig,
 )
-from fsslib.methods.dinoiser_config import DinoiserConfig
-from fsslib.methods.lfss_config import Guidance
-from fsslib.methods.pi_clip_config import ClipPriorConfig
+from fsslib.methods.clip_dinoiser.config import DinoiserConfig
+from fsslib.methods.lfss.config import Guidance
+from fsslib.methods.pi_clip.config import ClipPriorConfig
 from fsslib.methods.prior_guided import Prior
 from fsslib.methods.words import WordConfig
 

@@ -22,7 +22,7 @@ class TrainRunConfig(EvaluateConfig):
     train_batch_size: int | None = None
     lr: float | None = None
     weight_decay: float | None = None
-    clip: float | None = None
+    max_grad_norm: float | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     augment: bool | None = None
     validate_every: int | None = None
@@ -55,8 +55,16 @@ class TrainRunConfig(EvaluateConfig):
 
     def training(self) -> TrainConfig:
         """The training settings that these parameters describe."""
-        names = ("steps", "lr", "weight_decay", "clip", "augment", "validate_every", "patience")
-        values = {name: getattr(self, name) for name in (*names, "checkpoint_every")}
+        names = (
+            "steps",
+            "lr",
+            "weight_decay",
+            "max_grad_norm",
+            "augment",
+            "validate_every",
+            "patience",
+        )
+        values = {name: getattr(self, name) for name in (*names, "patience", "checkpoint_every")}
         values["batch_size"] = self.train_batch_size
         given = {name: value for name, value in values.items() if value is not None}
         given |= {"seed": self.seed, "precision": self.precision, "workers": self.workers}

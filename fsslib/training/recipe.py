@@ -27,7 +27,7 @@ class TrainConfig:
     weight_decay: float = 1e-2
     schedule: Schedule = "poly"
     warmup: int = 0
-    clip: float = 0.0
+    max_grad_norm: float = 0.0
     """Largest gradient norm; 0 leaves gradients as they are."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Autocast on the GPU; on the CPU always fp32."""
@@ -96,7 +96,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_least(self, steps=1, batch_size=1, checkpoint_every=1, log_every=1)
-        require_least(self, slow=0, weight_decay=0, warmup=0, clip=0, seed=0, workers=0)
+        require_least(self, slow=0, weight_decay=0, warmup=0, max_grad_norm=0, seed=0, workers=0)
         require_least(self, validate_every=0, patience=0)
         if not 0 < self.lr < inf:
             raise ValueError(f"lr={self.lr}: expected a positive learning rate")

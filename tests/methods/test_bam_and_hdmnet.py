@@ -18,8 +18,7 @@ from fsslib.methods.bam import BAM, BAMConfig
 from fsslib.methods.base_learner import BaseLearner
 from fsslib.methods.hdmnet import HDMNet, HDMNetConfig
 from fsslib.methods.pfenet import PFENet, PFENetConfig
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipPriorConfig
+from fsslib.methods.pi_clip import ClipPriorConfig, ClipPriors
 
 BASE_CLASSES = (1, 4, 9)
 BASES = ("pfenet", "bam", "hdmnet")

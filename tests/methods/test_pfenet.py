@@ -18,8 +18,8 @@ from torch import nn
 from fsslib.encoders import WeightsError, build_backbone
 from fsslib.encoders.pass_cache import PassCache
 from fsslib.interop.official import PFENET_NAMES, load_official, official_name
-from fsslib.layers.fem import resize
 from fsslib.layers.prototype import masked_average
+from fsslib.layers.resize import resize
 from fsslib.methods.pfenet import PFENet, PFENetConfig
 from fsslib.methods.prior_guided import masked_stages, middle_features
 from fsslib.priors.similarity import prior_mask

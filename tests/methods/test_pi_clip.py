@@ -17,9 +17,8 @@ from fsslib.data.sampler import test_episodes
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.pass_cache import PassCache
-from fsslib.layers.fem import resize
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipPriorConfig
+from fsslib.layers.resize import resize
+from fsslib.methods.pi_clip import ClipPriorConfig, ClipPriors
 
 
 @pytest.fixture(autouse=True)

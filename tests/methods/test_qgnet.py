@@ -17,7 +17,7 @@ from torch import nn
 
 from fsslib.encoders import build_backbone
 from fsslib.interop.official import QGNET_NAMES, load_official, official_name
-from fsslib.layers.fem import resize
+from fsslib.layers.resize import resize
 from fsslib.methods.qgnet import QGNet, QGNetConfig
 from fsslib.priors.similarity import best_match, prior_region_map
 

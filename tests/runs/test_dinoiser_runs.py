@@ -14,8 +14,8 @@ from fsslib.data.scenes.album import Album
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.dino import load_dino, small_dino
 from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary
-from fsslib.methods.dinoiser import ClipDinoiser, load_heads
-from fsslib.methods.dinoiser_config import DinoiserConfig
+from fsslib.methods.clip_dinoiser import DinoiserConfig
+from fsslib.methods.clip_dinoiser.model import ClipDinoiser, load_heads
 from fsslib.methods.n_way import OneVersusRest
 from fsslib.runs import dinoiser as dinoiser_runs
 from fsslib.runs.config import parse

@@ -10,7 +10,7 @@ from fsslib.encoders.weights import read_state
 from fsslib.files import read_json
 from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
-from fsslib.runs.pretraining import train_base_learner
+from fsslib.runs.pretraining.supervised import train_base_learner
 
 SHORT = {"workers": 0, "batch_size": 2, "device": "cpu"}
 TEST = {**SHORT, "episodes": 2}

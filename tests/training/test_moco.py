@@ -17,20 +17,20 @@ from fsslib.encoders import WeightsError
 from fsslib.encoders.backbones import BACKBONES, load_backbone_state, moco_encoder
 from fsslib.priors.superpixels import SuperpixelConfig
 from fsslib.training.checkpoint import CheckpointError
-from fsslib.training.contrast import (
+from fsslib.training.journal import read_journal
+from fsslib.training.pretraining.contrast import (
     KeyQueue,
     automatic_length,
     contrast_logits,
     follow,
     info_nce,
 )
-from fsslib.training.journal import read_journal
-from fsslib.training.moco import build_moco, pretrain_moco, trained_state
-from fsslib.training.moco_batches import MocoBatches
-from fsslib.training.moco_model import made, neighbours, patch_views
-from fsslib.training.moco_recipe import MocoConfig
-from fsslib.training.segments import SegmentStore
-from fsslib.training.split_norm import SplitBatchNorm2d, split_batch_norm
+from fsslib.training.pretraining.moco import build_moco, pretrain_moco, trained_state
+from fsslib.training.pretraining.moco_batches import MocoBatches
+from fsslib.training.pretraining.moco_model import made, neighbours, patch_views
+from fsslib.training.pretraining.moco_recipe import MocoConfig
+from fsslib.training.pretraining.segments import SegmentStore
+from fsslib.training.pretraining.split_norm import SplitBatchNorm2d, split_batch_norm
 
 SMALL = MocoConfig(
     **{"epochs": 2, "batch_size": 4, "size": 32, "local_size": 24, "min_cells": 1},
