@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from math import isfinite
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from math import inf, isfinite
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -20,6 +20,32 @@ Config = TypeVar("Config")
 
 class ConfigError(ValueError):
     """A configuration value that cannot be used; the message names it and says what to write."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Where a number may lie; put into a field's type as `Annotated[int, Bound(least=1)]`."""
+
+    least: float = -inf
+    above: float = -inf
+    """Like `least`, itself not included."""
+    most: float = inf
+    below: float = inf
+    """Like `most`, itself not included."""
+
+    def __contains__(self, value: float) -> bool:
+        return self.least <= value <= self.most and self.above < value < self.below
+
+    def __str__(self) -> str:
+        if isfinite(self.least) and isfinite(self.most):
+            return f"{self.least:g} to {self.most:g}"
+        parts = {
+            "at least": self.least,
+            "more than": self.above,
+            "at most": self.most,
+            "less than": self.below,
+        }
+        return " and ".join(f"{word} {v:g}" for word, v in parts.items() if isfinite(v))
 
 
 def strict(cls: type[Config], values: dict[str, Any]) -> Config:
@@ -31,7 +57,7 @@ def strict(cls: type[Config], values: dict[str, Any]) -> Config:
     """
     if not is_dataclass(cls):
         raise TypeError(f"strict() builds dataclasses, got {cls!r}")
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     known = {field.name: field for field in fields(cls)}
     require_parameters(values, known)
     for name, field in known.items():
@@ -109,6 +135,8 @@ def parse_preset(parameter: str, text: str) -> tuple[str, dict[str, Any]]:
 def cast(value: Any, kind: Any, name: str) -> Any:
     """`value` as `kind` (bool, int, float, str, Literal, Optional, tuple), else ConfigError."""
     origin = get_origin(kind)
+    if origin is Annotated:
+        return _cast_bounded(value, kind, name)
     if origin in (Union, types.UnionType):
         return _cast_union(value, kind, name)
     if origin is Literal:
@@ -122,6 +150,15 @@ def cast(value: Any, kind: Any, name: str) -> Any:
             return value
         raise ConfigError(f"{name}={value!r}: expected {kind.__name__}")
     return _cast_plain(value, kind, name)
+
+
+def _cast_bounded(value: Any, kind: Any, name: str) -> Any:
+    inner, *notes = get_args(kind)
+    number = cast(value, inner, name)
+    for bound in notes:
+        if isinstance(bound, Bound) and number not in bound:
+            raise ConfigError(f"{name}={number}: expected {bound}")
+    return number
 
 
 def _cast_plain(value: Any, kind: type, name: str) -> Any:
@@ -159,14 +196,21 @@ def _cast_union(value: Any, kind: Any, name: str) -> Any:
             return cast(value, option, name)
         except ConfigError:
             continue
-    wanted = " or ".join(_in_words(option) for option in options)
-    raise ConfigError(f"{name}={value!r}: expected {wanted}")
+    raise ConfigError(f"{name}={value!r}: expected {in_words(kind)}")
 
 
-def _in_words(kind: Any) -> str:
-    """A type as who writes YAML calls it."""
-    if get_origin(kind) is Literal:
+def in_words(kind: Any) -> str:
+    """A type as people who write YAML call it: "int, at least 1", "'pad' or 'stretch'"."""
+    origin = get_origin(kind)
+    if origin is Literal:
         return " or ".join(map(repr, get_args(kind)))
+    if origin in (Union, types.UnionType):
+        return " or ".join(in_words(option) for option in get_args(kind))
+    if origin is Annotated:
+        inner, *notes = get_args(kind)
+        return ", ".join([in_words(inner), *map(str, notes)])
+    if origin is tuple:
+        return f"list of {in_words(get_args(kind)[0])}"
     plain = {type(None): "null", float: "a finite number"}
     return plain.get(kind) or getattr(kind, "__name__", str(kind))
 

@@ -17,7 +17,6 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.blocks import classifier
@@ -26,27 +25,28 @@ from fsslib.layers.fem import FeatureEnrichment
 from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
+from fsslib.settings import Count, Fraction, Positive, Settings
 
 
 @dataclass(frozen=True)
-class ASGNetConfig:
+class ASGNetConfig(Settings):
     """Numbers of ASGNet; `preset` gives the paper's and the embedded benchmark's."""
 
-    dim: int = 256
-    seeds: int = 5
-    area_per_seed: float = 100
+    dim: Count = 256
+    seeds: Count = 5
+    area_per_seed: Positive = 100
     """In cells of the features' grid."""
-    spacing: float = 10.0
+    spacing: Positive = 10.0
     official_border: bool = False
     scales: tuple[float, ...] = (60, 30, 15, 8)
-    reduce_dropout: float = 0.5
+    reduce_dropout: Fraction = 0.5
     loss: LossName = "cross_entropy"
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> ASGNetConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: PASCAL-5i at 473. `official`: the same with the code's border quirk. `scenes`:
         the embedded benchmark, a grid of 13 x 13, smaller, with a balanced loss."""
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "paper": {},
             "official": {"official_border": True},
             "scenes": {
@@ -57,9 +57,6 @@ class ASGNetConfig:
                 "loss": "cross_entropy_dice",
             },
         }
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
 
 
 class ASGNet(FewShotSegmenter):

@@ -22,7 +22,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.blocks import classifier, pointwise, two_convolutions
@@ -36,24 +35,22 @@ from fsslib.methods.pi_clip.config import ClipMaps
 from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import masked_stages, middle_features, reduction
 from fsslib.priors.similarity import prior_mask
+from fsslib.settings import Count
 
 
 @dataclass(frozen=True)
 class BAMConfig(EnsembleConfig):
     """Numbers of BAM; `preset` gives the paper's and the embedded benchmark's."""
 
-    dim: int = 256
+    dim: Count = 256
     rates: tuple[int, ...] = (6, 12, 18)
     """Dilations of the ASPP."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> BAMConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: PASCAL-5i and COCO-20i at 473 and 641. `scenes`: the embedded benchmark."""
         scenes = {"dim": 64, "rates": (2, 4, 6), "loss": "cross_entropy_dice"}
-        presets: dict[str, dict[str, Any]] = {"paper": {}, "scenes": scenes}
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
+        return {"paper": {}, "scenes": scenes}
 
 
 class BAM(WithBaseLearner):

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.ensemble import Ensemble, Unsort, known_objects, shot_weights
@@ -24,26 +23,24 @@ from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import Prior, PriorGuided
+from fsslib.settings import Count, Fraction, Settings
 
 
 @dataclass(frozen=True)
-class BaseLearnerConfig:
+class BaseLearnerConfig(Settings):
     """Numbers of the base learner; `preset` gives the papers' and the embedded benchmark's."""
 
-    dim: int = 512
+    dim: Count = 512
     """Channels of the head's embedding."""
     train_backbone: bool = True
     """The papers' backbone learns too, and BAM and HDMNet then read that one."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> BaseLearnerConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`, and `scenes`: a smaller head on the embedded backbone as it is, which makes a
         training of minutes and a file of 1 MB."""
         scenes = {"dim": 128, "train_backbone": False}
-        presets: dict[str, dict[str, Any]] = {"paper": {}, "scenes": scenes}
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
+        return {"paper": {}, "scenes": scenes}
 
 
 class BaseLearner(FewShotSegmenter):
@@ -80,14 +77,14 @@ class BaseLearner(FewShotSegmenter):
 
 
 @dataclass(frozen=True)
-class EnsembleConfig:
+class EnsembleConfig(Settings):
     """What BAM and HDMNet have in common."""
 
     prior: Prior = "own"
     """The method's own maps, PI-CLIP's in their place, or none."""
-    shot: int = 1
+    shot: Count = 1
     """Supports of an episode; the shot weights are made for this many."""
-    reduce_dropout: float = 0.5
+    reduce_dropout: Fraction = 0.5
     loss: LossName = "cross_entropy"
     """Of the ensemble and of the meta learner; the papers' is the cross-entropy, which makes an
     ensemble prefer background where objects are small."""

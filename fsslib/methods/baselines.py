@@ -29,17 +29,14 @@ from fsslib.methods.base import (
 from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import masked_stages, middle_features
 from fsslib.priors.similarity import prior_mask
+from fsslib.settings import Fraction, Settings
 
 
 @dataclass(frozen=True)
-class ThresholdConfig:
+class ThresholdConfig(Settings):
     """The setting of the baselines that cut a map."""
 
-    threshold: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold={self.threshold}: expected a value in 0..1")
+    threshold: Fraction = 0.5
 
 
 class AllForeground(FewShotSegmenter):

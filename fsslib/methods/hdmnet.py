@@ -20,7 +20,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.blocks import pointwise
@@ -36,6 +35,7 @@ from fsslib.methods.pi_clip.config import ClipMaps
 from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import middle_features, reduction
 from fsslib.priors.similarity import similarity_maps
+from fsslib.settings import Count, NonNegative
 
 PRIOR_GAIN = 10.0
 
@@ -44,29 +44,26 @@ PRIOR_GAIN = 10.0
 class HDMNetConfig(EnsembleConfig):
     """Numbers of HDMNet; `preset` gives the paper's and the embedded benchmark's."""
 
-    reduce_dim: int = 256
+    reduce_dim: Count = 256
     """Channels of the reduced features and the prototype."""
-    dim: int = 64
+    dim: Count = 64
     """Channels of the decoder."""
     heads: tuple[int, ...] = (2, 4, 8)
     """Of the decoder's self-attention, finest grid first; a grid for each. They divide `dim`."""
     reductions: tuple[int, ...] = (4, 2, 1)
     """How much coarser the keys and values of each grid are."""
-    match_heads: int = 2
-    distillation_weight: float = 1.0
+    match_heads: Count = 2
+    distillation_weight: NonNegative = 1.0
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> HDMNetConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: PASCAL-5i and COCO-20i. `official`: the same with the code's shot weights.
         `scenes`: the embedded benchmark."""
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "paper": {},
             "official": {"unsort": "official"},
             "scenes": {"reduce_dim": 64, "dim": 32, "loss": "cross_entropy_dice"},
         }
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
 
 
 class HDMNet(WithBaseLearner):

@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.blocks import block_counts, block_features
 from fsslib.encoders.stages import StageBackbone
@@ -31,21 +30,19 @@ from fsslib.methods.base import (
     require_one_way,
     vote,
 )
+from fsslib.settings import Settings
 
 
 @dataclass(frozen=True)
-class HSNetConfig:
+class HSNetConfig(Settings):
     """What is open in HSNet: its decoder has no numbers to choose."""
 
     loss: LossName = "cross_entropy"
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> HSNetConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`. `scenes`: the embedded benchmark, with a balanced loss."""
-        presets = {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
+        return {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
 
 
 class HSNet(FewShotSegmenter):

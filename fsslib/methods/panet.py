@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
 from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.settings import NonNegative, Settings
 
 SCALE = 20.0
 """Of the cosine, before the softmax."""
@@ -30,20 +30,17 @@ AREA_EPS = 1e-5  # in pixels, as in the released code
 
 
 @dataclass(frozen=True)
-class PANetConfig:
+class PANetConfig(Settings):
     """Numbers of PANet."""
 
-    alignment_weight: float = 1.0
+    alignment_weight: NonNegative = 1.0
     """Of the supports' loss (Sec. 3.4)."""
     loss: LossName = "cross_entropy"
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> PANetConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`. `scenes`: the embedded benchmark, with a balanced loss."""
-        presets = {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
+        return {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
 
 
 class PANet(FewShotSegmenter):

@@ -20,7 +20,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone, Stages
 from fsslib.layers.blocks import classifier
@@ -40,23 +39,24 @@ from fsslib.methods.prior_guided import (
     reduction,
 )
 from fsslib.priors.similarity import prior_mask
+from fsslib.settings import Count, Fraction, NonNegative, Settings
 
 
 @dataclass(frozen=True)
-class PFENetConfig:
+class PFENetConfig(Settings):
     """Numbers of PFENet; `preset` gives the paper's and the embedded benchmark's."""
 
     prior: Prior = "own"
     """Its own prior mask, PI-CLIP's maps in its place, or none."""
-    shot: int = 1
+    shot: Count = 1
     """Supports of an episode; only PI-CLIP's maps depend on it, one for each."""
-    dim: int = 256
+    dim: Count = 256
     """Channels of the reduced features, the prototype and the decoder."""
     scales: tuple[float, ...] = (60, 30, 15, 8)
     """Grid sizes of the FEM, finest first; up to 1 they are fractions of the feature size."""
-    reduce_dropout: float = 0.5
+    reduce_dropout: Fraction = 0.5
     loss: LossName = "cross_entropy"
-    auxiliary_weight: float = 1.0
+    auxiliary_weight: NonNegative = 1.0
     """Weight of the mean loss over the scales' inner predictions (paper: sigma = 1)."""
     support_mask: SupportMask = "both"
     """Where the support's mask is applied for the prior mask."""
@@ -65,12 +65,12 @@ class PFENetConfig:
     shots its statistics are of all of them, there of one shot at a time."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> PFENetConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: PASCAL-5i at 473. `official`: the same with the code's BatchNorm.
         `fractions`: scales relative to the features (VGG, COCO, other sizes). `scenes`: the
         embedded benchmark, smaller, with a balanced loss."""
         fractions = (1, 0.5, 0.25, 0.125)
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "paper": {},
             "official": {"official_bn": True},
             "fractions": {"scales": fractions},
@@ -80,9 +80,6 @@ class PFENetConfig:
                 "loss": "cross_entropy_dice",
             },
         }
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
 
 
 class PFENet(PriorGuided):

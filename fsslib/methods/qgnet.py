@@ -54,6 +54,7 @@ class QGNetConfig(PFENetConfig):
         return strict(cls, base | own | changes)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.prior != "own":
             raise ValueError(f"prior={self.prior!r}: QGNet has its own maps; use prior='own'")
 

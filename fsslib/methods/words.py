@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.clip import ClipEncoder, Norm
 from fsslib.encoders.clip_dense import score_map
@@ -28,12 +27,13 @@ from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.prompts import BACKGROUND_NAMES, class_words
 from fsslib.methods.base import Around, FewShotSegmenter, Prediction
 from fsslib.priors.word_masks import WordMask, word_mask
+from fsslib.settings import Settings
 
 Backgrounds = Literal["none", "names"]
 
 
 @dataclass(frozen=True)
-class WordConfig:
+class WordConfig(Settings):
     """How a word becomes a mask."""
 
     templates: str = "maskclip"
@@ -49,17 +49,14 @@ class WordConfig:
     """Statistics of the pictures; MaskCLIP's code uses ImageNet's."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> WordConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: LFSS's size. `official`: MaskCLIP's statistics as well. `scenes`: the embedded
         benchmark, whose pictures have the size that its CLIPs were trained at."""
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "paper": {"size": 400},
             "official": {"size": 400, "norm": "imagenet"},
             "scenes": {"size": 96},
         }
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
 
 
 class WordMasks(nn.Module):

@@ -99,9 +99,7 @@ class MethodConfig:
         """That the method knows its preset and all `settings`."""
         if self.method in TRAINED or self.method == "word_mask":
             kind = "lfss" if self.method == "word_mask" else self.method
-            made = TRAINED[kind].preset(self.preset, **self.method_settings())
-            if min(getattr(made, name, 1) for name in ("dim", "reduce_dim")) < 1:
-                raise ConfigError(f"settings={self.settings!r}: expected channels, 1 or more")
+            TRAINED[kind].preset(self.preset, **self.method_settings())
         elif self.method in WITH_DINOISER:
             self.dinoiser()
         elif self.method in THRESHOLDED:

@@ -481,7 +481,7 @@ def test_impossible_settings_are_named(values, message):
 
 
 def test_presets():
-    paper = MocoConfig.preset("paper", fill="mean", lr=None)
+    paper = MocoConfig.preset("paper", fill="mean")
     assert (paper.queue, paper.local_queue, paper.epochs) == (65_536, 65_536, 1000)
     assert (paper.batch_size, paper.size, paper.momentum, paper.fill) == (256, 224, 0.999, "mean")
     assert MocoConfig.preset("paper_coco").epochs == 200

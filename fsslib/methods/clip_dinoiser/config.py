@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fsslib.config import strict
+from fsslib.settings import Count, Fraction, NonNegative, Positive, Settings
 
 Variant = Literal[
     "text",
@@ -31,7 +31,7 @@ USUAL_BACKGROUND: dict[str, Background] = {
 
 
 @dataclass(frozen=True)
-class DinoiserConfig:
+class DinoiserConfig(Settings):
     """Numbers of CLIP-DINOiser, and the choices of its support-image variants."""
 
     variant: Variant = "prototype"
@@ -45,25 +45,25 @@ class DinoiserConfig:
     cells of no episode class. None: the word for V0 to V2, a prototype for the others."""
     pooling: bool = True
     """Whether features are averaged with the correlations as weights."""
-    gamma: float | None = 0.2
+    gamma: Fraction | None = 0.2
     """Correlations below this are cut."""
-    delta: float = 0.99
+    delta: Fraction = 0.99
     """Words less sure than this leave what is not salient to the background."""
     refine: bool = True
     """That refinement (`text` with the word as background only)."""
-    temperature: float = 100.0
+    temperature: Positive = 100.0
     """Of cosines with words, before the softmax."""
-    image_temperature: float = 100.0
+    image_temperature: Positive = 100.0
     """Of cosines with support images; what fits words need not fit them."""
-    alpha: float = 0.5
+    alpha: Fraction = 0.5
     """Share of the words in `fusion`; 1 is `text` without refinement, 0 is `prototype`."""
-    correspondence_weight: float = 0.5
+    correspondence_weight: NonNegative = 0.5
     """Of the correspondence prior, beside the cosine."""
     smooth_logits: bool = False
     """`correspondence`: average logits, too, with the query's correlations."""
     shots: Literal["mean", "pixels"] = "mean"
     """K shots: a prototype each and their mean, or one over the pixels of all."""
-    clusters: int = 5
+    clusters: Count = 5
     """Background prototypes of `centred`."""
     templates: str = "imagenet"
     """Around class names, a key of `prompts.TEMPLATES`; reported results use CLIP's 80."""
@@ -71,45 +71,28 @@ class DinoiserConfig:
     """What classes are called, a key of `prompts.CLASS_WORDS`."""
     tap: int = -3
     """Block whose MLP input the heads read."""
-    size: int | None = 448
+    size: Count | None = 448
     """Side of the pictures CLIP sees in pixels; None: as they are."""
-    global_size: int = 224
+    global_size: Count = 224
     """The same for embeddings of whole pictures."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> DinoiserConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: the numbers of the released code. `first_release`: of December 2023. `scenes`:
         the embedded benchmark, at the size of most of its CLIPs' training."""
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "paper": {},
             "first_release": {"delta": 0.9},
             "scenes": {"size": 96, "global_size": 96, "templates": "maskclip", "words": "raw"},
         }
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:
-            raise ValueError(f"alpha={self.alpha}: expected 0 (supports alone) to 1 (words alone)")
-        if min(self.temperature, self.image_temperature) <= 0 or self.clusters < 1:
-            raise ValueError(
-                f"temperature={self.temperature}, image_temperature={self.image_temperature}, "
-                f"clusters={self.clusters}: expected positive numbers"
-            )
+        super().__post_init__()
         if self.variant == "finetuned" and self.background_source != "prototype":
             raise ValueError(
                 f"background={self.background!r}: finetuned mixes word, prototype and decoder; "
                 "leave it out"
             )
-        for name in ("size", "global_size"):
-            if (side := getattr(self, name)) is not None and side < 1:
-                raise ValueError(f"{name}={side}: expected pixels, 1 or more")
-        for name in ("gamma", "delta"):
-            if (bound := getattr(self, name)) is not None and not 0 <= bound <= 1:
-                raise ValueError(f"{name}={bound}: expected 0 to 1")
-        if self.correspondence_weight < 0:
-            raise ValueError(f"correspondence_weight={self.correspondence_weight}: expected >= 0")
 
     @property
     def background_source(self) -> Background:

@@ -14,16 +14,16 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from fsslib.config import strict
 from fsslib.encoders.clip import Norm
 from fsslib.layers.resize import resize
 from fsslib.priors.refinement import BoxOn
+from fsslib.settings import Count, Fraction, Natural, Settings
 
 CandidateClasses = Literal["target", "all", "oracle"]
 
 
 @dataclass(frozen=True)
-class ClipPriorConfig:
+class ClipPriorConfig(Settings):
     """How the priors are made; `preset` gives the paper's, the released code's and ours."""
 
     vtp: bool = True
@@ -45,11 +45,11 @@ class ClipPriorConfig:
     """R R in place of R (the code)."""
     box_on: BoxOn = "columns"
     """Where the box mask goes: on the columns of R (the code), on the result (Eq. 12)."""
-    threshold: float = 0.4
+    threshold: Fraction = 0.4
     """Of the box mask, in parts of the map's maximum."""
-    blocks: int = 8
+    blocks: Count = 8
     """Attention is averaged over this many last blocks."""
-    rounds: int = 1
+    rounds: Natural = 1
     """Sinkhorn rounds."""
     vvp_norm: Norm = "clip"
     """Statistics that pictures of the VVP are normalised by; the code's are ImageNet's."""
@@ -65,10 +65,10 @@ class ClipPriorConfig:
     """1 / temperature of the softmax; None: the encoder's own (OpenAI's: 100)."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> ClipPriorConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: Eqs. 4-12 as printed, with the code's prompts. `official`: as the released code
         runs, labels included. `scenes`: as the code but for the labels, in one pass."""
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "paper": {"vvp_layers": 1, "stretch": True, "box_on": "result"},
             "official": {
                 "candidate_classes": "oracle",
@@ -78,11 +78,9 @@ class ClipPriorConfig:
             },
             "scenes": {"square": True, "shared_pass": True, "words": "raw"},
         }
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (self.vtp or self.vvp):
             raise ValueError("vtp=False and vvp=False leave no prior; use prior='none'")
 

@@ -22,28 +22,29 @@ from fsslib.data.scenes import CLASS_NAMES, render_scene
 from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import halved
+from fsslib.settings import Count, Fraction, Natural, NonNegative, Positive, Settings
 from fsslib.training.checkpoint import go_on, load_checkpoint, save_checkpoint
 from fsslib.training.journal import Journal, require_finite
 from fsslib.training.schedule import build_optimizer, learning_rate
 
 
 @dataclass(frozen=True)
-class PretrainConfig:
+class PretrainConfig(Settings):
     """Settings of the classification pretraining."""
 
     backbone: str = "scenes-resnet"
-    steps: int = 2800
-    batch_size: int = 64
-    size: int = 96
+    steps: Count = 2800
+    batch_size: Count = 64
+    size: Count = 96
     """Side of the pictures in pixels."""
-    lr: float = 2e-3
-    weight_decay: float = 0.05
-    warmup: int = 100
-    label_smoothing: float = 0.0
-    seed: int = 0
-    validation_scenes: int = 2000
-    checkpoint_every: int = 250
-    workers: int = 1
+    lr: Positive = 2e-3
+    weight_decay: NonNegative = 0.05
+    warmup: Natural = 100
+    label_smoothing: Fraction = 0.0
+    seed: Natural = 0
+    validation_scenes: Count = 2000
+    checkpoint_every: Count = 250
+    workers: Natural = 1
     """Rendering processes; each needs a core."""
 
 

@@ -3,59 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from open_clip import get_model_config
 
-from fsslib.config import require_least, strict
+from fsslib.config import Bound, strict
+from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
 from fsslib.training.schedule import learning_rate
 
 
 @dataclass(frozen=True)
-class ClipConfig:
+class ClipConfig(Settings):
     """Settings of the contrastive pretraining."""
 
     model: str = "scenes-clip-rn"
     """An embedded CLIP, or any architecture of open_clip."""
-    scenes: int = 200_000
+    scenes: Count = 200_000
     """Scenes in the album that it learns from (embedded benchmark only)."""
-    steps: int = 4000
-    coarse_steps: int = 2400
+    steps: Count = 4000
+    coarse_steps: Natural = 2400
     """The first steps, on small pictures."""
-    text_steps: int = 100
+    text_steps: Natural = 100
     """Before the first step: the text tower alone learns to match two captions of one picture."""
-    single_steps: int = 0
+    single_steps: Natural = 0
     """The first of the coarse steps, on single objects, one of each class (scenes only)."""
-    naming_from: int = 0
+    naming_from: Natural = 0
     """From this step on, classes are also named by themselves (scenes only)."""
     fine_steps: int | None = None
     """The last steps, at the stride the embedded ResNet is used at; None: all that are not
     coarse."""
-    unmasked_steps: int = 0
+    unmasked_steps: Natural = 0
     """The last steps, without patch dropout."""
-    large_steps: int = 0
+    large_steps: Natural = 0
     """The last steps, on pictures of `large_size` (FixRes, Touvron et al. 2019): what is small gets
     more patches, and a network reads best the scale that it saw last."""
     teacher: str = ""
     """An embedded CLIP whose dense features are matched beside the captions, and whose text tower
     is the starting point; "" for none."""
-    patch_dropout: float = 0.0
+    patch_dropout: Annotated[float, Bound(least=0, below=1)] = 0.0
     """Share of a ViT's patches left out between the coarse and the last steps."""
-    batch_size: int = 128
-    coarse_size: int = 64
-    size: int = 96
+    batch_size: Count = 128
+    coarse_size: Count = 64
+    size: Count = 96
     """Side of the pictures in pixels, after the coarse steps."""
-    large_size: int = 112
-    lr: float = 6e-4
-    weight_decay: float = 0.1
-    warmup: int = 200
-    max_grad_norm: float = 1.0
+    large_size: Count = 112
+    lr: Positive = 6e-4
+    weight_decay: NonNegative = 0.1
+    warmup: Natural = 200
+    max_grad_norm: NonNegative = 1.0
     """Largest gradient norm."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Autocast on the GPU; on the CPU always fp32."""
-    seed: int = 0
-    checkpoint_every: int = 100
-    workers: int = 0
+    seed: Natural = 0
+    checkpoint_every: Count = 100
+    workers: Natural = 0
 
     @classmethod
     def preset(cls, model: str, **changes: Any) -> ClipConfig:
@@ -99,7 +100,7 @@ class ClipConfig:
         return strict(cls, {"model": model} | recipes[model] | given)
 
     def __post_init__(self) -> None:
-        require_least(self, steps=1, batch_size=1, scenes=1, checkpoint_every=1)
+        super().__post_init__()
         if self.single_steps > self.coarse_steps:
             raise ValueError(
                 f"single_steps={self.single_steps} are more than coarse_steps={self.coarse_steps}"
@@ -116,8 +117,6 @@ class ClipConfig:
                 f"teacher={self.teacher!r} with patch_dropout={self.patch_dropout}: a teacher "
                 "answers for every patch; use one or the other"
             )
-        if not 0 <= self.patch_dropout < 1:
-            raise ValueError(f"patch_dropout={self.patch_dropout}: expected 0 to below 1")
 
     def size_at(self, step: int) -> int:
         """Side of the pictures of a step."""

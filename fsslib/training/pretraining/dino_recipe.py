@@ -4,49 +4,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fsslib.config import require_least
+from fsslib.settings import Count, Fraction, Natural, NonNegative, Positive, Settings
 from fsslib.training.schedule import cosine
 
 
 @dataclass(frozen=True)
-class DinoConfig:
+class DinoConfig(Settings):
     """How `scenes-dino` learns. Numbers of DINO's paper where a short training allows them."""
 
-    steps: int = 600
-    batch_size: int = 32
-    scenes: int = 20_000
+    steps: Count = 600
+    batch_size: Count = 32
+    scenes: Count = 20_000
     """In the album that it learns from, the first of those that the embedded CLIPs learn from: as
     many as 600 steps look at."""
     size: int = 96
     """Side of the two global crops in pixels, in the last steps."""
     coarse_size: int = 64
     """The same before: most is learned on fewer patches."""
-    fine_steps: int = 60
+    fine_steps: Natural = 60
     """The last steps, at full size."""
-    local_crops: int = 4
+    local_crops: Count = 4
     """Small crops; a global one is predicted from each (the paper has 8 to 10)."""
-    out: int = 1024
+    out: Count = 1024
     """Dimensions that are compared (65,536 in the paper)."""
-    lr: float = 1e-3
-    weight_decay: float = 0.04
-    warmup: int = 60
-    momentum: float = 0.99
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.04
+    warmup: Natural = 60
+    momentum: Fraction = 0.99
     """Of the teacher's average at the start; rises to 1 (0.996 in the paper, for 100 epochs)."""
-    teacher_temperature: float = 0.04
-    student_temperature: float = 0.1
-    center_momentum: float = 0.9
-    frozen_steps: int = 60
+    teacher_temperature: Positive = 0.04
+    student_temperature: Positive = 0.1
+    center_momentum: Fraction = 0.9
+    frozen_steps: Natural = 60
     """First steps in which the head's last layer stays as it is (an epoch in the paper)."""
-    max_grad_norm: float = 3.0
+    max_grad_norm: NonNegative = 3.0
     """Largest gradient norm, of all parameters together."""
-    seed: int = 0
-    validation_scenes: int = 400
-    checkpoint_every: int = 100
-    workers: int = 0
+    seed: Natural = 0
+    validation_scenes: Count = 400
+    checkpoint_every: Count = 100
+    workers: Natural = 0
 
     def __post_init__(self) -> None:
-        require_least(self, steps=1, batch_size=1, scenes=1, checkpoint_every=1)
-        require_least(self, local_crops=1, out=1)
+        super().__post_init__()
         if self.fine_steps > self.steps:
             raise ValueError(f"fine_steps={self.fine_steps} are more than steps={self.steps}")
         for name in ("size", "coarse_size"):

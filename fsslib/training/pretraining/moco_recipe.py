@@ -12,9 +12,10 @@ the instances; patches are some thirty times as many, which favours the local qu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fsslib.config import require_least, strict
+from fsslib.config import Bound
+from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
 from fsslib.training.pretraining.contrast import LARGEST, automatic_length
 from fsslib.training.schedule import cosine, step_decay
 from fsslib.training.views import ViewConfig
@@ -23,47 +24,47 @@ Queue = int | Literal["auto"]
 
 
 @dataclass(frozen=True)
-class MocoConfig:
+class MocoConfig(Settings):
     """Settings of the pretraining; `preset` names the recipes."""
 
     backbone: str = "scenes-moco"
-    epochs: int = 16
+    epochs: Count = 16
     """Passes over all pictures; the last ragged batch of each is left out."""
-    batch_size: int = 64
+    batch_size: Count = 64
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float = 0.03
+    lr: Positive = 0.03
     weight_decay: float = 1e-4
     schedule: Literal["cosine", "step"] = "cosine"
     """Learning rate of an epoch."""
     milestones: tuple[int, ...] = (120, 160)
     """Epochs from which the step schedule is tenfold lower (MoCo's)."""
-    size: int = 64
+    size: Count = 64
     """Side of the global views in pixels."""
     scale: tuple[float, float] = (0.2, 1.0)
     """Of a global crop, in parts of the picture's area."""
-    local_size: int = 48
+    local_size: Count = 48
     """Side of the local views in pixels."""
     local_scale: tuple[float, float] = (0.5, 1.0)
     """Of a local crop, in parts of its patch's area."""
     blur: tuple[float, float] = (0.1, 2.0)
-    dim: int = 128
-    momentum: float = 0.99
+    dim: Count = 128
+    momentum: Annotated[float, Bound(least=0, below=1)] = 0.99
     """Of the key encoder."""
     copy_buffers: bool = False
     """Whether the key encoder takes over BatchNorm's statistics instead of having its own."""
-    bn_splits: int = 1
+    bn_splits: Count = 1
     """Parts of a batch that BatchNorm sees one by one; keys are shuffled among them."""
-    temperature: float = 0.2
+    temperature: Positive = 0.2
     queue: Queue = "auto"
     """K, keys of pictures."""
-    global_weight: float = 1.0
+    global_weight: NonNegative = 1.0
     """Of the loss on pictures; 0 leaves that branch out (Table VI's local row)."""
-    local_temperature: float = 0.2
+    local_temperature: Positive = 0.2
     local_queue: Queue = "auto"
     """M, keys of patches."""
-    local_weight: float = 1.0
+    local_weight: NonNegative = 1.0
     """Of the loss on patches; 0 leaves that branch out (Table VI's global row)."""
-    patches: int = 1
+    patches: Count = 1
     """Patches of a picture in a step."""
     draw: Literal["uniform", "area"] = "uniform"
     """Chances of a picture's eligible segments: equal, or in proportion to their areas."""
@@ -76,33 +77,32 @@ class MocoConfig:
     masked_pool: bool = False
     """Instead of patches of their own, segments seen in both global views, pooled under their
     masks: cheaper, and not the paper's."""
-    min_cells: int = 8
+    min_cells: Count = 8
     """With `masked_pool`: a segment's smallest area in a view, in cells of 8 x 8 pixels."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Autocast on the GPU; on the CPU always fp32."""
     encoder: Literal["key", "query"] = "key"
     """Which one is released and monitored: QGNet reads the key encoder, MoCo transfers the
     other."""
-    seed: int = 0
-    checkpoint_every: int = 100
-    monitor_every: int = 500
+    seed: Natural = 0
+    checkpoint_every: Count = 100
+    monitor_every: Count = 500
     """Steps between looks at what the features are good for."""
-    workers: int = 0
+    workers: Natural = 0
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> MocoConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: ResNet-50 as published, on PASCAL; `paper_coco`: its 200 epochs on COCO.
         `auto` and `auto_coco`: the same with queues that fit the data. `scenes`: the embedded
         extractor, 96-pixel scenes and one core: with so few steps AdamW, since SGD at MoCo's rate
         hardly moves; queues of 32 steps, a third of the key encoder's memory of 1 / (1 - m) steps,
-        because in longer ones (512 steps were tried) keys are told by their age. Changes that are
-        None change nothing."""
+        because in longer ones (512 steps were tried) keys are told by their age."""
         paper: dict[str, Any] = {
             **{"backbone": "resnet50", "epochs": 1000, "batch_size": 256},
             **{"size": 224, "local_size": 96, "momentum": 0.999, "bn_splits": 8},
         }
         long = {"queue": LARGEST, "local_queue": LARGEST}
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "paper": {**paper, **long},
             "paper_coco": {**paper, **long, "epochs": 200},
             "auto": paper,
@@ -113,19 +113,9 @@ class MocoConfig:
                 **{"bn_splits": 4, "blur": (0.1, 0.6), "min_cells": 4, "epochs": 8},
             },
         }
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        given = {key: value for key, value in changes.items() if value is not None}
-        return strict(cls, presets[name] | given)
 
     def __post_init__(self) -> None:
-        require_least(self, epochs=1, batch_size=1, size=1, local_size=1, dim=1, bn_splits=1)
-        require_least(self, patches=1, min_cells=1, checkpoint_every=1, monitor_every=1)
-        for name in ("lr", "temperature", "local_temperature"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}={getattr(self, name)}: expected more than 0")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum={self.momentum}: expected 0 or more, and less than 1")
+        super().__post_init__()
         self._check_branches()
 
     def _check_branches(self) -> None:
