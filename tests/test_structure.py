@@ -35,8 +35,8 @@ ROOMS = (
     *("data", "encoders", "priors", "layers", "methods"),
     *("training", "evaluation", "interop", "runs", "viz", "predict"),
 )
-SHARED = {"config", "settings", "files", "__version__"}
-BELOW_ALL = {"settings": {"config"}}
+SHARED = {"config", "settings", "registry", "files", "__version__"}
+BELOW_ALL = {"settings": {"config"}, "registry": {"config"}}
 KNOWS_NOTHING_OF = {
     "encoders": {"data"},
     "priors": {"data", "encoders", "files"},

@@ -21,7 +21,7 @@ from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
 from fsslib.layers.losses import LossName, segmentation_loss
-from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.methods.base import METHODS, FewShotSegmenter, Prediction
 from fsslib.settings import NonNegative, Settings
 
 SCALE = 20.0
@@ -43,9 +43,11 @@ class PANetConfig(Settings):
         return {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
 
 
+@METHODS.register("panet")
 class PANet(FewShotSegmenter):
     """PANet over any stage backbone, which it trains. Its map: `similarity` (B,1+N,h,w)."""
 
+    config_class = PANetConfig
     frozen = ()
     binary = False
 
