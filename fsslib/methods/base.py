@@ -69,6 +69,8 @@ class FewShotSegmenter(nn.Module, ABC):
     """Whether its backbone has an output stride of 8; else it is as it classifies."""
     reads_prior: ClassVar[bool] = False
     """Whether a `PriorSource` can be plugged in."""
+    fixed_prior: ClassVar[str | None] = None
+    """The prior source whose map a baseline cuts; its settings can be given as `prior=`."""
     official_names: OfficialNames = ()
     """How the released code calls the tensors of its state dict, for `fsslib.interop`."""
     trainable: bool = True

@@ -96,6 +96,7 @@ class ClipPriorThreshold(FewShotSegmenter):
     trainable = False
     config_class = ThresholdConfig
     parts: ClassVar = {"clip": ClipPriors}
+    fixed_prior = "pi_clip"
 
     def __init__(self, clip: ClipPriors, config: ThresholdConfig | None = None) -> None:
         super().__init__()

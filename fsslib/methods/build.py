@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fsslib.config import ConfigError, parse_changes
+from fsslib.config import ConfigError, parse_group
 from fsslib.encoders.stages import StageBackbone
 from fsslib.methods.base import METHODS, FewShotSegmenter, PriorExtractor
 from fsslib.methods.base_learner import BaseLearner
@@ -64,10 +64,9 @@ class PriorSpec:
             return cls()
         sources = []
         for part in re.split(r"\s*\+\s*(?=[A-Za-z_./~])", text.strip()):
-            name, *changes = part.split() or [""]
-            settings = parse_changes("prior", changes)
-            preset = settings.pop("preset", None)
-            sources.append(SourceSpec(PRIORS.get(name), preset, settings))
+            name, changes = parse_group("prior", part)
+            preset = changes.pop("preset", None)
+            sources.append(SourceSpec(PRIORS.get(name or ""), preset, changes))
         return cls(tuple(sources))
 
     @property
@@ -89,7 +88,7 @@ def parts_of(kind: type[FewShotSegmenter], prior: PriorSpec | None = None) -> di
         ConfigError: a prior for a method that reads none.
     """
     if not issubclass(kind, PriorGuided):
-        if prior is not None and prior.sources:
+        if prior is not None and prior.label not in ("", kind.fixed_prior):
             raise ConfigError(f"prior={prior.label!r}: method {kind.name!r} reads no prior")
         return dict(kind.parts)
     if prior is None or not prior.sources:

@@ -32,6 +32,8 @@ from fsslib.training.schedule import build_optimizer, learning_rate
 class PretrainConfig(Settings):
     """Settings of the classification pretraining."""
 
+    preset_word = "recipe"
+
     backbone: str = "scenes-resnet"
     steps: Count = 2800
     batch_size: Count = 64
@@ -46,6 +48,11 @@ class PretrainConfig(Settings):
     checkpoint_every: Count = 250
     workers: Natural = 1
     """Rendering processes; each needs a core."""
+
+    @classmethod
+    def presets(cls) -> dict[str, dict[str, Any]]:
+        """`scenes`: how `scenes-resnet` was made."""
+        return {"scenes": {}}
 
 
 class SingleObjects(Dataset):
