@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError, require_known, strict
+from fsslib.methods import METHODS, PRIORS
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.pretraining.config import (
     BaseLearnerRunConfig,
@@ -57,6 +58,8 @@ def parse_card(template: str, parameters: dict[str, Any]) -> RunConfig:
             known.pop("clip_weights", None)
         if known.get("extractor_weights") == "scenes":
             known.pop("extractor_weights")
+        if known.get("prior") == "own" and METHODS.get(known["method"]).fixed_prior is None:
+            known = {k: v for k, v in known.items() if k not in PRIORS.names()}  # read by nobody
     own = CONFIGS[template].accepts()
     return parse(template, {name: value for name, value in known.items() if name in own})
 

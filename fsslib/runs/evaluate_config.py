@@ -11,6 +11,7 @@ from fsslib.config import ConfigError, format_group, parse_group, parse_preset
 from fsslib.data.folds import COCO_CLASSES, FOLDS, PASCAL_CLASSES
 from fsslib.data.protocol import Protocol
 from fsslib.data.scenes import CLASS_NAMES
+from fsslib.methods import METHODS, PRIORS
 from fsslib.runs.groups import MachineConfig, PartsConfig
 from fsslib.runs.method_config import MethodGroups
 from fsslib.runs.run_config import resolved
@@ -80,15 +81,20 @@ class EvaluateConfig(MethodGroups):
         "benchmark": ("protocol", None),
         "episode_seed": ("protocol", "seed"),
     }
-    merged: ClassVar = {"settings": "method", "pi_clip": "prior"}
+    merged: ClassVar = {"settings": "method"}
+
+    @classmethod
+    def accepts(cls) -> set[str]:
+        """As the base class, and the name of any prior source: its settings, if it is read."""
+        return super().accepts() | set(PRIORS.names())
 
     @classmethod
     def expand(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """As the base class; `pi_clip` is the source's settings wherever it is read."""
+        """As the base class; settings of a prior source go to where it is read."""
         given = dict(given)
-        text = given.pop("pi_clip", None)
-        if text is not None:
-            given = _with_pi_clip(given, str(text))
+        for name in PRIORS.names():
+            if (text := given.pop(name, None)) is not None:
+                given = _with_source(given, name, str(text))
         return super().expand(given)
 
     def __post_init__(self) -> None:
@@ -144,21 +150,19 @@ class EvaluateConfig(MethodGroups):
         return super().typed() | {"protocol": protocol, "root": root}
 
 
-def _with_pi_clip(given: dict[str, Any], text: str) -> dict[str, Any]:
-    """`pi_clip="official vvp=false"` as the settings of that source.
+def _with_source(given: dict[str, Any], name: str, text: str) -> dict[str, Any]:
+    """`pi_clip="official vvp=false"` as the settings of that source in `prior`.
 
     Raises:
-        ConfigError: nothing reads them.
+        ConfigError: nothing reads the source.
     """
-    preset, changes = parse_preset("pi_clip", text)
+    preset, changes = parse_preset(name, text)
     prior = str(given.get("prior", "own"))
-    cut = parse_group("method", str(given.get("method", "")))[0] == "clip_prior"
-    if prior == "own" and cut:
-        prior = "pi_clip"
+    method = parse_group("method", str(given.get("method", "")))[0]
+    if prior == "own" and method and METHODS.get(method).fixed_prior == name:
+        prior = name
     sources = prior.split("+")
-    if "pi_clip" not in sources:
-        if text == "scenes":  # the usual, as older files have it beside any prior
-            return given
-        raise ConfigError(f"pi_clip={text!r} with prior={prior!r}: nobody reads it; leave it out")
-    sources[sources.index("pi_clip")] = format_group("pi_clip", {"preset": preset, **changes})
+    if name not in sources:
+        raise ConfigError(f"{name}={text!r} with prior={prior!r}: nobody reads it; leave it out")
+    sources[sources.index(name)] = format_group(name, {"preset": preset, **changes})
     return given | {"prior": "+".join(sources)}
