@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from fsslib.config import ConfigError
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.registry import Registry
@@ -88,6 +89,8 @@ class FewShotSegmenter(nn.Module, ABC):
     @classmethod
     def configure(cls, preset: str, **changes: Any) -> Settings:
         """Its settings: a preset, and changes to it. Classes with one preset take it for any."""
+        if changes and cls.config_class is NoSettings:
+            raise ConfigError(f"settings={changes}: {cls.name!r} has none; leave them out")
         only = set(cls.config_class.presets()) == {"default"}
         return cls.config_class.preset("default" if only else preset, **changes)
 

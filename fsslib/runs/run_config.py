@@ -53,8 +53,9 @@ class RunConfig(Settings):
             if value is None:
                 continue
             if key == "*":
-                preset, changes = parse_group(name, str(value))
-                changes |= {"preset": preset} if preset else {}
+                first, changes = parse_group(name, str(value))
+                if first is not None:
+                    raise ConfigError(f"{name}: {first!r}; expected changes as name=value")
             else:
                 changes = {key: value}
             target = additions.setdefault(group, {})
