@@ -83,7 +83,7 @@ def build_method(
         preset: a preset of the method's config (of LFSS's for "word_mask"); other baselines have
             none and ignore it.
         clip: makes the priors of `prior="pi_clip"`, and of the baseline "clip_prior".
-        base: the trained base learner of BAM and HDMNet, on the same backbone.
+        base: the trained base learner of BAM and HDMNet, whose backbone they read.
         words: makes LFSS's masks.
         extractor: QGNet's second backbone, pretrained without labels.
         dinoiser: CLIP and heads of the methods in `WITH_DINOISER`; asked with their settings.
@@ -108,7 +108,7 @@ def build_method(
     config = TRAINED[name].preset(preset, **settings)
     if name in WITH_BASE:
         kind = BAM if name == "bam" else HDMNet
-        return kind(backbone, base.head, base.class_ids.tolist(), config, clip)
+        return kind(base.backbone, base.head, base.class_ids.tolist(), config, clip)
     if name == "pfenet":
         return PFENet(backbone, config, clip)
     if name == "qgnet":

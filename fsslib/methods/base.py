@@ -65,7 +65,7 @@ class FewShotSegmenter(nn.Module, ABC):
 
     def head_state(self) -> dict[str, Tensor]:
         """The learned part of the state: everything but the frozen submodules, and of those the
-        statistics that `official_bn` lets drift."""
+        statistics that drift (`StageBackbone.moving_statistics`)."""
         drifting = {name for name in self.frozen if _drifts(getattr(self, name, None))}
         return {
             key: value
@@ -92,7 +92,7 @@ class FewShotSegmenter(nn.Module, ABC):
 
 
 def _drifts(part: nn.Module | None) -> bool:
-    return getattr(part, "official_bn", False)
+    return getattr(part, "moving_statistics", False)
 
 
 class Around(FewShotSegmenter):

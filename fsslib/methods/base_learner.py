@@ -7,6 +7,7 @@ A PSPNet, trained once for each fold, whose backbone the few-shot network reads 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,7 @@ class BaseLearner(FewShotSegmenter):
     and no support (N-way, 0-shot), which is what `BaseEpisodes` gives.
 
     Args:
+        backbone: stays as it is; where the base learner trains one, `self.backbone` is a copy.
         class_ids: global ids of the base classes, in the order of the logits.
     """
 
@@ -59,8 +61,9 @@ class BaseLearner(FewShotSegmenter):
     ) -> None:
         super().__init__()
         self.config = config or BaseLearnerConfig()
-        self.backbone = backbone.requires_grad_(self.config.train_backbone)
-        self.frozen = () if self.config.train_backbone else ("backbone",)
+        learns = self.config.train_backbone
+        self.backbone = backbone.copied(trainable=True) if learns else backbone
+        self.frozen = () if learns else ("backbone",)
         self.head = BaseHead(backbone.channels[2], len(class_ids), self.config.dim)
         self.register_buffer("class_ids", torch.tensor(list(class_ids), dtype=torch.int64))
 
@@ -74,6 +77,12 @@ class BaseLearner(FewShotSegmenter):
 
     def slow_parameters(self) -> list[nn.Parameter]:
         return list(self.backbone.parameters())
+
+    def freeze(self) -> BaseLearner:
+        """Trained, and from here on what BAM and HDMNet read: its head, and `backbone`."""
+        if self.config.train_backbone:
+            self.backbone.freeze()
+        return self.requires_grad_(False).eval()
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,7 @@ class WithBaseLearner(PriorGuided):
     """What BAM and HDMNet share: a frozen base learner beside the meta learner, and the ensemble.
 
     Args:
-        base: the base learner's head, on this backbone's layer4.
+        base: the base learner's head, on this backbone's layer4; a copy if it still learns.
         base_classes: global ids of its classes, in the order of its logits.
     """
 
@@ -117,7 +126,9 @@ class WithBaseLearner(PriorGuided):
                 f"base_classes are {len(base_classes)}, but the base learner has {base.classes}: "
                 "give the ids that it was trained on, in order"
             )
-        self.base, self.base_classes = base.requires_grad_(False), base_classes
+        learns = any(parameter.requires_grad for parameter in base.parameters())
+        self.base = deepcopy(base).requires_grad_(False) if learns else base
+        self.base_classes = base_classes
         self.config, self.shot = config, config.shot
         self.shot_weights = shot_weights(config.shot, config.unsort)
         self.ensemble = Ensemble()

@@ -96,9 +96,9 @@ class PFENet(PriorGuided):
         clip: ClipPriors | None = None,
     ) -> None:
         config = config or PFENetConfig()
+        backbone = backbone.copied(moving_statistics=True) if config.official_bn else backbone
         super().__init__(backbone, config.prior, clip)
         self.config, self.shot = config, config.shot
-        backbone.official_bn = config.official_bn
         self.reduce_query = reduction(backbone, config.dim, config.reduce_dropout)
         self.reduce_support = reduction(backbone, config.dim, config.reduce_dropout)
         maps = self.channels(self.own_maps, config.shot)

@@ -83,8 +83,8 @@ class QGNet(PFENet):
         config = config or QGNetConfig()
         super().__init__(backbone, config)
         self.config: QGNetConfig = config
+        extractor = extractor.copied(moving_statistics=True) if config.official_bn else extractor
         self.extractor = extractor
-        extractor.official_bn = config.official_bn
         if config.projection == "none":
             if backbone.channels[2] != extractor.channels[2]:
                 raise ValueError(

@@ -57,6 +57,7 @@ def assemble(
     parts: dict[str, Any] = {"clip": clip, "words": words, "dinoiser": dinoiser}
     if name in WITH_BASE:
         parts["base"] = base_learner(config, benchmark, protocol, backbone)
+        backbone = parts["base"].backbone
     backbone.remember(cache)
     if name == "qgnet":
         extractor = build_backbone(config.extractor, config.extractor_weights)
@@ -156,9 +157,10 @@ def base_learner(
     classes = ClassSplit.of(benchmark, protocol).train
     path = base_path(config.fold) if config.base == "shipped" else Path(config.base)
     if "class_ids" not in read_state(path):
-        learner = BaseLearner(backbone, classes, BaseLearnerConfig.preset(config.preset))
+        settings = BaseLearnerConfig.preset(config.preset)
+        learner = BaseLearner(backbone.copied(), classes, settings)  # the file brings its own
         load_official(learner, path)
-        return learner.requires_grad_(False).eval()
+        return learner.freeze()
     learner = load_base_learner(backbone, path, config.preset)
     if tuple(learner.class_ids.tolist()) != classes:
         raise ConfigError(
