@@ -107,13 +107,14 @@ def arithmetic(device: str) -> str:
 def _rounding(device: str) -> list[str]:
     backends = torch.backends
     if not hasattr(backends, "fp32_precision"):  # before PyTorch 2.9
-        convolution = "tf32" if device == "cuda" and backends.cudnn.allow_tf32 else "none"
+        convolution = "tf32" if device == "cuda" and backends.cudnn.allow_tf32 else "ieee"
         return [torch.get_float32_matmul_precision(), convolution]
     parts = {
         "cuda": (backends.cuda.matmul, backends.cudnn.conv),
         "cpu": (backends.mkldnn.matmul, backends.mkldnn.conv),
     }
-    return [part.fp32_precision for part in parts.get(device, ())]
+    states = [part.fp32_precision for part in parts.get(device, ())]
+    return ["ieee" if state == "none" else state for state in states]  # not rounded at all
 
 
 def picture_digest(picture: Tensor) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import timm
@@ -53,7 +54,7 @@ class TimmStages(StageBackbone):
         cuts = [list(chain).index(level["module"].replace(".", "_")) + 1 for level in info[-4:]]
         self.stem, self.layer1 = _part(chain, 0, cuts[0]), nn.Identity()
         self.layer2, self.layer3, self.layer4 = (
-            _part(chain, start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)
+            _part(chain, start, stop) for start, stop in pairwise(cuts)
         )
         source = get_pretrained_cfg(name)
         self.mean = torch.tensor(source.mean if source else IMAGENET_MEAN)[:, None, None]

@@ -157,5 +157,5 @@ def test_methods_that_cannot_read_it_say_so():
         build_method("hsnet", undilated, "scenes")
     with pytest.raises(ValueError, match="TimmStages"):
         block_counts(undilated)
-    with pytest.raises(ValueError, match="no features on one grid.*dilated=True"):
+    with pytest.raises(ValueError, match=r"no features on one grid.*dilated=True"):
         build_method("asgnet", undilated, "scenes")(random_episodes(1, 1, 65))
