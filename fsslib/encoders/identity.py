@@ -28,9 +28,8 @@ DIGITS = 24
 class Keyed(nn.Module):
     """A network that has a key."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.forget()
+    _state: tuple[tuple[int, int], ...] | None = None
+    _made: dict[str, Any]
 
     @property
     def digest(self) -> str:
@@ -49,8 +48,7 @@ class Keyed(nn.Module):
 
     def forget(self) -> None:
         """The key is made anew: for whoever changes a layer's settings, such as its stride."""
-        self._state: tuple[tuple[int, int], ...] = ()
-        self._made: dict[str, Any] = {}
+        self._state = None
 
 
 def network_digest(network: nn.Module) -> str:
@@ -94,9 +92,10 @@ def package_versions(network: nn.Module) -> dict[str, str]:
 
 def _writes(network: nn.Module) -> Iterator[tuple[int, int]]:
     """Which tensors a network holds, and how often each was written to."""
-    for tensors in (network.parameters(), network.buffers()):
-        for tensor in tensors:
-            yield id(tensor), 0 if tensor.is_inference() else tensor._version
+    for module in network.modules():  # by hand: half the time of parameters() and buffers()
+        for tensor in (*module._parameters.values(), *module._buffers.values()):
+            if tensor is not None:
+                yield id(tensor), 0 if tensor.is_inference() else tensor._version
 
 
 def _plain(value: Any) -> str | None:

@@ -123,7 +123,7 @@ class StageBackbone(Keyed):
         Args:
             what: tells apart what is read of the same inputs.
         """
-        if self.training or not self.frozen:
+        if not self.cache.max_bytes or self.training or not self.frozen:
             return make(inputs)
         return self.cache.collect(lambda: f"{what}-{self.digest}", inputs, make)
 
