@@ -124,21 +124,6 @@ def write_weights(
     write_json(path.with_suffix(".json"), card)
 
 
-def state_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors and their names: other weights can never be taken for these."""
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def network_digest(network: nn.Module) -> str:
-    """24 hexadecimal digits of what a network computes: its layers (strides and dilations are no
-    weights) and its state."""
-    about = repr(network) + state_digest(network.state_dict())
-    return hashlib.sha256(about.encode()).hexdigest()[:24]
-
-
 def cached_tensor(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
     """`make()`, or what it gave before for the same `key`; kept in `<data root>/<kind>/`.
 

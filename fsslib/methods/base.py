@@ -128,7 +128,7 @@ class FewShotSegmenter(nn.Module, ABC):
 
     def head_state(self) -> dict[str, Tensor]:
         """The learned part of the state: everything but the frozen submodules, and of those the
-        statistics that `official_bn` lets drift."""
+        statistics that drift (`StageBackbone.moving_statistics`)."""
         parts = dict(self._frozen_parts())
 
         def learned(key: str) -> bool:
@@ -163,7 +163,7 @@ class FewShotSegmenter(nn.Module, ABC):
 
 
 def _drifts(part: nn.Module | None) -> bool:
-    return getattr(part, "official_bn", False)
+    return getattr(part, "moving_statistics", False)
 
 
 METHODS: Registry[FewShotSegmenter] = Registry("method", FewShotSegmenter)

@@ -7,6 +7,7 @@ A PSPNet, trained once for each fold, whose backbone the few-shot network reads 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -55,6 +56,7 @@ class BaseLearner(FewShotSegmenter):
     and no support (N-way, 0-shot), which is what `BaseEpisodes` gives.
 
     Args:
+        backbone: stays as it is; where the base learner trains one, `self.backbone` is a copy.
         class_ids: global ids of the base classes, in the order of the logits.
     """
 
@@ -75,8 +77,9 @@ class BaseLearner(FewShotSegmenter):
     ) -> None:
         super().__init__()
         self.config = config or BaseLearnerConfig()
-        self.backbone = backbone.requires_grad_(self.config.train_backbone)
-        self.frozen = () if self.config.train_backbone else ("backbone",)
+        learns = self.config.train_backbone
+        self.backbone = backbone.copied(trainable=True) if learns else backbone
+        self.frozen = () if learns else ("backbone",)
         self.head = BaseHead(backbone.channels[2], len(class_ids), self.config.dim)
         self.register_buffer("class_ids", torch.tensor(list(class_ids), dtype=torch.int64))
 
@@ -90,6 +93,12 @@ class BaseLearner(FewShotSegmenter):
 
     def slow_parameters(self) -> list[nn.Parameter]:
         return list(self.backbone.parameters())
+
+    def freeze(self) -> BaseLearner:
+        """Trained, and from here on what BAM and HDMNet read: its head, and `backbone`."""
+        if self.config.train_backbone:
+            self.backbone.freeze()
+        return self.requires_grad_(False).eval()
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ class WithBaseLearner(PriorGuided):
     """What BAM and HDMNet share: a frozen base learner beside the meta learner, and the ensemble.
 
     Args:
-        base: trained on this backbone's layer4; its head is read here.
+        base: trained on this backbone's layer4; its head is read here, a copy if it still learns.
     """
 
     parts: ClassVar = {"backbone": StageBackbone, "base": BaseLearner}
@@ -125,11 +134,17 @@ class WithBaseLearner(PriorGuided):
         prior: PriorSource | None,
     ) -> None:
         super().__init__(backbone, prior, config.shot)
-        self.base = base.head.requires_grad_(False)
+        learns = any(parameter.requires_grad for parameter in base.head.parameters())
+        self.base = deepcopy(base.head).requires_grad_(False) if learns else base.head
         self.base_classes = tuple(base.class_ids.tolist())
         self.config = config
         self.shot_weights = shot_weights(config.shot, config.unsort)
         self.ensemble = Ensemble()
+
+    @classmethod
+    def build(cls, config: Settings, **parts: Any) -> WithBaseLearner:
+        """On the base learner's backbone, which is the given one unless it was trained along."""
+        return cls(**parts | {"backbone": parts["base"].backbone}, config=config)
 
     def embed(self, layer4: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """The base learner's embedding, which priors may read."""

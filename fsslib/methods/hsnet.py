@@ -75,7 +75,7 @@ class HSNet(FewShotSegmenter):
     over features and, at best, over the first support's object.
 
     Raises:
-        ValueError: a dilated backbone.
+        ValueError: a dilated backbone, or one whose blocks cannot be read (timm's).
     """
 
     config_class = HSNetConfig
@@ -83,11 +83,11 @@ class HSNet(FewShotSegmenter):
 
     def __init__(self, backbone: StageBackbone, config: HSNetConfig | None = None) -> None:
         super().__init__()
-        self.config = config or HSNetConfig()
+        self.config, counts = config or HSNetConfig(), block_counts(backbone)
         if not isinstance(backbone, VGG16) and backbone.layer3[0].conv2.dilation != (1, 1):
             raise ValueError("HSNet reads an undilated backbone; build it with dilated=False")
         self.backbone = backbone
-        self.decoder = HypercorrelationDecoder(block_counts(backbone))
+        self.decoder = HypercorrelationDecoder(counts)
 
     @property
     def official_names(self) -> OfficialNames:

@@ -131,9 +131,9 @@ class PFENet(PriorGuided):
         prior: PriorSource | None = None,
     ) -> None:
         config = config or PFENetConfig()
+        backbone = backbone.copied(moving_statistics=True) if config.official_bn else backbone
         super().__init__(backbone, prior, config.shot)
         self.config, self.support_mask = config, config.support_mask
-        backbone.official_bn = config.official_bn
         self.reduce_query = reduction(backbone, config.dim, config.reduce_dropout)
         self.reduce_support = reduction(backbone, config.dim, config.reduce_dropout)
         self.fem = FeatureEnrichment(config.dim, self.channels, config.scales)

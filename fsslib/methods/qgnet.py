@@ -171,8 +171,8 @@ class QGNet(PFENet):
     ) -> None:
         if (extractor is None) == (prior is None):
             raise ValueError("QGNet is built of an extractor, or of another prior= in its place")
-        if extractor is not None:
-            extractor.official_bn = bool(config and config.official_bn)
+        if extractor is not None and config is not None and config.official_bn:
+            extractor = extractor.copied(moving_statistics=True)
         self._own_parts = backbone, extractor
         super().__init__(backbone, config or QGNetConfig(), prior)
 

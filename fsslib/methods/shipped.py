@@ -75,7 +75,8 @@ def dinoiser_path() -> Path:
 def load_base_learner(backbone: StageBackbone, path: Path | str, preset: str) -> BaseLearner:
     """A trained base learner on `backbone`, frozen.
 
-    Where its backbone was trained too, the file holds that one, and `backbone` becomes it.
+    Where its backbone was trained too, the file holds that one: give methods its `backbone`, as
+    they read what the head reads.
 
     Args:
         path: a file that `train_base` wrote.
@@ -91,8 +92,7 @@ def load_base_learner(backbone: StageBackbone, path: Path | str, preset: str) ->
     config = BaseLearnerConfig.preset(preset)
     learner = BaseLearner(backbone, state["class_ids"].tolist(), config)
     learner.load_head_state(state)
-    learner.requires_grad_(False)
-    return learner.eval()
+    return learner.freeze()
 
 
 def shipped_card(fold: int, label: str = "pfenet") -> dict[str, Any]:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -92,12 +92,12 @@ class WordMasks(nn.Module):
             words += BACKGROUND_NAMES[benchmark]
         self.words = tuple(words)
 
-    @cached_property
+    @property
     def text(self) -> Float[Tensor, "names d"]:
         """Embeddings of all names."""
-        return self.encoder.encode_text(self.words, self.config.templates)
+        make = partial(self.encoder.encode_text, self.words, self.config.templates)
+        return self.encoder.while_unchanged(f"{self.words} {self.config.templates}", make)
 
-    @cached_property
     def _kind(self) -> str:
         """What scores depend on besides the picture."""
         about = json.dumps([self.encoder.digest, self.words, asdict(self.config)])

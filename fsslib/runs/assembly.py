@@ -69,7 +69,8 @@ class Workshop:
 
     def stage_backbone(self) -> StageBackbone:
         chosen = self.config.backbone_weights
-        dilated = self.config.method_class.dilated
+        asked, usual = chosen.dilated, self.config.method_class.dilated
+        dilated = usual if asked is None else asked
         self.backbone = build_backbone(chosen.name, chosen.weights, dilated=dilated)
         return self.backbone.remember(self.cache)
 
@@ -88,9 +89,9 @@ class Workshop:
         path = base_path(config.fold) if base == "shipped" else Path(base)
         if "class_ids" not in read_state(path):
             settings = BaseLearnerConfig.preset(_learner_preset(config.preset))
-            learner = BaseLearner(self.backbone, classes, settings)
-            load_official(learner, path)
-            return learner.requires_grad_(False).eval()
+            learner = BaseLearner(self.backbone.copied(), classes, settings)
+            load_official(learner, path)  # which brings a backbone of its own
+            return learner.freeze()
         learner = load_base_learner(self.backbone, path, _learner_preset(config.preset))
         if tuple(learner.class_ids.tolist()) != classes:
             raise ConfigError(

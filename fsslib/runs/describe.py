@@ -83,7 +83,11 @@ def recipes_help() -> str:
 
 def backbones_help() -> str:
     """The networks, and how their weights are named."""
-    return "\n".join([*sorted(BACKBONES), "", 'backbone="resnet50 weights=imagenet", or a path'])
+    more = [
+        'backbone="resnet50 weights=imagenet", or weights=PATH',
+        "timm/ARCHITECTURE: any of timm",
+    ]
+    return "\n".join([*sorted(BACKBONES), "", *more])
 
 
 def protocols_help() -> str:

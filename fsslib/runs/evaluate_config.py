@@ -141,7 +141,8 @@ class EvaluateConfig(MethodGroups):
         protocol, way = self.test_protocol, f"{self.way}way_" if self.way > 1 else ""
         clip = "dinoiser" in self.part_types
         network = self.clip_weights_of("dinoiser").name if clip else self.backbone_weights.name
-        return f"{self.label}/{protocol.benchmark}_f{self.fold}_{way}{self.shot}shot_{network}"
+        where = f"{protocol.benchmark}_f{self.fold}_{way}{self.shot}shot"
+        return f"{self.label}/{where}_{network.replace('/', '-')}"
 
     def typed(self) -> dict[str, Any]:
         protocol = {k: v for k, v in self.test_protocol.changed().items() if k not in _OWN}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import open_clip
 
-from fsslib.config import ConfigError, format_group, parse_group, require_known, strict
-from fsslib.encoders import BACKBONES
+from fsslib.config import ConfigError, format_group, parse_group, strict
+from fsslib.encoders import require_backbone
 from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.runs.machine import require_device
 from fsslib.settings import Count, Natural, Settings
@@ -57,12 +57,16 @@ class Weights(Settings):
     name: str
     weights: str
     """A tag, or a path."""
+    dilated: bool | None = None
+    """Of a backbone: whether its output stride is 8; None: as the method reads it."""
 
     @classmethod
     def of_backbone(cls, parameter: str, text: str) -> Weights:
-        """`"resnet50 weights=imagenet"`; without weights the embedded ones, or ImageNet's."""
-        found = cls._parsed(parameter, text, "imagenet")
-        require_known(parameter, found.name, sorted(BACKBONES))
+        """`"resnet50 weights=imagenet"`; without weights the embedded ones, or ImageNet's; timm's
+        are called `timm/ARCHITECTURE`."""
+        usual = "timm" if text.lstrip().startswith("timm/") else "imagenet"
+        found = cls._parsed(parameter, text, usual)
+        require_backbone(found.name, parameter)
         return found
 
     @classmethod

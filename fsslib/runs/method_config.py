@@ -166,6 +166,7 @@ class MethodGroups(RunConfig):
             "words": self.word_settings.changed() if "words" in parts else None,
             "base": resolved(trained.base) if "base" in parts else None,
             "heads": resolved(trained.heads) if "dinoiser" in parts else None,
+            "dilated": self.backbone_weights.dilated,
             **dict.fromkeys(("backbone", "clip", "parts")),
         }
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from fsslib.config import ConfigError, parse_preset, require_known
+from fsslib.config import ConfigError, parse_preset
 from fsslib.data.protocol import Protocol
-from fsslib.encoders import BACKBONES
+from fsslib.encoders import require_backbone
 from fsslib.methods.base_learner import BaseLearnerConfig
 from fsslib.runs.evaluate_config import protocol_group, require_root
 from fsslib.runs.groups import MachineConfig, Weights
@@ -91,7 +91,7 @@ class BaseLearnerRunConfig(RunConfig):
 
     @property
     def run_name(self) -> str:
-        protocol, name = self.base_protocol, self.backbone_weights.name
+        protocol, name = self.base_protocol, self.backbone_weights.name.replace("/", "-")
         return f"base_learner/{protocol.benchmark}_f{self.fold}_{name}_s{self.seed}"
 
     def typed(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class PretrainRunConfig(PretrainingRun):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_known("backbone", self.training.backbone, sorted(BACKBONES))
+        require_backbone(self.training.backbone)
 
     @cached_property
     def training(self) -> PretrainConfig:
