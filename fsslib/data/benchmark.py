@@ -64,6 +64,10 @@ class Benchmark(ABC):
     def load(self, split: Split, index: int) -> Sample:
         """Image number `index` of `split`. Broken files raise an error that names the file."""
 
+    def picture_ids(self, split: Split) -> tuple[str, ...]:
+        """The `Sample.id` of every image of `split`, without loading it."""
+        return tuple(f"{split}/{index}" for index in range(len(self.areas(split))))
+
     @cached_property
     def class_ids(self) -> tuple[int, ...]:
         return tuple(range(1, len(self.class_names) + 1))

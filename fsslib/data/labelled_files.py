@@ -93,6 +93,9 @@ class FileBenchmark(Benchmark):
         """See `Benchmark.load`; IndexError, BrokenFileError."""
         return load_item(self.items[split][index], self.read_label, self.image_fix)
 
+    def picture_ids(self, split: Split) -> tuple[str, ...]:
+        return tuple(item.id for item in self.items[split])
+
     def list_counts(self) -> list[ListCount]:
         """Lengths of the benchmark's lists beside the papers', for `check`."""
         return [ListCount(split, len(items)) for split, items in self.items.items()]
