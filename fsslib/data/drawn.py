@@ -103,10 +103,10 @@ class DrawnEpisodes:
         masks = masks.view(count, -1, *masks.shape[1:])
         shot = (images.shape[1] - 1) // way
         return Episode(
-            query_image=images[:, 0],
-            query_mask=masks[:, 0],
-            support_images=images[:, 1:].unflatten(1, (way, shot)),
-            support_masks=masks[:, 1:].unflatten(1, (way, shot)),
+            query_image=images[:, 0].contiguous(),
+            query_mask=masks[:, 0].contiguous(),
+            support_images=images[:, 1:].unflatten(1, (way, shot)).contiguous(),
+            support_masks=masks[:, 1:].unflatten(1, (way, shot)).contiguous(),
             class_ids=class_ids,
             class_names=self.class_names,
             ids=self.ids,
