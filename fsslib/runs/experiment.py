@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from fsslib.config import ConfigError
+from fsslib.data.augmentation import Augmentation
 from fsslib.data.benchmark import Benchmark
 from fsslib.data.loading import TrainingEpisodes
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
-from fsslib.data.transforms import Augmentation
 from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.weights import seen_by
 from fsslib.evaluation.evaluator import Scores, evaluate

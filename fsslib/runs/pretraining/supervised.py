@@ -9,11 +9,11 @@ from typing import Any
 import open_clip
 import torch
 
+from fsslib.data.augmentation import Augmentation
 from fsslib.data.base_pictures import BasePictures, picture_specs
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit
 from fsslib.data.scenes.album import Album
-from fsslib.data.transforms import Augmentation
 from fsslib.encoders import build_backbone
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_loading import load_clip, wrap
