@@ -44,7 +44,7 @@ def parse(template: str, parameters: dict[str, Any]) -> RunConfig:
         return strict(CONFIGS[template], CONFIGS[template].expand(parameters))
     except ConfigError:
         raise
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         raise ConfigError(str(error)) from error
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fsslib.config import ConfigError, format_group, parse_group, parse_preset
+from fsslib.data.folder_classes import FILE as CLASSES_FILE
 from fsslib.data.folds import COCO_CLASSES, FOLDS, PASCAL_CLASSES
 from fsslib.data.protocol import Protocol
 from fsslib.data.scenes import CLASS_NAMES
@@ -67,6 +70,8 @@ class EvaluateConfig(MethodGroups):
     """Classes in an episode; binary methods are asked about each against the rest."""
     shot: Count = 1
     """Support images of a class."""
+    episodes_file: str | None = None
+    """A list of test episodes to use, HSNet's, PFENet's or one of `fsslib.data export-episodes`."""
     head: str | None = None
     """Trained head: a file, also one that the paper's authors publish, or "shipped"."""
     machine: str = "auto"
@@ -147,8 +152,17 @@ class EvaluateConfig(MethodGroups):
     def typed(self) -> dict[str, Any]:
         protocol = {k: v for k, v in self.test_protocol.changed().items() if k not in _OWN}
         # Of other benchmarks a root says where the files lie, not which.
-        root = resolved(self.root) if self.test_protocol.benchmark == "folder" else None
-        return super().typed() | {"protocol": protocol, "root": root}
+        root = None
+        if self.test_protocol.benchmark == "folder":
+            root = [resolved(self.root), _content(Path(self.root) / CLASSES_FILE)]
+        files = {"episodes_file": self.episodes_file and _content(Path(self.episodes_file))}
+        return super().typed() | {"protocol": protocol, "root": root} | files
+
+
+def _content(path: Path) -> str | None:
+    """What a small file holds, as 16 hexadecimal digits; None where there is none."""
+    path = path.expanduser()
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else None
 
 
 def _with_source(given: dict[str, Any], name: str, text: str) -> dict[str, Any]:

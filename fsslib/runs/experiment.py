@@ -15,6 +15,7 @@ import torch
 from fsslib.config import ConfigError
 from fsslib.data.augmentation import Augmentation
 from fsslib.data.benchmark import Benchmark
+from fsslib.data.episode_files import read_episode_file
 from fsslib.data.loading import TrainingEpisodes
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
@@ -60,7 +61,10 @@ class Experiment:
 
     @cached_property
     def specs(self) -> list[EpisodeSpec]:
-        """The test list."""
+        """The test list: a function of the protocol, or one that a file holds."""
+        if self.config.episodes_file is not None:
+            path = Path(self.config.episodes_file)
+            return read_episode_file(path, self.benchmark, self.protocol)
         return test_episodes(self.benchmark, self.protocol)
 
     @cached_property
@@ -125,6 +129,8 @@ class Experiment:
         lists = {}
         if self.protocol.held_out:
             lists["held_out"] = test_episodes(self.benchmark, protocol, "held_out")
+        if protocol.benchmark == "folder":  # its val split holds novel classes alone
+            return lists
         trained = ClassSplit.of(self.benchmark, protocol).train
         lists["base"] = listed(EpisodeSampler(self.benchmark, protocol, "val", trained), count)
         return lists

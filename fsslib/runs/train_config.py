@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from fsslib.config import ConfigError, parse_preset
+from fsslib.data.folder import require_base_classes
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.run_config import identity
 from fsslib.settings import Natural
@@ -54,9 +55,7 @@ class TrainRunConfig(EvaluateConfig):
                 f"expected 1 to {training.steps}, the steps of the training"
             )
         if protocol.benchmark == "folder":
-            raise ConfigError(
-                "benchmark='folder' has no classes to train on, all of them are novel; run evaluate"
-            )
+            require_base_classes(self.root)
 
     @cached_property
     def training(self) -> TrainConfig:

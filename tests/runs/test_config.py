@@ -33,7 +33,7 @@ SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
             {"selection": "test_fold", "validate_every": 9, "steps": 8},
             "validate_every=9: expected 1 to 8",
         ),
-        ("train", {"benchmark": "folder", "root": "pictures"}, "no classes to train on"),
+        ("train", {"benchmark": "folder", "root": "pictures"}, "pictures holds no class"),
         ("evaluate", {"batch_size": 0}, "batch_size=0: expected at least 1"),
         ("evaluate", {"workers": -1}, "workers=-1: expected at least 0"),
         ("evaluate", {"device": "gpu"}, "device='gpu': expected auto, cpu, cuda"),
@@ -121,7 +121,7 @@ SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
             "reduce_dim=0: expected at least 1",
         ),
         ("train_base", {"batch_size": 0}, "batch_size=0: expected at least 1"),
-        ("train_base", {"benchmark": "folder", "root": "x"}, "no base classes"),
+        ("train_base", {"benchmark": "folder", "root": "x"}, "x holds no class"),
     ],
 )
 def test_wrong_parameters_are_named(template, parameters, message):

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from fsslib.config import ConfigError, parse_preset
+from fsslib.data.folder import require_base_classes
 from fsslib.data.protocol import Protocol
 from fsslib.encoders import require_backbone
 from fsslib.methods.base_learner import BaseLearnerConfig
@@ -63,7 +64,7 @@ class BaseLearnerRunConfig(RunConfig):
         protocol = self.base_protocol
         require_root(protocol.benchmark, self.root)
         if protocol.benchmark == "folder":
-            raise ConfigError("benchmark='folder' has no base classes, all of them are novel")
+            require_base_classes(self.root)
         # Checked by being read.
         _ = self.machine_config, self.training, self.learner_settings, self.backbone_weights
 

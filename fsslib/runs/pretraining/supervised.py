@@ -86,7 +86,9 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
         device,
         about=config.decisive(),
     )
-    specs = picture_specs(benchmark, protocol, "val", config.pictures)
+    # One's own folder keeps novel classes alone for the val split.
+    split = "train" if protocol.benchmark == "folder" else "val"
+    specs = picture_specs(benchmark, protocol, split, config.pictures)
     batch, workers = machine.batch_size, machine.loaders
     scores = evaluate(learner, benchmark, protocol, specs, device, batch, workers)
     card = {
@@ -94,6 +96,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
         "run": config.run_name,
         "method": "base_learner",
         "seen": "masks of the fold's base classes",
+        "scored_on": split,
         "protocol": protocol.to_dict(),
         "config": portable(config),
         "training": asdict(settings),
