@@ -1,79 +1,214 @@
-"""Reading checkpoints as the papers' authors publish them, key by key.
+"""Loading checkpoints as the papers' authors publish them, key by key.
 
 Each network's class says how its names are spelled there (`official_names`). Loading is strict:
-every key of the file must be used, and every tensor of the model be given.
+every key of the file must be used, and every tensor of the model be given. Where that fails, the
+error says which setting to build the model with.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
-from fsslib.encoders.weights import WeightsError, read_state
-from fsslib.methods.base import METHODS, OfficialNames
+from fsslib.config import ConfigError
+from fsslib.encoders.weights import WeightsError
+from fsslib.interop.base_classes import counted, order_trouble, released_classes
+from fsslib.interop.checkpoint import Checkpoint, read_checkpoint
+from fsslib.interop.facts import Difference, differences, facts_of
+from fsslib.interop.fitting import build, compare, translated
+from fsslib.interop.infer import Candidate, infer, used
+from fsslib.interop.other_files import recognise
+from fsslib.methods.base import METHODS, FewShotSegmenter
+from fsslib.methods.base_learner import BaseLearner
+from fsslib.methods.shapes import OfficialNames, official_name
 
-_UNUSED = re.compile(
-    r"encoder\.\d|clip_model\.visual\.positional_embedding_new$|backbone\.(fc|classifier)\."
-)
-"""PSPNet lists its backbone twice; PI-CLIP's test adds a table to its CLIP; HSNet keeps the
-classifier of its backbone."""
-_OWN = ("class_ids",)
-"""Ours alone: a base learner's file does not say which classes it knows."""
+__all__ = [
+    "OfficialMisfit",
+    "build_official",
+    "load_official",
+    "official_name",
+    "official_state",
+]
+Model = TypeVar("Model", bound=nn.Module)
+CheckpointLike = Path | str | Mapping[str, Any] | Checkpoint
 
 
-def official_name(key: str, names: OfficialNames) -> str:
-    """A key of ours as the official code spells it; as it is, where no pattern fits."""
-    for ours, its in names:
-        if match := re.match(ours, key):
-            return match.expand(its) + _rest(key[match.end() :], its)
-    return key
+class OfficialMisfit(WeightsError):
+    """A checkpoint that does not fit a model; the first sentence says what to change.
 
+    Attributes:
+        changes: what to build the model with, by setting or part.
+    """
 
-def _rest(key: str, before: str) -> str:
-    """HSNet's 4-D convolution calls its parts by number."""
-    if not before.startswith("hpn_learner."):
-        return key
-    return key.replace("query.", "conv1.").replace("support.", "conv2.")
+    def __init__(self, message: str, changes: Sequence[Difference] = ()) -> None:
+        super().__init__(message)
+        self.changes = {each.name: each.change for each in changes}
 
 
 def load_official(
-    model: nn.Module, checkpoint: Path | str | dict[str, Tensor], names: OfficialNames | None = None
-) -> None:
-    """Load an official checkpoint strictly: every key must be used, every tensor be given.
+    model: Model, checkpoint: CheckpointLike, names: OfficialNames | None = None
+) -> Model:
+    """Load an official checkpoint strictly, into the model's parts too: every key must be used,
+    every tensor be given. Afterwards the model is in evaluation mode.
 
     Args:
-        checkpoint: a file, or its state dict; keys with or without `module.`.
+        checkpoint: a file, its state dict, or a dictionary around that; see `read_checkpoint`.
         names: by default those that the model's class declares (`official_names`).
 
+    Returns:
+        The model. Where others read its backbone, use `load_head`, which gives it one of its own.
+
     Raises:
-        ValueError: no names for this class. WeightsError: names the missing and unknown keys, in
-        the official spelling, or the shapes.
+        ValueError: no names for this class.
+        OfficialMisfit: says which setting to change, then the keys in the official spelling; or
+            that the model's base classes are not in the released code's order.
+        WeightsError: the file cannot be read, or holds values that are not finite.
     """
-    kind = type(model).__name__
-    names = names or getattr(model, "official_names", ())
-    if not names:
-        known = sorted(n for n in METHODS.names() if METHODS.get(n).official_names)
-        raise ValueError(f"{kind} has no official names; these methods have: {known}")
-    state = checkpoint if isinstance(checkpoint, dict) else read_state(Path(checkpoint))
-    state = {key.removeprefix("module."): value for key, value in state.items()}
-    state = {key: value for key, value in state.items() if not _UNUSED.match(key)}
-    wanted = {
-        official_name(key, names): (key, value)
-        for key, value in model.state_dict().items()
-        if key not in _OWN
-    }
-    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    shapes = [
-        f"{key}: file {tuple(state[key].shape)}, model {tuple(value.shape)}"
-        for key, (_, value) in wanted.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if missing or unknown or shapes:
-        raise WeightsError(
-            f"checkpoint does not fit {kind}: missing {missing[:8]}, "
-            f"unknown {unknown[:8]}, other shapes {shapes[:8]}"
-        )
-    ours = {own: state[key] for key, (own, _) in wanted.items()}
+    names = names or names_of(model)
+    held = read_checkpoint(checkpoint)
+    state = used(held.state)
+    comparison = compare(model, state, names)
+    if not comparison.fits:
+        raise _misfit(model, held, f"({comparison})")
+    require_released_order(model)
+    broken = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise WeightsError(f"{held.origin} holds values that are not finite in {broken[:5]}")
+    expected = translated(model, names)
+    ours = {own: state[key] for key, (own, _) in expected.items() if key in state}
     model.load_state_dict(ours, strict=False)
+    return model.eval()
+
+
+def names_of(model: nn.Module) -> OfficialNames:
+    """How the released code spells the model's tensors; ValueError where its class does not say."""
+    names = getattr(model, "official_names", ())
+    if isinstance(model, FewShotSegmenter) and names:
+        return model.official_names_on(model.backbone)
+    if not names:
+        known = sorted(name for name in METHODS.names() if METHODS.get(name).official_names)
+        raise ValueError(
+            f"{type(model).__name__} has no official names; these methods have: {known}"
+        )
+    return names
+
+
+def require_released_order(model: nn.Module) -> None:
+    """OfficialMisfit where the model's base classes cannot be a released file's."""
+    ids = getattr(model, "base_classes", None)
+    if ids is None and isinstance(model, BaseLearner):
+        ids = model.class_ids.tolist()
+    if ids is not None and (trouble := order_trouble(ids)):
+        raise OfficialMisfit(trouble)
+
+
+def _misfit(model: nn.Module, held: Checkpoint, keys: str) -> OfficialMisfit:
+    """Why a checkpoint does not fit: a setting, another method, or keys alone."""
+    kind = type(model).__name__
+    if not isinstance(model, FewShotSegmenter):
+        return OfficialMisfit(f"{held.origin} does not fit {kind} {keys}")
+    if known := recognise(held):
+        return OfficialMisfit(f"{held.origin} is no {kind} but {known.what} {keys}")
+    best = infer(held).best
+    if best.fits and best.kind is not type(model):
+        return OfficialMisfit(
+            f"{held.origin} is no {kind} but a {best.kind.__name__}: build_official() builds it "
+            f"({best.words}) {keys}"
+        )
+    built = facts_of(type(model), model.state_dict(), official=False)
+    found = differences(facts_of(type(model), used(held.state)), built)
+    if not found:
+        return OfficialMisfit(
+            f"{held.origin} does not fit this {kind}, and no setting explains it {keys}"
+        )
+    file, has, change = (
+        ", ".join(getattr(each, side) for each in found) for side in ("file", "model", "change")
+    )
+    return OfficialMisfit(
+        f"{held.origin} does not fit this {kind}: it has {file}, and the model {has}; build the "
+        f"model with {change} {keys}",
+        found,
+    )
+
+
+def build_official(
+    checkpoint: CheckpointLike,
+    method: str | None = None,
+    class_ids: Sequence[int] | None = None,
+    fold: int | None = None,
+    **parts_and_settings: Any,
+) -> FewShotSegmenter:
+    """The method that a checkpoint is of, built as its shapes say and loaded, in evaluation mode.
+
+    Args:
+        method: its name, where the nearest is not the one that is meant.
+        class_ids: base classes of a file with a base learner, in the order of its logits;
+        fold: or the fold that it was trained for, of the released code's benchmarks.
+        parts_and_settings: what the file does not show, or in place of what it does: `preset`,
+            `prior`, parts such as `clip`, settings of the method.
+
+    Raises:
+        OfficialMisfit: no method fits, or the file does not say enough: names what to give.
+        WeightsError: the file cannot be read.
+    """
+    held = read_checkpoint(checkpoint)
+    chosen = _chosen(held, method)
+    ids = _class_ids(held, chosen, class_ids, fold)
+    lacking = [name for name in chosen.unknown_settings if name not in parts_and_settings]
+    if chosen.facts.clip and not chosen.facts.clip.name and "clip" not in parts_and_settings:
+        lacking.append("clip")
+    if lacking:
+        raise OfficialMisfit(
+            f"{held.origin} does not show {lacking[0]}=, which differs from the usual; give it "
+            f"({chosen.words})"
+        )
+    with torch.random.fork_rng(devices=[]):
+        model = build(chosen.facts, ids, **parts_and_settings)
+    load_official(model, held)
+    return model.requires_grad_(False) if isinstance(model, BaseLearner) else model
+
+
+def _chosen(held: Checkpoint, method: str | None) -> Candidate:
+    candidates = infer(held).candidates
+    if method is not None:
+        named = [each for each in candidates if each.method == method]
+        if not named:
+            known = sorted(each.method for each in candidates)
+            raise ConfigError(f"method={method!r}: expected one of {known}")
+        return named[0]
+    best = candidates[0]
+    if known := recognise(held):
+        raise OfficialMisfit(f"{held.origin} is {known.what}, no method; {known.use}")
+    if not best.fits:
+        raise OfficialMisfit(
+            f"{held.origin} fits no method here; nearest is {best.method} ({best.comparison})"
+        )
+    return best
+
+
+def _class_ids(
+    held: Checkpoint, chosen: Candidate, class_ids: Sequence[int] | None, fold: int | None
+) -> Sequence[int]:
+    if chosen.classes is None:
+        return ()
+    if class_ids is None and fold is None:
+        raise OfficialMisfit(
+            f"{held.origin} knows {counted(chosen.classes)} and does not say which: give fold=, "
+            "the one that it was trained for, or class_ids="
+        )
+    ids = released_classes(chosen.classes, fold) if class_ids is None else tuple(class_ids)
+    if len(ids) != chosen.classes:
+        raise OfficialMisfit(
+            f"{held.origin} knows {counted(chosen.classes)}, and class_ids are {len(ids)}"
+        )
+    return ids
+
+
+def official_state(model: nn.Module) -> dict[str, Tensor]:
+    """A model's state dict as the released code spells it, to be read there."""
+    names = names_of(model)
+    return {official: value for official, (_, value) in translated(model, names).items()}

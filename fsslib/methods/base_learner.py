@@ -30,6 +30,7 @@ from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.methods.features import EpisodeFeatures
 from fsslib.methods.prior_guided import PriorGuided
 from fsslib.methods.prior_source import PriorSource
+from fsslib.methods.shapes import Shapes
 from fsslib.settings import Count, Fraction, Settings
 
 
@@ -79,6 +80,10 @@ class BaseLearner(FewShotSegmenter):
         self.frozen = () if self.config.train_backbone else ("backbone",)
         self.head = BaseHead(backbone.channels[2], len(class_ids), self.config.dim)
         self.register_buffer("class_ids", torch.tensor(list(class_ids), dtype=torch.int64))
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        return {"dim": shapes.axis("head.classify.2.weight", 1)}
 
     def forward(self, episodes: Episode) -> Prediction:
         with torch.set_grad_enabled(self.config.train_backbone and torch.is_grad_enabled()):
@@ -130,6 +135,10 @@ class WithBaseLearner(PriorGuided):
         self.config = config
         self.shot_weights = shot_weights(config.shot, config.unsort)
         self.ensemble = Ensemble()
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        return {"shot": shapes.axis("shot_weights.network.0.weight", 1, absent=1)}
 
     def embed(self, layer4: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """The base learner's embedding, which priors may read."""
