@@ -1,8 +1,8 @@
 """Which base classes a released base learner knows: files do not say, so callers do.
 
 The released BAM, HDMNet and PI-CLIP number base classes by increasing id, background first: 15 of
-PASCAL-5i, or 60 of COCO-20i in interleaved folds. With other classes or another order a base learner
-would be right about none of them, and nothing would fail.
+PASCAL-5i, or 60 of COCO-20i in interleaved folds. With other classes or another order a base
+learner would be right about none of them, and nothing would fail.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def facts_of(kind: Kind, state: Mapping[str, Tensor], official: bool = True) -> 
     extractor = None
     if EXTRACTOR + STEM in shapes:
         extractor = backbone_below(EXTRACTOR, shapes_on)
-    classifier = next((shapes.get(key) for key in CLASSIFIERS if key in shapes), None)
+    classifier = next((shapes.pair(key) for key in CLASSIFIERS if key in shapes), None)
     settings = {k: v for k, v in kind.shown_settings(shapes).items() if v not in (None, 0, ())}
     clip = clip_below(CLIP, shapes) if shapes.any_below(CLIP) else None
     channels, prior = None, ""

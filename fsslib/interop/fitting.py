@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.interop.facts import Facts
 from fsslib.interop.parts import COUNTERS, meta_backbone, usual_clip
-from fsslib.methods import ClipPrior, build_method
+from fsslib.methods import PriorSource, PriorSpec, build_method, parts_of
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.build import suitable_preset
 from fsslib.methods.pi_clip import ClipPriorConfig, ClipPriors
-from fsslib.methods.prior_guided import PriorGuided
 from fsslib.methods.shapes import OfficialNames, official_name
 
 OURS_ALONE = ("class_ids",)
@@ -43,6 +42,13 @@ class Comparison:
         """Of all tensors of either side, those that fit each other."""
         every = self.matched + len(self.missing) + len(self.unknown) + len(self.shapes)
         return self.matched / max(every, 1)
+
+    @property
+    def nearness(self) -> tuple[bool, float, float]:
+        """For ranking: fits; the share of the file that is read (frozen parts of a network may be
+        left out of a file); the share of everything."""
+        read = self.matched / max(self.matched + len(self.unknown) + len(self.shapes), 1)
+        return self.fits, read, self.share
 
     def __str__(self) -> str:
         parts = {"missing": self.missing, "unknown": self.unknown, "other shapes": self.shapes}
@@ -107,26 +113,31 @@ def build(
         parts_and_settings: in place of those that the facts say.
     """
     preset = preset or official_preset(facts)
+    settings = complete(facts, preset)[0] | parts_and_settings
+    prior = settings.pop("prior", facts.prior or "own")
     with torch.device("meta") if on_meta else contextlib.nullcontext():
-        parts = _parts(facts, class_ids, on_meta, parts_and_settings)
+        parts = _parts(facts, prior, class_ids, on_meta, settings)
         if issubclass(facts.kind, BaseLearner):
             return parts["base"]
-        settings = complete(facts, preset)[0] | parts_and_settings
-        prior = settings.pop("prior", facts.prior or "own")
-        given = {name: part for name, part in settings.items() if name not in parts}
+        given = {name: value for name, value in settings.items() if name not in parts}
         return build_method(facts.kind, preset=preset, prior=prior, **parts, **given)
 
 
 def _parts(
-    facts: Facts, class_ids: Sequence[int], on_meta: bool, given: Mapping[str, Any]
+    facts: Facts,
+    prior: str | PriorSource,
+    class_ids: Sequence[int],
+    on_meta: bool,
+    given: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Those that the class is built of; where the file does not show one, the released code's."""
-    kind, parts = facts.kind, {"backbone": given.get("backbone") or _backbone(facts)}
-    needed = {"base"} if issubclass(kind, BaseLearner) else {*kind.parts, *given}
-    if issubclass(kind, PriorGuided) and facts.prior in ("own", ""):
-        needed |= kind.own_prior_parts.keys()
-    if facts.prior == ClipPrior.name:
-        needed.add("clip")
+    parts = {"backbone": given.get("backbone") or _backbone(facts)}
+    if issubclass(facts.kind, BaseLearner):
+        needed = {"base"}
+    elif isinstance(prior, PriorSource):
+        needed = {*facts.kind.parts}
+    else:
+        needed = {*parts_of(facts.kind, PriorSpec.parse(prior))}
     makers = {
         "extractor": lambda: _extractor(facts),
         "base": lambda: _base_learner(facts, parts["backbone"], class_ids),

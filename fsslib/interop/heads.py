@@ -1,15 +1,14 @@
 """One way to load a trained head, ours or a released one.
 
-A released file brings more than the head: its backbone, and where there is one the base learner, the
-prior extractor, the CLIP. Networks that others may read as well are values: the method gets copies
-of its own, and what it was built of stays as it was.
+A released file brings more than the head: its backbone, and where there is one the base learner,
+the prior extractor, the CLIP. Networks that others may read as well are values: the method gets
+copies of its own, and what it was built of stays as it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import TypeVar
 
 from torch import nn

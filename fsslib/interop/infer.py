@@ -7,20 +7,19 @@ suggest, and compared key by key.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from fsslib.config import ConfigError
 from fsslib.interop.base_classes import benchmark_of, counted
 from fsslib.interop.checkpoint import Checkpoint, read_checkpoint
 from fsslib.interop.facts import Facts, Kind, facts_of, official_kinds
-from fsslib.interop.fitting import Comparison, USUAL_BASE, build, compare, complete, official_preset
-from fsslib.methods.base_learner import BaseLearner
+from fsslib.interop.fitting import USUAL_BASE, Comparison, build, compare, complete, official_preset
 from fsslib.methods.base import FewShotSegmenter
+from fsslib.methods.base_learner import BaseLearner
 
 # Loading leaves these out: PSPNet lists its backbone twice; PI-CLIP's test adds a table to its
 # CLIP; HSNet keeps the classifier of its backbone.
@@ -91,7 +90,13 @@ class Candidate:
     @property
     def lacks(self) -> tuple[str, ...]:
         """What a user has to know, because the file does not say it."""
-        lacking = [f"the values of {name}=" for name in self.unknown_settings]
+        usual = self.kind.configure(official_preset(self.facts))
+        lacking = [
+            f"the values of {name}="
+            + (f" (taken: {getattr(usual, name)})" if name not in self.unknown_settings else "")
+            for name in self.facts.settings
+            if self.facts.counts_only(name)
+        ]
         if self.facts.backbone is not None and not self.facts.backbone.name:
             lacking.append(f"a name for its backbone, {self.facts.backbone.words}")
         if self.classes is not None:
@@ -131,8 +136,8 @@ def infer(checkpoint: Path | str | Mapping[str, Any] | Checkpoint) -> OfficialFi
     """
     held = read_checkpoint(checkpoint, shapes_only=True)
     state = used(held.state)
-    found = [candidate for kind in official_kinds() if (candidate := _candidate(kind, state))]
-    ranked = sorted(found, key=lambda each: (each.fits, each.comparison.share), reverse=True)
+    found = [candidate for kind in official_kinds() if (candidate := candidate_of(kind, state))]
+    ranked = sorted(found, key=lambda each: each.comparison.nearness, reverse=True)
     return OfficialFile(held, tuple(ranked))
 
 
@@ -141,16 +146,19 @@ def used(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if not UNUSED.match(key)}
 
 
-def _candidate(kind: Kind, state: Mapping[str, Tensor]) -> Candidate | None:
+def candidate_of(kind: Kind, state: Mapping[str, Tensor]) -> Candidate | None:
+    """A state dict, in the released code's spelling, read as one of `kind`; None where what shows
+    of its settings makes no network."""
     facts = facts_of(kind, state)
     try:
         unknown = complete(facts, official_preset(facts))[1]
         model = on_meta(facts)
-    except (ConfigError, ValueError, TypeError):
-        return None  # what shows of this class's settings does not make one
+    except ValueError:
+        return None
     return Candidate(facts, compare(model, state, facts.names), unknown)
 
 
-def on_meta(facts: Facts) -> FewShotSegmenter:
+def on_meta(facts: Facts, preset: str | None = None) -> FewShotSegmenter:
     """The network that a state dict seems to be of, for comparing."""
-    return build(facts, range(1, (facts.classes or USUAL_BASE[0]) + 1), on_meta=True)
+    ids = range(1, (facts.classes or USUAL_BASE[0]) + 1)
+    return build(facts, ids, preset, on_meta=True)

@@ -14,13 +14,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from fsslib.config import ConfigError
 from fsslib.encoders.weights import WeightsError
-from fsslib.interop.base_classes import counted, order_trouble, released_classes
+from fsslib.interop.base_classes import order_trouble
 from fsslib.interop.checkpoint import Checkpoint, read_checkpoint
 from fsslib.interop.facts import Difference, differences, facts_of
-from fsslib.interop.fitting import build, compare, translated
-from fsslib.interop.infer import Candidate, infer, used
+from fsslib.interop.fitting import compare, translated
+from fsslib.interop.infer import candidate_of, infer, used
 from fsslib.interop.other_files import recognise
 from fsslib.methods.base import METHODS, FewShotSegmenter
 from fsslib.methods.base_learner import BaseLearner
@@ -28,7 +27,6 @@ from fsslib.methods.shapes import OfficialNames, official_name
 
 __all__ = [
     "OfficialMisfit",
-    "build_official",
     "load_official",
     "official_name",
     "official_state",
@@ -113,14 +111,16 @@ def _misfit(model: nn.Module, held: Checkpoint, keys: str) -> OfficialMisfit:
         return OfficialMisfit(f"{held.origin} does not fit {kind} {keys}")
     if known := recognise(held):
         return OfficialMisfit(f"{held.origin} is no {kind} but {known.what} {keys}")
-    best = infer(held).best
+    state = used(held.state)
+    read = candidate_of(type(model), state)
+    best = read if read is not None and read.fits else infer(held).best
     if best.fits and best.kind is not type(model):
         return OfficialMisfit(
             f"{held.origin} is no {kind} but a {best.kind.__name__}: build_official() builds it "
             f"({best.words}) {keys}"
         )
     built = facts_of(type(model), model.state_dict(), official=False)
-    found = differences(facts_of(type(model), used(held.state)), built)
+    found = differences(facts_of(type(model), state), built)
     if not found:
         return OfficialMisfit(
             f"{held.origin} does not fit this {kind}, and no setting explains it {keys}"
@@ -133,79 +133,6 @@ def _misfit(model: nn.Module, held: Checkpoint, keys: str) -> OfficialMisfit:
         f"model with {change} {keys}",
         found,
     )
-
-
-def build_official(
-    checkpoint: CheckpointLike,
-    method: str | None = None,
-    class_ids: Sequence[int] | None = None,
-    fold: int | None = None,
-    **parts_and_settings: Any,
-) -> FewShotSegmenter:
-    """The method that a checkpoint is of, built as its shapes say and loaded, in evaluation mode.
-
-    Args:
-        method: its name, where the nearest is not the one that is meant.
-        class_ids: base classes of a file with a base learner, in the order of its logits;
-        fold: or the fold that it was trained for, of the released code's benchmarks.
-        parts_and_settings: what the file does not show, or in place of what it does: `preset`,
-            `prior`, parts such as `clip`, settings of the method.
-
-    Raises:
-        OfficialMisfit: no method fits, or the file does not say enough: names what to give.
-        WeightsError: the file cannot be read.
-    """
-    held = read_checkpoint(checkpoint)
-    chosen = _chosen(held, method)
-    ids = _class_ids(held, chosen, class_ids, fold)
-    lacking = [name for name in chosen.unknown_settings if name not in parts_and_settings]
-    if chosen.facts.clip and not chosen.facts.clip.name and "clip" not in parts_and_settings:
-        lacking.append("clip")
-    if lacking:
-        raise OfficialMisfit(
-            f"{held.origin} does not show {lacking[0]}=, which differs from the usual; give it "
-            f"({chosen.words})"
-        )
-    with torch.random.fork_rng(devices=[]):
-        model = build(chosen.facts, ids, **parts_and_settings)
-    load_official(model, held)
-    return model.requires_grad_(False) if isinstance(model, BaseLearner) else model
-
-
-def _chosen(held: Checkpoint, method: str | None) -> Candidate:
-    candidates = infer(held).candidates
-    if method is not None:
-        named = [each for each in candidates if each.method == method]
-        if not named:
-            known = sorted(each.method for each in candidates)
-            raise ConfigError(f"method={method!r}: expected one of {known}")
-        return named[0]
-    best = candidates[0]
-    if known := recognise(held):
-        raise OfficialMisfit(f"{held.origin} is {known.what}, no method; {known.use}")
-    if not best.fits:
-        raise OfficialMisfit(
-            f"{held.origin} fits no method here; nearest is {best.method} ({best.comparison})"
-        )
-    return best
-
-
-def _class_ids(
-    held: Checkpoint, chosen: Candidate, class_ids: Sequence[int] | None, fold: int | None
-) -> Sequence[int]:
-    if chosen.classes is None:
-        return ()
-    if class_ids is None and fold is None:
-        raise OfficialMisfit(
-            f"{held.origin} knows {counted(chosen.classes)} and does not say which: give fold=, "
-            "the one that it was trained for, or class_ids="
-        )
-    ids = released_classes(chosen.classes, fold) if class_ids is None else tuple(class_ids)
-    if len(ids) != chosen.classes:
-        raise OfficialMisfit(
-            f"{held.origin} knows {counted(chosen.classes)}, and class_ids are {len(ids)}"
-        )
-    return ids
 
 
 def official_state(model: nn.Module) -> dict[str, Tensor]:

@@ -6,13 +6,15 @@ Networks are built on the meta device to be compared: without memory, and withou
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import open_clip
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from fsslib.encoders import BACKBONES
@@ -187,4 +189,8 @@ def _clip(embedding: int, vision: dict[str, int], text: dict[str, int]) -> ClipV
     """For comparing only: how many heads it has does not show, and there is no tokenizer."""
     heads = {"head_width": math.gcd(vision["width"], 64)}
     model = open_clip.CLIP(embedding, vision | heads, text | {"heads": 1}, quick_gelu=True)
-    return wrap(model, None, "clip")
+    return wrap(model, _no_tokenizer, "clip")
+
+
+def _no_tokenizer(texts: Sequence[str]) -> Int64[Tensor, "texts length"]:
+    raise ValueError("a CLIP that is only compared reads no texts")

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fsslib.config import ConfigError
 from fsslib.encoders.clip_loading import is_jit_archive
 from fsslib.encoders.weights import card_beside
 from fsslib.interop.checkpoint import Checkpoint, read_checkpoint
@@ -15,6 +14,7 @@ from fsslib.interop.fitting import official_preset
 from fsslib.interop.infer import Candidate, infer, on_meta
 from fsslib.interop.other_files import FILE, recognise
 from fsslib.methods.base_learner import BaseLearner
+from fsslib.methods.build import suitable_preset
 
 RUN = "python -m fsslib.runs run evaluate"
 OWN_SHARE = 0.9
@@ -113,8 +113,8 @@ def _own_without_card(held: Checkpoint) -> dict[str, str]:
     for kind in official_kinds():
         facts = facts_of(kind, held.state, official=False)
         try:
-            keys = on_meta(facts).head_state().keys()
-        except (ConfigError, ValueError, TypeError):
+            keys = on_meta(facts, suitable_preset(kind.config_class, "paper")).head_state().keys()
+        except ValueError:
             continue
         if len(keys & held.state.keys()) >= OWN_SHARE * len(keys | held.state.keys()):
             name = kind.name or "base_learner"

@@ -110,7 +110,7 @@ class BAM(WithBaseLearner):
 
     @classmethod
     def shown_channels(cls, shapes: Shapes) -> int | None:
-        merged = shapes.get("merge.0.weight")
+        merged = shapes.pair("merge.0.weight")
         return merged and merged[1] - 2 * merged[0]
 
     def decode(

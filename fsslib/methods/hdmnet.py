@@ -151,7 +151,7 @@ class HDMNet(WithBaseLearner):
 
     @classmethod
     def shown_channels(cls, shapes: Shapes) -> int | None:
-        merged, support = (shapes.get(f"merge_{name}.0.weight") for name in ("query", "support"))
+        merged, support = (shapes.pair(f"merge_{name}.0.weight") for name in ("query", "support"))
         return merged and support and merged[1] - support[1]
 
     def slow_parameters(self) -> list[nn.Parameter]:

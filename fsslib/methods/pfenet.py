@@ -153,7 +153,7 @@ class PFENet(PriorGuided):
 
     @classmethod
     def shown_channels(cls, shapes: Shapes) -> int | None:
-        merged = shapes.get("fem.merge.0.0.weight")
+        merged = shapes.pair("fem.merge.0.0.weight")
         return merged and merged[1] - 2 * merged[0]
 
     def decode(

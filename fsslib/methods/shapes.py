@@ -60,6 +60,11 @@ class Shapes:
         shape = self.get(key)
         return shape[axis] if shape is not None and len(shape) > axis else absent
 
+    def pair(self, key: str) -> tuple[int, int] | None:
+        """Output and input channels of a layer; None where there is no such layer."""
+        shape = self.get(key)
+        return (shape[0], shape[1]) if shape is not None and len(shape) > 1 else None
+
     def count(self, pattern: str) -> int:
         """How many tensors "layers.{}.weight" there are, numbered from 0."""
         number = 0
