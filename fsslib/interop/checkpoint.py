@@ -8,7 +8,7 @@ here, and remembered.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,23 @@ class Checkpoint:
     """The file's name, or "state dict"."""
     path: tuple[str, ...] = ()
     """Names that the state dict was found under, outermost first."""
-    prefix: str = ""
-    """What stood before every key."""
+    prefixes: tuple[str, ...] = ()
+    """What stood before every key, outermost first."""
     averaged: str = ""
     """Name of a running average of the weights beside them, which is not read."""
     file: Path | None = None
+
+    @property
+    def prefix(self) -> str:
+        return "".join(self.prefixes)
+
+    def spelled_like(self, expected: Iterable[str]) -> dict[str, Tensor]:
+        """The state dict with as many of the prefixes as fit the most of these keys: a network can
+        have a part `net`, too."""
+        beginnings = ["".join(self.prefixes[n:]) for n in range(len(self.prefixes), -1, -1)]
+        known = set(expected)
+        best = max(beginnings, key=lambda each: sum(each + key in known for key in self.state))
+        return {best + key: value for key, value in self.state.items()}
 
     @property
     def wrapping(self) -> str:
@@ -70,9 +82,9 @@ def read_checkpoint(
     content = checkpoint if file is None else read_content(file, device)
     state, path, averaged = _unwrapped(content, origin)
     state = {key: value for key, value in state.items() if not _NO_WEIGHTS.match(key)}
-    state, prefix = _without_prefixes(state)
+    state, prefixes = _without_prefixes(state)
     ready = {key: _converted(value, shapes_only) for key, value in state.items()}
-    return Checkpoint(ready, origin, path, prefix, averaged, file)
+    return Checkpoint(ready, origin, path, prefixes, averaged, file)
 
 
 def _converted(value: Tensor, shapes_only: bool) -> Tensor:
@@ -125,13 +137,13 @@ def _holds_tensors(value: Any, depth: int = DEPTH) -> bool:
     )
 
 
-def _without_prefixes(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+def _without_prefixes(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Without what stands before every key; `module.` goes from each key that has it."""
-    taken = ""
+    taken = []
     while state:
         common = next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None)
         if common is None:
             break
         state = {key.removeprefix(common): value for key, value in state.items()}
-        taken += common
-    return {key.removeprefix("module."): value for key, value in state.items()}, taken
+        taken.append(common)
+    return {key.removeprefix("module."): value for key, value in state.items()}, tuple(taken)

@@ -47,7 +47,7 @@ def load_head(method: Method, checkpoint: CheckpointLike) -> Method:
         inner = inner.method
     held = read_checkpoint(checkpoint)
     if is_own_head(inner, held):
-        inner.load_head_state(held.state)
+        inner.load_head_state(held.spelled_like(inner.head_state()))
     else:
         _require_official(inner, held)
         own_parts(inner)
@@ -58,10 +58,12 @@ def load_head(method: Method, checkpoint: CheckpointLike) -> Method:
 def is_own_head(method: FewShotSegmenter, checkpoint: CheckpointLike) -> bool:
     """Whether a file spells its keys as a head of this method here, not as the released code."""
     held = read_checkpoint(checkpoint, shapes_only=True)
-    own = len(method.head_state().keys() & held.state.keys())
+    keys = method.head_state().keys()
+    own = len(keys & held.spelled_like(keys).keys())
     official = 0
     if method.official_names:
-        official = len(translated(method, names_of(method)).keys() & held.state.keys())
+        keys = translated(method, names_of(method)).keys()
+        official = len(keys & held.spelled_like(keys).keys())
     return own > 0 and own >= official
 
 

@@ -68,7 +68,8 @@ def load_official(
     """
     names = names or names_of(model)
     held = read_checkpoint(checkpoint)
-    state = used(held.state)
+    expected = translated(model, names)
+    state = used(held.spelled_like(expected))
     comparison = compare(model, state, names)
     if not comparison.fits:
         raise _misfit(model, held, f"({comparison})")
@@ -76,7 +77,6 @@ def load_official(
     broken = [key for key, value in state.items() if not torch.isfinite(value).all()]
     if broken:
         raise WeightsError(f"{held.origin} holds values that are not finite in {broken[:5]}")
-    expected = translated(model, names)
     ours = {own: state[key] for key, (own, _) in expected.items() if key in state}
     model.load_state_dict(ours, strict=False)
     return model.eval()

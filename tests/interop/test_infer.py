@@ -77,7 +77,7 @@ def test_other_files_are_told_by_a_few_keys(name):
 def test_one_class_fits_and_the_others_are_ranked_after_it():
     file = infer(manifest("pfenet_resnet50"))
     assert [each.method for each in file.fitting] == ["pfenet"]
-    assert file.candidates[1].method == "asgnet"  # the same backbone and decoder
+    assert file.candidates[1].method == "qgnet"  # whose backbone and decoder are the same
     assert len(file.candidates) == 7
 
 

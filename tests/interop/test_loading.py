@@ -88,6 +88,24 @@ def test_a_head_of_ours_leaves_the_backbone():
     assert equal(method.head_state(), source.head_state())
 
 
+class WithANet(FewShotSegmenter):
+    """A method whose every key begins as a wrapper's could."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Conv2d(3, 2, 1)
+
+    def forward(self, episodes):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_part_that_is_called_like_a_wrapper_is_none(prefix):
+    source, method = WithANet(), WithANet()
+    load_head(method, {prefix + key: value for key, value in source.head_state().items()})
+    assert equal(values(method), values(source))
+
+
 def test_heads_that_do_not_fit():
     base = base_learner(tiny_backbone())
     bam = build_method("bam", tiny_backbone(), "paper", base=base, dim=8)
