@@ -138,7 +138,10 @@ def _unknown(held: Checkpoint) -> dict[str, str]:
 def command(candidate: Candidate) -> str:
     """The evaluation that a released file is for; words in capitals are the user's to fill in."""
     facts = candidate.facts
-    where = [f"-p protocol={candidate.benchmark or 'BENCHMARK'}", "-p root=FOLDER", "-p fold=FOLD"]
+    # PI-CLIP's released settings read the query at the photograph's own proportions.
+    fit = " fit=stretch" if facts.clip else ""
+    protocol = f'"{candidate.benchmark or "BENCHMARK"}{fit}"'
+    where = [f"-p protocol={protocol}", "-p root=FOLDER", "-p fold=FOLD"]
     if candidate.kind is BaseLearner:
         return " ".join([RUN, "-p method=METHOD", *where, f'-p parts="base={FILE}"'])
     changes = _changed(candidate)

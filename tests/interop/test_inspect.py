@@ -23,7 +23,10 @@ def inspected(capsys, *files) -> tuple[int, str, str]:
     ("name", "expected"),
     [
         ("bam_resnet50_5shot_pascal", ("released BAM", "shot=5", 'method="bam preset=', "fold2")),
-        ("piclip_resnet50_1shot_pascal", ("HDMNet with prior=pi_clip", 'clip="ViT-B-16-quickgelu')),
+        (
+            "piclip_resnet50_1shot_pascal",
+            ("HDMNet with prior=pi_clip", 'clip="ViT-B-16-quickgelu', "fit=stretch"),
+        ),
         ("qgnet_resnet50", ("released QGNet", "brings backbone, extractor", "head=")),
         ("pspnet_base_resnet50_coco", ("60 base classes", 'parts="base=')),
         ("asgnet_resnet50_aspp", ("lacks  this decoder is not built",)),
