@@ -26,6 +26,7 @@ from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.resize import resize
 from fsslib.methods.base import METHODS, FewShotSegmenter, Prediction, foreground, require_one_way
 from fsslib.methods.pfenet import BACKBONE_NAMES, FEM_NAMES
+from fsslib.methods.shapes import Shapes
 from fsslib.settings import Count, Fraction, Positive, Settings
 
 
@@ -88,6 +89,11 @@ class ASGNet(FewShotSegmenter):
         )
         self.fem = FeatureEnrichment(config.dim, 1, config.scales)
         self.classifier = classifier(config.dim)
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        scales = shapes.count("fem.merge.{}.0.weight")
+        return {"dim": shapes.axis("reduce.0.weight", 0), "scales": scales}
 
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, "ASGNet")

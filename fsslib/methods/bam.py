@@ -31,6 +31,7 @@ from fsslib.methods.base_learner import BaseLearner, EnsembleConfig, WithBaseLea
 from fsslib.methods.features import EpisodeFeatures, reduction
 from fsslib.methods.pfenet import BACKBONE_NAMES, REDUCTION_NAMES, PFENetPrior
 from fsslib.methods.prior_source import Maps, PriorSource
+from fsslib.methods.shapes import Shapes
 from fsslib.settings import Count
 
 ENSEMBLE_NAMES: OfficialNames = (
@@ -99,6 +100,18 @@ class BAM(WithBaseLearner):
 
     def own_prior(self) -> PriorSource:
         return PFENetPrior()
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        return super().shown_settings(shapes) | {
+            "dim": shapes.axis("reduce_query.0.weight", 0),
+            "rates": max(0, shapes.count("aspp.branches.{}.0.weight") - 2),
+        }
+
+    @classmethod
+    def shown_channels(cls, shapes: Shapes) -> int | None:
+        merged = shapes.pair("merge.0.weight")
+        return merged and merged[1] - 2 * merged[0]
 
     def decode(
         self,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fsslib.config import ConfigError
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
+from fsslib.methods.shapes import OfficialNames, Shapes
 from fsslib.registry import Registry
 from fsslib.settings import Settings
 
@@ -26,8 +27,6 @@ PriorExtractor = NewType("PriorExtractor", StageBackbone)
 """A second backbone, pretrained without labels (QGNet)."""
 Guidance = Literal["mask", "word", "image"]
 """What says where the object of a support is: its mask, a word, or nothing (the whole image)."""
-OfficialNames = tuple[tuple[str, str], ...]
-"""Our pattern and the official spelling of a state-dict key, tried in order."""
 BATCH_NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -113,6 +112,17 @@ class FewShotSegmenter(nn.Module, ABC):
     def reads_names(cls, config: Settings) -> bool:
         """Whether it reads the names of an episode's classes."""
         return False
+
+    @classmethod
+    def official_names_on(cls, backbone: StageBackbone) -> OfficialNames:
+        """`official_names`, where these depend on the kind of backbone."""
+        return cls.official_names
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        """Those of its settings that the shapes of its state dict show, for `fsslib.interop`; of a
+        tuple whose values do not show, the number of its entries."""
+        return {}
 
     @abstractmethod
     def forward(self, episodes: Episode) -> Prediction:

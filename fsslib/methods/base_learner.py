@@ -31,6 +31,7 @@ from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.methods.features import EpisodeFeatures
 from fsslib.methods.prior_guided import PriorGuided
 from fsslib.methods.prior_source import PriorSource
+from fsslib.methods.shapes import Shapes
 from fsslib.settings import Count, Fraction, Settings
 
 
@@ -82,6 +83,10 @@ class BaseLearner(FewShotSegmenter):
         self.frozen = () if learns else ("backbone",)
         self.head = BaseHead(backbone.channels[2], len(class_ids), self.config.dim)
         self.register_buffer("class_ids", torch.tensor(list(class_ids), dtype=torch.int64))
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        return {"dim": shapes.axis("head.classify.2.weight", 1)}
 
     def forward(self, episodes: Episode) -> Prediction:
         with torch.set_grad_enabled(self.config.train_backbone and torch.is_grad_enabled()):
@@ -145,6 +150,10 @@ class WithBaseLearner(PriorGuided):
     def build(cls, config: Settings, **parts: Any) -> WithBaseLearner:
         """On the base learner's backbone, which is the given one unless it was trained along."""
         return cls(**parts | {"backbone": parts["base"].backbone}, config=config)
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        return {"shot": shapes.axis("shot_weights.network.0.weight", 1, absent=1)}
 
     def embed(self, layer4: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """The base learner's embedding, which priors may read."""

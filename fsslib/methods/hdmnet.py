@@ -32,6 +32,7 @@ from fsslib.methods.base_learner import BaseLearner, EnsembleConfig, WithBaseLea
 from fsslib.methods.features import EpisodeFeatures, reduction
 from fsslib.methods.pfenet import BACKBONE_NAMES, REDUCTION_NAMES
 from fsslib.methods.prior_source import PRIORS, Maps, PriorSource
+from fsslib.methods.shapes import Shapes
 from fsslib.priors.similarity import similarity_maps
 from fsslib.settings import Count, NonNegative
 
@@ -136,6 +137,22 @@ class HDMNet(WithBaseLearner):
 
     def own_prior(self) -> PriorSource:
         return HDMNetPrior()
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        grids = shapes.count("decoder.levels.{}.norm.weight")
+        kernel = "decoder.levels.{}.blocks.0.reduce.sr.weight"
+        return super().shown_settings(shapes) | {
+            "reduce_dim": shapes.axis("reduce_query.0.weight", 0),
+            "dim": shapes.axis("merge_query.0.weight", 0),
+            "heads": grids,
+            "reductions": tuple(shapes.axis(kernel.format(n), 2, absent=1) for n in range(grids)),
+        }
+
+    @classmethod
+    def shown_channels(cls, shapes: Shapes) -> int | None:
+        merged, support = (shapes.pair(f"merge_{name}.0.weight") for name in ("query", "support"))
+        return merged and support and merged[1] - support[1]
 
     def slow_parameters(self) -> list[nn.Parameter]:
         return list(self.decoder.parameters())

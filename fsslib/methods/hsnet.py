@@ -80,6 +80,7 @@ class HSNet(FewShotSegmenter):
 
     config_class = HSNetConfig
     dilated = False
+    official_names = DECODER_NAMES
 
     def __init__(self, backbone: StageBackbone, config: HSNetConfig | None = None) -> None:
         super().__init__()
@@ -89,11 +90,11 @@ class HSNet(FewShotSegmenter):
         self.backbone = backbone
         self.decoder = HypercorrelationDecoder(counts)
 
-    @property
-    def official_names(self) -> OfficialNames:
-        """Of the released code, which spells the two kinds of backbone differently."""
-        vgg = isinstance(self.backbone, VGG16)
-        return (*(VGG_NAMES if vgg else RESNET_NAMES), *DECODER_NAMES)
+    @classmethod
+    def official_names_on(cls, backbone: StageBackbone) -> OfficialNames:
+        """The released code spells the two kinds of backbone differently."""
+        kind = VGG_NAMES if isinstance(backbone, VGG16) else RESNET_NAMES
+        return (*kind, *cls.official_names)
 
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, "HSNet")

@@ -31,6 +31,7 @@ from fsslib.methods.base import METHODS, OfficialNames, Prediction
 from fsslib.methods.features import EpisodeFeatures, SupportMask, reduction
 from fsslib.methods.prior_guided import PriorGuided
 from fsslib.methods.prior_source import PRIORS, Maps, PriorSource
+from fsslib.methods.shapes import Shapes
 from fsslib.priors.similarity import prior_mask
 from fsslib.settings import Count, Fraction, NonNegative, Settings
 
@@ -142,6 +143,18 @@ class PFENet(PriorGuided):
 
     def own_prior(self) -> PriorSource:
         return PFENetPrior()
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        return {
+            "dim": shapes.axis("reduce_query.0.weight", 0),
+            "scales": shapes.count("fem.merge.{}.0.weight"),
+        }
+
+    @classmethod
+    def shown_channels(cls, shapes: Shapes) -> int | None:
+        merged = shapes.pair("fem.merge.0.0.weight")
+        return merged and merged[1] - 2 * merged[0]
 
     def decode(
         self,

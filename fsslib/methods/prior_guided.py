@@ -21,6 +21,7 @@ from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
 from fsslib.methods.features import EpisodeFeatures, SupportMask
 from fsslib.methods.prior_source import Maps, PriorSource
+from fsslib.methods.shapes import Shapes
 
 
 class PriorGuided(FewShotSegmenter):
@@ -45,6 +46,11 @@ class PriorGuided(FewShotSegmenter):
         super().__init__()
         self.backbone, self.shot = backbone, shot
         self.channels = self.own_channels if prior is None else prior.channels(shot)
+
+    @classmethod
+    def shown_channels(cls, shapes: Shapes) -> int | None:
+        """How many maps the decoder of a state dict reads; None where that does not show."""
+        return None
 
     @abstractmethod
     def own_prior(self) -> PriorSource:

@@ -30,6 +30,7 @@ from fsslib.methods.base import METHODS, Prediction, PriorExtractor
 from fsslib.methods.features import EpisodeFeatures
 from fsslib.methods.pfenet import PFENet, PFENetConfig, PFENetPrior
 from fsslib.methods.prior_source import PRIORS, CombinedPriors, Maps, PriorSource
+from fsslib.methods.shapes import Shapes
 from fsslib.priors.similarity import prior_region_map
 from fsslib.settings import Count, Fraction, Settings
 
@@ -185,6 +186,14 @@ class QGNet(PFENet):
         super().plug_in(prior)
         if prior is None:
             self.scored_maps = ("prior_region", "guided_region")
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        shown = super().shown_settings(shapes)
+        if "prior.sources.region.extractor.stem.0.weight" not in shapes:
+            return shown  # another prior
+        projected = "prior.sources.region.project_bridge.0.weight" in shapes
+        return shown | {"projection": "conv3x3" if projected else "none"}
 
     @property
     def region(self) -> RegionPrior:

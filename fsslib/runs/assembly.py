@@ -21,6 +21,7 @@ from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state
 from fsslib.files import data_root
+from fsslib.interop.heads import brought_parts, load_head, untrained_base
 from fsslib.interop.official import load_official
 from fsslib.methods import FewShotSegmenter, build_prior
 from fsslib.methods.base import PriorExtractor
@@ -79,13 +80,16 @@ class Workshop:
         return build_backbone(chosen.name, chosen.weights).remember(self.cache)
 
     def base_learner(self) -> BaseLearner:
-        """From a file of `train_base`, or one that BAM's authors publish.
+        """From a file of `train_base`, or one that BAM's authors publish; an official head brings
+        its own.
 
         Raises:
             ConfigError: one that knows other classes than the run trains on.
         """
         config, base = self.config, self.config.trained_parts.base
         classes = ClassSplit.of(self.benchmark, self.protocol).train
+        if config.head is not None and "base" in brought_parts(head_path(config)):
+            return untrained_base(self.backbone, classes, head_path(config))
         path = base_path(config.fold) if base == "shipped" else Path(base)
         if "class_ids" not in read_state(path):
             settings = BaseLearnerConfig.preset(_learner_preset(config.preset))
@@ -148,7 +152,7 @@ def assemble(
     if config.head is not None:
         require_unseen(config, protocol)
         require_encoders(config)
-        method.load_head_state(read_state(head_path(config)))
+        load_head(method, head_path(config))
     return any_way(method, protocol.way)
 
 

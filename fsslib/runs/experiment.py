@@ -95,7 +95,7 @@ class Experiment:
             settings,
             self.folder,
             self.device,
-            self.validate if settings.validate_every else None,
+            self.validate if settings.validate_every and self._validation_lists else None,
             about=config.decisive(),
         )
         chosen = "last" if self.protocol.selection == "last" else "best"

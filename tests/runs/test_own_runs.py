@@ -11,7 +11,7 @@ from fsslib.runs.experiment import Experiment
 from fsslib.runs.results import read_results, table
 from fsslib.runs.runner import run
 
-OWN = '''
+OWN = """
 from dataclasses import dataclass
 
 from torch import nn
@@ -63,7 +63,7 @@ class Small(PriorGuided):
 
     def loss(self, prediction, episodes):
         return {"main": segmentation_loss(prediction.logits, episodes.query_mask)}
-'''
+"""
 TEST = {"weights": "random", "image_size": 33, "episodes": 4, "workers": 0}
 TRAIN = {**TEST, "steps": 2, "train_batch_size": 2}
 
