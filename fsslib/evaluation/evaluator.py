@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fsslib.data.benchmark import Benchmark
+from fsslib.data.benchmark import BENCHMARKS, Benchmark
 from fsslib.data.episode import IGNORE, Episode
 from fsslib.data.loading import EpisodeReader, ListedEpisodes, batches
 from fsslib.data.protocol import Protocol
@@ -134,7 +134,7 @@ def _to_original(
         return logits
     if protocol.fit == "stretch":
         return resize(logits[None], (height, width))[0]
-    if protocol.benchmark == "folder":
+    if BENCHMARKS.get(protocol.benchmark).identified_by_root:
         inside = padded_size(height, width, protocol.image_size)
         return F.interpolate(logits[None, :, : inside[0], : inside[1]], size, mode="bilinear")[0]
     longer = max(height, width)

@@ -86,8 +86,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
         device,
         about=config.decisive(),
     )
-    # One's own folder keeps novel classes alone for the val split.
-    split = "train" if protocol.benchmark == "folder" else "val"
+    split = "val" if benchmark.val_has_base else "train"
     specs = picture_specs(benchmark, protocol, split, config.pictures)
     batch, workers = machine.batch_size, machine.loaders
     scores = evaluate(learner, benchmark, protocol, specs, device, batch, workers)
