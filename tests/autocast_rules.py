@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 HALF = (
     *("conv1d", "conv2d", "conv3d", "conv_transpose2d", "linear", "matmul", "mm", "mv", "bmm"),
@@ -63,14 +62,21 @@ def _to_whole(args: tuple, kwargs: dict) -> tuple:
 
 
 def _to_widest(args: tuple, kwargs: dict) -> tuple:
-    dtypes: list[torch.dtype] = []
-    tree_map(lambda leaf: dtypes.append(leaf.dtype) if _casts(leaf) else None, (args, kwargs))
-    return _cast((args, kwargs), torch.float32) if torch.float32 in dtypes else (args, kwargs)
+    flat = [part for value in args for part in (value if isinstance(value, list) else [value])]
+    whole = any(isinstance(part, Tensor) and part.dtype == torch.float32 for part in flat)
+    return _to_whole(args, kwargs) if whole else (args, kwargs)
 
 
-def _cast(tree: tuple, dtype: torch.dtype) -> tuple:
-    return tree_map(lambda leaf: leaf.to(dtype) if _casts(leaf) else leaf, tree)
+def _cast(arguments: tuple[tuple, dict], dtype: torch.dtype) -> tuple:
+    args, kwargs = arguments
+    return tuple(_as(value, dtype) for value in args), {
+        name: _as(value, dtype) for name, value in kwargs.items()
+    }
 
 
-def _casts(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype != torch.float64
+def _as(value: Any, dtype: torch.dtype) -> Any:
+    """A value, or a list of them, with floating point tensors in `dtype`; double stays double."""
+    if isinstance(value, (list, tuple)):
+        return [_as(part, dtype) for part in value]
+    casts = isinstance(value, Tensor) and value.is_floating_point()
+    return value.to(dtype) if casts and value.dtype != torch.float64 else value

@@ -17,7 +17,7 @@ if __name__ == "__main__":
 
 import pytest
 import torch
-from device_cases import Case, build, cases, episodes
+from device_cases import Case, build, cases, episodes, learns
 from virtual_device import DEVICE, NAME, VirtualDevice, on_device
 
 from fsslib.data.episode import Episode
@@ -58,7 +58,7 @@ if __name__ == "__main__":
     import time
     total = Counter()
     for case in cases():
-        if case.trained and case.variant != "vote":
+        if learns(case):
             t = time.perf_counter()
             try:
                 seen = waits_of_steps(case)

@@ -36,7 +36,6 @@ import torch
 import torch.utils.backend_registration as registration
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 if not hasattr(registration, "_setup_privateuseone_for_python_backend"):
     pytest.skip("the virtual device needs torch >= 2.10", allow_module_level=True)
@@ -145,7 +144,7 @@ class VirtualDevice(TorchDispatchMode):
             return self._copied(function, args[0], kwargs)
         if name == "copy_":
             return self._copied_into(*args[:2], *args[2:3])
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        tensors = list(_tensors((*args, *kwargs.values())))
         here = any(isinstance(tensor, VirtualTensor) for tensor in tensors)
         target = kwargs.get("device")
         if not here and not _is_virtual(target):
@@ -160,10 +159,10 @@ class VirtualDevice(TorchDispatchMode):
         if target is not None:
             kwargs = {**kwargs, "device": CPU}
         kwargs.pop("pin_memory", None)
-        out = function(*tree_map(_host, args), **tree_map(_host, kwargs))
+        out = function(*_each(_host, args), **{k: _each(_host, v) for k, v in kwargs.items()})
         if function._schema.is_mutable:
             return _mutated(function, args, kwargs, out)
-        return out if target is not None and not _is_virtual(target) else tree_map(_wrapped, out)
+        return out if target is not None and not _is_virtual(target) else _each(_wrapped, out)
 
     def _copied(self, function: Callable, source: Tensor, kwargs: dict[str, Any]) -> Tensor:
         target, was_here = kwargs.get("device"), isinstance(source, VirtualTensor)
@@ -238,8 +237,24 @@ def _mutated(function: Any, args: tuple, kwargs: dict[str, Any], out: Any) -> An
     ]
     if isinstance(out, Tensor):
         return written[0]
-    by_host = {id(_host(tensor)): tensor for tensor in tree_leaves(written)}
-    return tree_map(lambda leaf: by_host.get(id(leaf), _wrapped(leaf)), out)
+    by_host = {id(_host(tensor)): tensor for tensor in _tensors(written)}
+    return _each(lambda leaf: by_host.get(id(leaf), _wrapped(leaf)), out)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """All tensors of an operator's arguments, also those in lists."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """`change` applied to a value, or to all that a list or tuple of them holds."""
+    if isinstance(value, (list, tuple)):
+        return type(value)([_each(change, part) for part in value])
+    return change(value)
 
 
 @cache
