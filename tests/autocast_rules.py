@@ -15,6 +15,7 @@ from torch import Tensor
 HALF = (
     *("conv1d", "conv2d", "conv3d", "conv_transpose2d", "linear", "matmul", "mm", "mv", "bmm"),
     *("addmm", "addmv", "addbmm", "baddbmm", "prelu", "scaled_dot_product_attention"),
+    "einsum",  # of products; inference mode hands it over whole
 )
 WHOLE = (
     *("softmax", "log_softmax", "layer_norm", "group_norm", "norm", "exp", "log", "log1p", "pow"),

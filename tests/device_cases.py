@@ -30,10 +30,12 @@ from fsslib.methods.clip_dinoiser.config import DinoiserConfig, Variant
 from fsslib.methods.pi_clip import ClipPriorConfig, ClipPriors
 from fsslib.methods.words import WordConfig, WordGuided, WordMasks
 
-SIZE = 32
+SIZE = 33
 NAMES = tuple(CLASS_NAMES[:4])
 BASE_CLASSES = (1, 3)
 COMBINED = "pi_clip+region"
+WITH_WORDS = ("own", "pi_clip")
+"""Priors that are tried with masks from words, too: those read the masks."""
 NEEDS_BASE = "hdmnet"
 """A prior that reads a base learner's embedding, which not all methods have."""
 
@@ -66,13 +68,14 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """Every method x guidance x prior x shot 1 and 5 x way 1 and 2 that exists."""
+    """Every method x guidance x prior x shot 1 and 5 x way 1 and 2 that exists; masks from words
+    with some of the priors."""
     for shot in (1, 5):
         for name in METHODS.names():
             kind = METHODS.get(name)
             for prior in _priors(kind):
                 for way in (1,) if kind.binary else (1, 2):
-                    for guidance in ("mask", "word"):
+                    for guidance in ("mask", "word") if prior in WITH_WORDS else ("mask",):
                         yield Case(name, guidance, prior, shot, way)
         for variant in get_args(Variant):
             if variant != "finetuned":
@@ -110,7 +113,8 @@ def build(case: Case) -> FewShotSegmenter:
 
 
 def episodes(case: Case, batch: int, way: int | None = None, seed: int = 0) -> Episode:
-    """Noise with masks that are rectangles under a line of 255: seeds want compact objects."""
+    """Noise with masks that are rectangles under a line of 255: seeds want compact objects. The
+    classes are the first two in every batch of two or more."""
     way = way or case.way
     noise = random_episodes(batch, case.shot, SIZE, way, seed)
     query_mask, support_masks = torch.zeros_like(noise.query_mask), noise.support_masks * 0
@@ -119,13 +123,13 @@ def episodes(case: Case, batch: int, way: int | None = None, seed: int = 0) -> E
         query_mask[:, 6:24, left : left + 12] = number + 1
         support_masks[:, number, :, 4:26, left : left + 14] = 1
     query_mask[:, 0] = 255
-    ids = torch.tensor([[1 + b % 2 + n for n in range(way)] for b in range(batch)])
+    classes = [[(b + n) % 2 for n in range(way)] for b in range(batch)]
     return replace(
         noise,
         query_mask=query_mask,
         support_masks=support_masks,
-        class_ids=ids,
-        class_names=tuple(NAMES[b % 2 : b % 2 + way] for b in range(batch)),
+        class_ids=torch.tensor(classes) + 1,
+        class_names=tuple(tuple(NAMES[c] for c in row) for row in classes),
         original_mask=tuple(query_mask.clone().unbind()),
     )
 

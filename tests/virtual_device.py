@@ -162,7 +162,12 @@ class VirtualDevice(TorchDispatchMode):
         out = function(*_each(_host, args), **{k: _each(_host, v) for k, v in kwargs.items()})
         if function._schema.is_mutable:
             return _mutated(function, args, kwargs, out)
-        return out if target is not None and not _is_virtual(target) else _each(_wrapped, out)
+        if target is not None and not _is_virtual(target):
+            return out
+        # As torch has it: in inference mode, a view of an ordinary tensor is ordinary, too.
+        ordinary = _views(function) and not tensors[0].is_inference()
+        with torch.inference_mode(torch.is_inference_mode_enabled() and not ordinary):
+            return _each(_wrapped, out)
 
     def _copied(self, function: Callable, source: Tensor, kwargs: dict[str, Any]) -> Tensor:
         target, was_here = kwargs.get("device"), isinstance(source, VirtualTensor)
@@ -255,6 +260,12 @@ def _each(change: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)([_each(change, part) for part in value])
     return change(value)
+
+
+@cache
+def _views(function: Any) -> bool:
+    """Whether an operator gives another view of what it is given."""
+    return any(made.alias_info is not None for made in function._schema.returns)
 
 
 @cache

@@ -77,9 +77,7 @@ def _seed_counts(cells: int, area_per_seed: float, most: int) -> Int64[Tensor, "
     return torch.tensor([seed_count(area, area_per_seed, most) for area in range(cells + 1)])
 
 
-def _to_background(
-    inside: Bool[Tensor, "b h w"], official_border: bool
-) -> Int64[Tensor, "b h w"]:
+def _to_background(inside: Bool[Tensor, "b h w"], official_border: bool) -> Int64[Tensor, "b h w"]:
     """Squared distance of each cell to the nearest one that is not inside; NOWHERE if none is.
 
     Exact: the nearest in each row, then the nearest row (Saito and Toriwaki, 1994). Memory: b h h w
