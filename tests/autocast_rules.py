@@ -35,8 +35,8 @@ def install(device: str) -> None:
     rules = torch.library.Library("aten", "IMPL", "AutocastPrivateUse1")
     _libraries.extend([others, rules])
     casts = {name: _to_half(device) for name in HALF}
-    casts |= {name: _to_whole for name in WHOLE}
-    casts |= {name: _to_widest for name in PROMOTED}
+    casts |= dict.fromkeys(WHOLE, _to_whole)
+    casts |= dict.fromkeys(PROMOTED, _to_widest)
     for name, cast in casts.items():
         packet = getattr(torch.ops.aten, name)
         for overload in packet.overloads():

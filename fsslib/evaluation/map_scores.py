@@ -129,7 +129,7 @@ class MapMeter:
         self._counts: list[Int64[Tensor, "rows b"]] = []
 
     def add(self, maps: Float[Tensor, "b h w"], masks: UInt8[Tensor, "b H W"]) -> None:
-        """Count the maps of a batch of pictures. Nothing is read from their device until the end."""
+        """Count the maps of a batch of pictures; their device is not waited for."""
         maps = _resized(maps, masks)  # once for all three
         self._scores.append(torch.stack([_auroc(maps, masks), _contrast(maps, masks)]))
         self._counts.append(_counts(maps, masks, self.thresholds))
