@@ -24,16 +24,15 @@ nothing. What this cannot see: the order in which a device adds, memory, and spe
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import autocast_rules
 import pytest
 import torch
 import torch.utils.backend_registration as registration
+from operators import each, is_composite, is_view, running_line, tensors_of, written_arguments
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -129,7 +128,7 @@ class VirtualDevice(TorchDispatchMode):
 
     def wait(self, what: str) -> None:
         """The host waits for the device."""
-        self.waits[what, _line()] += 1
+        self.waits[what, running_line(WATCHED)] += 1
 
     def table(self) -> str:
         """Waits and transfers, the most frequent first."""
@@ -144,12 +143,12 @@ class VirtualDevice(TorchDispatchMode):
             return self._copied(function, args[0], kwargs)
         if name == "copy_":
             return self._copied_into(*args[:2], *args[2:3])
-        tensors = list(_tensors((*args, *kwargs.values())))
+        tensors = list(tensors_of((*args, *kwargs.values())))
         here = any(isinstance(tensor, VirtualTensor) for tensor in tensors)
         target = kwargs.get("device")
         if not here and not _is_virtual(target):
             return function(*args, **kwargs)
-        if _composite(function):  # only inference mode leaves such an operator whole
+        if is_composite(function):  # only inference mode leaves such an operator whole
             with self:
                 return function.decompose(*args, **kwargs)
         self.operators[name] += 1
@@ -159,15 +158,15 @@ class VirtualDevice(TorchDispatchMode):
         if target is not None:
             kwargs = {**kwargs, "device": CPU}
         kwargs.pop("pin_memory", None)
-        out = function(*_each(_host, args), **{k: _each(_host, v) for k, v in kwargs.items()})
+        out = function(*each(_host, args), **{k: each(_host, v) for k, v in kwargs.items()})
         if function._schema.is_mutable:
             return _mutated(function, args, kwargs, out)
         if target is not None and not _is_virtual(target):
             return out
         # As torch has it: in inference mode, a view of an ordinary tensor is ordinary, too.
-        ordinary = _views(function) and not tensors[0].is_inference()
+        ordinary = is_view(function) and not tensors[0].is_inference()
         with torch.inference_mode(torch.is_inference_mode_enabled() and not ordinary):
-            return _each(_wrapped, out)
+            return each(_wrapped, out)
 
     def _copied(self, function: Callable, source: Tensor, kwargs: dict[str, Any]) -> Tensor:
         target, was_here = kwargs.get("device"), isinstance(source, VirtualTensor)
@@ -191,7 +190,7 @@ class VirtualDevice(TorchDispatchMode):
 
     def _transfer(self, to_device: bool, non_blocking: bool) -> None:
         what = "to device" if to_device else "to host"
-        self.transfers[what, _line()] += 1
+        self.transfers[what, running_line(WATCHED)] += 1
         if not (to_device and non_blocking):
             self.wait(f"copy {what}")
 
@@ -217,7 +216,8 @@ class VirtualDevice(TorchDispatchMode):
         for tensor in tensors:  # numbers of no dimension may come along
             if not isinstance(tensor, VirtualTensor) and tensor.dim():
                 shape = tuple(tensor.shape)
-                raise RuntimeError(f"{name}: a CPU tensor {shape} mixed in at {_line()}")
+                where = running_line(WATCHED)
+                raise RuntimeError(f"{name}: a CPU tensor {shape} mixed in at {where}")
 
 
 def on_device(module: nn.Module) -> nn.Module:
@@ -235,44 +235,11 @@ def _mutated(function: Any, args: tuple, kwargs: dict[str, Any], out: Any) -> An
     """What an operator that writes into its arguments returns: those, or nothing for lists."""
     if out is None:
         return None
-    written = [
-        kwargs.get(argument.name, args[place] if place < len(args) else None)
-        for place, argument in enumerate(function._schema.arguments)
-        if argument.alias_info is not None and argument.alias_info.is_write
-    ]
+    written = written_arguments(function, args, kwargs)
     if isinstance(out, Tensor):
         return written[0]
-    by_host = {id(_host(tensor)): tensor for tensor in _tensors(written)}
-    return _each(lambda leaf: by_host.get(id(leaf), _wrapped(leaf)), out)
-
-
-def _tensors(values: Any) -> Iterator[Tensor]:
-    """All tensors of an operator's arguments, also those in lists."""
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, (list, tuple)):
-            yield from _tensors(value)
-
-
-def _each(change: Callable[[Any], Any], value: Any) -> Any:
-    """`change` applied to a value, or to all that a list or tuple of them holds."""
-    if isinstance(value, (list, tuple)):
-        return type(value)([_each(change, part) for part in value])
-    return change(value)
-
-
-@cache
-def _views(function: Any) -> bool:
-    """Whether an operator gives another view of what it is given."""
-    return any(made.alias_info is not None for made in function._schema.returns)
-
-
-@cache
-def _composite(function: Any) -> bool:
-    return torch._C._dispatch_has_kernel_for_dispatch_key(
-        function.name(), torch._C.DispatchKey.CompositeImplicitAutograd
-    )
+    by_host = {id(_host(tensor)): tensor for tensor in tensors_of(written)}
+    return each(lambda leaf: by_host.get(id(leaf), _wrapped(leaf)), out)
 
 
 def _is_virtual(device: Any) -> bool:
@@ -286,19 +253,3 @@ def _host(value: Any) -> Any:
 def _wrapped(value: Any) -> Any:
     plain = isinstance(value, Tensor) and not isinstance(value, VirtualTensor)
     return VirtualTensor(value) if plain else value
-
-
-def _line() -> str:
-    """The innermost line of the package that is being run."""
-    for frame in _frames():
-        path = frame.f_code.co_filename
-        if WATCHED in path:
-            return f"{path.rpartition(WATCHED)[2]}:{frame.f_lineno}"
-    return "(elsewhere)"
-
-
-def _frames() -> Iterator[Any]:
-    frame = sys._getframe(1)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back

@@ -20,8 +20,9 @@ from fsslib.data.loading import EpisodeReader, ListedEpisodes, batches
 from fsslib.data.protocol import Protocol
 from fsslib.data.sampler import EpisodeSpec, list_hash
 from fsslib.data.transforms import padded_size
+from fsslib.evaluation.counting import tally
 from fsslib.evaluation.map_scores import MapMeter
-from fsslib.evaluation.meter import Meter, tally
+from fsslib.evaluation.meter import Meter
 from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter
 
@@ -40,7 +41,9 @@ class Scores:
     """How well those maps point that were asked for."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The part of `results.json` that the evaluation answers for; scores in 0..1."""
+        """The part of `results.json` that the evaluation answers for; scores in 0..1, areas in
+        pixels. What each number is, its method in `Meter` says; a class's `accuracy` is the share
+        of its pixels that are called so (its recall)."""
         per_class = {
             self.names[c]: {
                 "class_id": c,

@@ -14,10 +14,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from fsslib.layers.distance import NOWHERE, to_background
 from fsslib.layers.prototype import masked_average
 from fsslib.priors.similarity import unit
 
@@ -26,8 +26,6 @@ ITERATIONS = (10, 5)
 """Of the clustering, in training and in evaluation (ASGNet's code)."""
 ABSENT = -1
 """Row and column of a seed that is not there."""
-NOWHERE = 2**40
-"""Squared distance to a background that does not exist."""
 
 
 def seed_count(area: float, area_per_seed: float = 100, most: int = 5) -> int:
@@ -57,7 +55,7 @@ def place_seeds(
     height, width = inside.shape[1:]
     cells = torch.arange(height * width, device=masks.device)
     places = torch.stack([cells // width, cells % width], -1)  # (h w, 2)
-    squares = _to_background(inside, official_border).where(inside, -1).flatten(1)
+    squares = to_background(inside, official_border).where(inside, -1).flatten(1)
     counts = _seed_counts(height * width, area_per_seed, most)
     counts = counts.to(masks.device, non_blocking=True)[inside.flatten(1).sum(1)]
     seeds = []
@@ -75,40 +73,6 @@ def place_seeds(
 def _seed_counts(cells: int, area_per_seed: float, most: int) -> Int64[Tensor, " areas"]:
     """`seed_count` of every area up to `cells`."""
     return torch.tensor([seed_count(area, area_per_seed, most) for area in range(cells + 1)])
-
-
-def _to_background(inside: Bool[Tensor, "b h w"], official_border: bool) -> Int64[Tensor, "b h w"]:
-    """Squared distance of each cell to the nearest one that is not inside; NOWHERE if none is.
-
-    Exact: the nearest in each row, then the nearest row (Saito and Toriwaki, 1994). Memory: b h h w
-    numbers, h of them the grid's rows.
-
-    Args:
-        official_border: only cells within each mask's bounding box are background; else what lies
-            beyond the grid is, too.
-    """
-    if official_border:
-        rows, columns = inside.any(2), inside.any(1)
-        background = ~inside & _between(rows)[:, :, None] & _between(columns)[:, None]
-    else:
-        background = ~F.pad(inside, (1, 1, 1, 1))
-    height, width = background.shape[1:]
-    row = torch.arange(height, device=inside.device)
-    column = torch.arange(width, device=inside.device)
-    far = height + width  # farther than anything
-    before = column.where(background, -far).cummax(2).values
-    behind = column.where(background, 2 * far).flip(2).cummin(2).values.flip(2)
-    across = torch.minimum(column - before, behind - column).clamp(max=far).square()
-    down = (row[:, None] - row).square()[..., None]  # (h, h, 1)
-    squares = (across[:, None] + down).amin(2)
-    squares = squares.where(squares < far**2, NOWHERE)
-    return squares if official_border else squares[:, 1:-1, 1:-1]
-
-
-def _between(shown: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
-    """From the first place that is shown to the last."""
-    since, until = shown.cummax(1).values, shown.flip(1).cummax(1).values.flip(1)
-    return since & until
 
 
 def rectify_seeds(seeds: Seeds, similarity: Float[Tensor, "b h w"], window: int = 3) -> Seeds:
