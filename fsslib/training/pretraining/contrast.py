@@ -10,7 +10,7 @@ from math import log2
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 LARGEST = 65_536
@@ -104,3 +104,17 @@ def automatic_length(pictures: int, segments: float = 1.0, largest: int | None =
         raise ValueError(f"{pictures} pictures are too few for a queue; at least 4 are needed")
     length = 2 ** int(log2(quarter))
     return length if largest is None else min(length, largest)
+
+
+def retrieval_accuracy(
+    logits: Float[Tensor, "n classes"], k: int = 1, known: Bool[Tensor, " n"] | None = None
+) -> Float[Tensor, ""]:
+    """Share of queries whose positive, column 0, is among the k most similar keys: the "Acc@1" and
+    "Acc@5" that MoCo's code logs (there in percent), 0..1.
+
+    A key that is exactly as similar as the positive is no more similar. Of the rows that are
+    `known` to have a positive, by default all; without any, 0. Nothing is read from the device.
+    """
+    found = (logits[:, 1:] > logits[:, :1]).sum(1) < k
+    rows = torch.ones_like(found) if known is None else known
+    return (found & rows).sum() / rows.sum().clamp_min(1)
