@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from fsslib.data.episode import Episode
+from fsslib.data.episode import IGNORE, Episode
+from fsslib.encoders.finite import in_short, not_finite
 
 BATCH_NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -59,6 +60,11 @@ class FewShotSegmenter(nn.Module, ABC):
         """Terms to be summed and minimised. Training-free methods have none."""
         raise TypeError(f"{type(self).__name__} is training-free: evaluate it, do not train it")
 
+    def counted(self, term: str, episodes: Episode) -> int:
+        """How many things a term of `loss` is a mean over, so that parts of a batch can be weighed:
+        pixels of the query masks that are not 255, unless a method says otherwise."""
+        return int((episodes.query_mask != IGNORE).sum())
+
     def slow_parameters(self) -> list[nn.Parameter]:
         """What learns at a rate of its own (`TrainConfig.slow`)."""
         return []
@@ -88,6 +94,11 @@ class FewShotSegmenter(nn.Module, ABC):
                 f"weights do not fit {type(self).__name__}: missing {missing[:5]}, unknown "
                 f"{unknown[:5]}, other shapes {shapes[:5]}; build it with the settings of the run"
             )
+        if broken := not_finite(state):
+            raise ValueError(
+                f"weights of {type(self).__name__} hold values that are not finite in "
+                f"{in_short(broken)}; the training that made them had diverged: repeat it"
+            )
         self.load_state_dict(state, strict=False)
 
 
@@ -106,6 +117,9 @@ class Around(FewShotSegmenter):
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         return self.method.loss(prediction, episodes)
+
+    def counted(self, term: str, episodes: Episode) -> int:
+        return self.method.counted(term, episodes)
 
     def slow_parameters(self) -> list[nn.Parameter]:
         return self.method.slow_parameters()

@@ -48,9 +48,10 @@ class KeyQueue(nn.Module):
                 f"{len(keys)} keys do not divide a queue of {len(self)}: choose a queue that is a "
                 "multiple of the batch, or drop the last batch of an epoch"
             )
-        begin = int(self.pointer)
-        self.keys[:, begin : begin + len(keys)] = keys.T
-        self.pointer[0] = (begin + len(keys)) % len(self)
+        # The pointer stays on its device: asking for its value would wait for all that is queued.
+        places = (self.pointer + torch.arange(len(keys), device=keys.device)) % len(self)
+        self.keys[:, places] = keys.T
+        self.pointer.add_(len(keys)).remainder_(len(self))
 
 
 def contrast_logits(
