@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
-Precision = Literal["fp32", "bf16", "fp16"]
-_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+from fsslib.training.precision import Precision
 
 
 def processes(device: torch.device) -> Accelerator:
@@ -25,13 +23,6 @@ def processes(device: torch.device) -> Accelerator:
     return Accelerator(cpu=alone or device.type == "cpu", mixed_precision="no")
 
 
-def autocast(precision: Precision, device: torch.device | str) -> torch.autocast:
-    """Half precision in a `with` block, on GPUs; the CPU always computes in fp32."""
-    kind = torch.device(device).type
-    enabled = precision != "fp32" and kind != "cpu"
-    return torch.autocast(kind, _HALVES.get(precision, torch.bfloat16), enabled=enabled)
-
-
 class Descent:
     """Steps of an optimiser.
 
@@ -42,6 +33,8 @@ class Descent:
         optimizer: each of its groups has a `factor` of the learning rate; without, it is 1.
         max_grad_norm: of all gradients together; 0 leaves them as they are.
         accelerator: the processes whose gradients are added; None: this one alone.
+        network: in whose order norms are added (to the last bit, a sum depends on its order); None:
+            the optimiser's.
     """
 
     def __init__(
@@ -51,10 +44,16 @@ class Descent:
         max_grad_norm: float = 0.0,
         device: torch.device | str = "cpu",
         accelerator: Accelerator | None = None,
+        network: nn.Module | None = None,
     ) -> None:
         kind = torch.device(device).type
         self.optimizer, self.max_grad_norm = optimizer, max_grad_norm
         self.accelerator = accelerator
+        groups = optimizer.param_groups
+        self.trained = [parameter for group in groups for parameter in group["params"]]
+        if network is not None:
+            ids = {id(parameter) for parameter in self.trained}
+            self.trained = [p for p in network.parameters() if id(p) in ids]
         scaled = precision == "fp16" and kind != "cpu"
         self.scaler = torch.amp.GradScaler(kind if scaled else "cuda", enabled=scaled)
 
@@ -74,12 +73,11 @@ class Descent:
 
     def finish(self) -> None:
         """One step along the gradients."""
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
         if self.accelerator is not None and self.accelerator.num_processes > 1:
-            self._add_up(trained)
+            self._add_up()
         if self.max_grad_norm:
             self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
+            torch.nn.utils.clip_grad_norm_(self.trained, self.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
@@ -89,8 +87,9 @@ class Descent:
         self.backward(loss)
         self.finish()
 
-    def _add_up(self, trained: list[Tensor]) -> None:
+    def _add_up(self) -> None:
         """The gradients' sum over all processes; a weight that none of them used has none."""
+        trained = self.trained
         used = torch.tensor([p.grad is not None for p in trained], device=trained[0].device)
         used = self.accelerator.reduce(used.float(), reduction="sum").tolist()
         shared = [p for p, count in zip(trained, used, strict=True) if count]

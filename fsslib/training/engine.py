@@ -20,12 +20,13 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fsslib.training.checkpoint import go_on, save_checkpoint
-from fsslib.training.descent import Descent, autocast, processes
+from fsslib.training.descent import Descent, processes
 from fsslib.training.journal import Journal, diverged
 from fsslib.training.plan import Plan, learns_statistics
+from fsslib.training.precision import autocast
 from fsslib.training.recent import Recent
 from fsslib.training.step import Step
 
@@ -35,7 +36,8 @@ class Engine:
 
     Args:
         settings: what must be equal for a training to go on; see `checkpoint.CHANGES_NOTHING`.
-        parts: what learns, by name: its states make the checkpoint. Already on its device.
+        parts: what learns and what follows it, by name: their states make the checkpoint. They are
+            on the device; the first network among them is the one that learns.
         rates: of step -> learning rate, or a rate for each of the optimiser's groups.
         fresh: what else is to be remembered in `state`, as it is at the beginning.
         extras: further values for the journal, asked for when a step is logged.
@@ -67,7 +69,12 @@ class Engine:
         self.accelerator = processes(self.device)
         self.parts_per_step = plan.accumulate * self.accelerator.num_processes
         self.descent = Descent(
-            optimizer, plan.precision, plan.max_grad_norm, self.device, self.accelerator
+            optimizer,
+            plan.precision,
+            plan.max_grad_norm,
+            self.device,
+            self.accelerator,
+            next((part for part in parts.values() if isinstance(part, nn.Module)), None),
         )
         self.autocast = partial(autocast, plan.precision, self.device)
         self.path, self.parts = folder / "checkpoint.pt", {**parts, "optimizer": optimizer}
@@ -183,8 +190,9 @@ class Engine:
         return "  ".join(text for text in texts if text)
 
     def _rate(self, number: int) -> float:
+        """For the journal: the largest of the groups'."""
         rates = self.rates(number)
-        return rates if isinstance(rates, int | float) else rates[0]
+        return rates if isinstance(rates, int | float) else max(rates)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

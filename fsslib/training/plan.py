@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from fsslib.training.descent import Precision
+from fsslib.training.precision import Precision
 
 
 @dataclass(frozen=True)

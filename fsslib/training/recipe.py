@@ -59,9 +59,8 @@ class TrainConfig(Settings):
         """`scenes`: the embedded benchmark. `demo`: the same in three minutes.
 
         `paper`: PFENet on PASCAL-5i as stated (SGD 0.0025; 200 epochs of 5,953 images). `official`:
-        as its code runs, with ten times that rate. `coco`: the official COCO recipe on four GPUs (on
-        one: accumulate=4),
-        `coco_one_gpu` its batches of 8 at a quarter of that rate.
+        as its code runs, with ten times that rate. `coco`: the official COCO recipe on four GPUs
+        (on one: `accumulate=4`), `coco_one_gpu` its batches of 8 at a quarter of that rate.
         `bam`, `bam_coco`, `hdmnet`, `hdmnet_coco`, `pi_clip`, `pi_clip_coco`: as those codes run,
         their factor of ten multiplied out. `pi_clip_paper`: 30 epochs of batches of 4.
         `base`, `base_coco`, `base_scenes`: the base learners. `panet`; `hsnet` (epochs are not

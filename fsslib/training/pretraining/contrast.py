@@ -10,7 +10,7 @@ from math import log2
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 LARGEST = 65_536
@@ -72,9 +72,26 @@ def contrast_logits(
     return torch.cat(parts, 1) / temperature
 
 
-def info_nce(logits: Float[Tensor, "n classes"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy of telling the positive, column 0, from the rest."""
-    return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
+def info_nce(
+    logits: Float[Tensor, "n classes"], known: Bool[Tensor, " n"] | None = None
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy of telling the positive, column 0, from the rest; over the rows that are
+    `known` to have one, by default all."""
+    target = logits.new_zeros(len(logits), dtype=torch.long)
+    if known is not None:
+        target = target.masked_fill(~known, -100)  # which cross_entropy leaves out
+    return F.cross_entropy(logits, target)
+
+
+def scores_of_known(
+    logits: Float[Tensor, "n classes"], known: Bool[Tensor, " n"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """InfoNCE and the share of positives found, over the rows that have a positive; without any,
+    the loss is 0 with a gradient of 0. Nothing waits for the device to count them."""
+    some = known.any()
+    rows = known | ~some
+    right = ((logits.argmax(1) == 0) & rows).float().sum() / rows.sum()
+    return info_nce(logits, rows) * some, right
 
 
 @torch.no_grad()
