@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fsslib.data.episode import IGNORE, Episode
-from fsslib.encoders.finite import in_short, not_finite
+from fsslib.encoders.storage import require_finite
 
 BATCH_NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -81,7 +81,8 @@ class FewShotSegmenter(nn.Module, ABC):
         }
 
     def load_head_state(self, state: dict[str, Tensor]) -> None:
-        """Load what `head_state` gave; a mismatch names the keys."""
+        """Load what `head_state` gave; a mismatch names the keys, and so do values that are not
+        finite (WeightsError)."""
         own = self.head_state()
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         shapes = [
@@ -94,11 +95,7 @@ class FewShotSegmenter(nn.Module, ABC):
                 f"weights do not fit {type(self).__name__}: missing {missing[:5]}, unknown "
                 f"{unknown[:5]}, other shapes {shapes[:5]}; build it with the settings of the run"
             )
-        if broken := not_finite(state):
-            raise ValueError(
-                f"weights of {type(self).__name__} hold values that are not finite in "
-                f"{in_short(broken)}; the training that made them had diverged: repeat it"
-            )
+        require_finite(state, f"head of {type(self).__name__}")
         self.load_state_dict(state, strict=False)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fsslib.config import differences
-from fsslib.encoders.finite import in_short, not_finite
+from fsslib.encoders.storage import not_finite
 from fsslib.files import atomic_path
 from fsslib.training.journal import TrainingDiverged
 
@@ -113,6 +113,6 @@ def _require_finite(content: Mapping[str, Any]) -> None:
         tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
         if broken := not_finite(tensors):
             raise TrainingDiverged(
-                f"{name}: {in_short(broken)} hold values that are not finite. Lower lr, set "
+                f"{name}: {broken[:5]} hold values that are not finite. Lower lr, set "
                 "max_grad_norm=1, or use precision='fp32'; the last checkpoint is from before"
             )

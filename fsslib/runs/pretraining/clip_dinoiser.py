@@ -15,6 +15,7 @@ from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import Dino
 from fsslib.encoders.pass_cache import PassCache
+from fsslib.encoders.storage import as_stored
 from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.dino_scores import agreement, neighbour_accuracy
 from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary
@@ -49,6 +50,7 @@ def finish_dino(
     Its `agreement` is that of centred facets, `as_is` that of others (`encoders/dino.py`).
     """
     scenes, looks = config.data is None, min(config.validation_scenes, 100)
+    as_stored(encoder.model)
     as_is = Dino(encoder.model, "as it is").to(encoder.statistics.device)
     card = {
         "name": "scenes-dino",
@@ -95,6 +97,7 @@ def finish_heads(
     For embedded CLIPs the card says what the heads are worth zero-shot on Scenes-10i.
     """
     scenes = config.clip_model.startswith("scenes")
+    as_stored(heads)
     card = {
         "run": config.run_name,
         "method": "clip_dinoiser",

@@ -12,6 +12,7 @@ from fsslib.methods.base_learner import BaseLearnerConfig
 from fsslib.runs.evaluate_config import require_root
 from fsslib.runs.machine import require_device
 from fsslib.runs.method_config import require_clip
+from fsslib.training.precision import Precision
 from fsslib.training.pretraining.backbone import PretrainConfig
 from fsslib.training.pretraining.clip_recipe import ClipConfig
 from fsslib.training.recipe import TrainConfig
@@ -43,7 +44,7 @@ class BaseLearnerRunConfig:
     steps: int | None = None
     train_batch_size: int | None = None
     lr: float | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Precision = "fp32"
     feature_cache: int = 0
     """GiB on disk for what a frozen backbone said of pictures, shared with the other templates."""
     batch_size: int = 8
@@ -90,6 +91,7 @@ class PretrainRunConfig(PretrainConfig):
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_known("backbone", self.backbone, sorted(BACKBONES))
         require_least(self, steps=1, batch_size=1, size=1, validation_scenes=1, checkpoint_every=1)
         require_least(self, weight_decay=0, warmup=0, label_smoothing=0, seed=0, workers=0)
@@ -136,7 +138,7 @@ class PretrainClipRunConfig:
     lr: float | None = None
     weight_decay: float | None = None
     warmup: int | None = None
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     seed: int = 0
     validation_scenes: int = 1000
     checkpoint_every: int = 100

@@ -18,6 +18,7 @@ from fsslib.encoders import build_backbone
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_loading import load_clip, wrap
 from fsslib.encoders.clip_small import SMALL_CLIPS, small_clip
+from fsslib.encoders.storage import as_stored, halved
 from fsslib.encoders.tokenizer import WordTokenizer
 from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.evaluator import evaluate
@@ -61,8 +62,6 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
     """Train a base learner (or go on), score it on base classes of the val split, and write
     `base.safetensors`, its card and `results.json`; returns the results."""
     protocol, device, settings = config.protocol(), pick_device(config.device), config.training()
-    if device == "cpu":
-        torch.set_num_threads(1)
     benchmark = load_benchmark(protocol, config.root, config.feature_cache > 0)
     torch.manual_seed(config.seed)
     backbone = build_backbone(config.backbone, config.weights)
@@ -84,6 +83,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
         device,
         about=decisive(config),
     )
+    learner.load_head_state(halved(learner.head_state()))  # what is scored is what is saved
     specs = picture_specs(benchmark, protocol, "val", config.pictures)
     batch, workers = config.batch_size, config.workers
     scores = evaluate(learner, benchmark, protocol, specs, device, batch, workers)
@@ -143,7 +143,7 @@ def finish_clip(
     An embedded CLIP's vocabulary goes into the file's metadata. What the model is worth zero-shot
     is measured on held-out scenes, if it learned from scenes.
     """
-    encoder.eval()
+    as_stored(encoder.model.eval())
     scenes, size = config.data is None, config.training().final_size
     card = {
         "name": config.model,

@@ -15,6 +15,7 @@ from fsslib.priors.superpixels import SuperpixelConfig
 from fsslib.runs.evaluate_config import require_root
 from fsslib.runs.machine import require_device
 from fsslib.runs.method_config import require_clip
+from fsslib.training.precision import Precision
 from fsslib.training.pretraining.clip_dinoiser_recipe import DinoiserTraining
 from fsslib.training.pretraining.dino_recipe import DinoConfig
 from fsslib.training.pretraining.moco_recipe import MocoConfig, Queue
@@ -60,6 +61,7 @@ class TrainDinoiserRunConfig:
     """Folder of pictures (1,000 of ImageNet in the paper); None: Scenes-10i."""
     steps: int | None = None
     batch_size: int | None = None
+    accumulate: int | None = None
     lr: float | None = None
     background_lr: float | None = None
     drop_at: int | None = None
@@ -67,6 +69,8 @@ class TrainDinoiserRunConfig:
     size: int | None = None
     channels: int | None = None
     kernel: int | None = None
+    max_grad_norm: float | None = None
+    precision: Precision = "fp32"
     pictures: int | None = None
     seed: int = 0
     validation_pictures: int = 200
@@ -163,7 +167,7 @@ class PretrainMocoRunConfig:
     separate_heads: bool | None = None
     masked_pool: bool | None = None
     bn_splits: int | None = None
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     encoder: Literal["key", "query"] = "key"
     seed: int = 0
     monitor_pictures: int = 300

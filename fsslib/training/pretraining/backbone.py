@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from fsslib.data.scenes import CLASS_NAMES, render_scene
 from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import StageBackbone
-from fsslib.encoders.weights import halved
+from fsslib.encoders.storage import as_stored, halved
 from fsslib.settings import Count, Fraction, Natural, NonNegative, Positive, Settings
 from fsslib.training.checkpoint import load_checkpoint
 from fsslib.training.engine import Engine
@@ -129,8 +129,7 @@ def pretrain_backbone(
 
     for step in engine.steps(loader):
         step.learn(loss)
-    # What is scored is what `backbone_state` gives.
-    model.backbone.load_state_dict(halved(model.backbone.state_dict()))
+    as_stored(model.backbone)
     facts = {"accuracy": validate(model, config, device)}
     return {**facts, "seconds": round(engine.state["seconds"]), "settings": asdict(config)}
 

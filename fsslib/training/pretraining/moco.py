@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import StageBackbone
+from fsslib.encoders.storage import halved
 from fsslib.training.checkpoint import load_checkpoint
 from fsslib.training.descent import Descent
 from fsslib.training.engine import Engine
@@ -147,9 +148,9 @@ def learn(
 
 
 def frozen(model: Moco, config: MocoConfig, device: str = "cpu") -> StageBackbone:
-    """The released encoder as segmentation uses it: dilated and frozen."""
+    """The released encoder as segmentation uses it: as it is stored, dilated and frozen."""
     backbone = BACKBONES[config.backbone]()
-    backbone.load_state_dict(model.backbone_state(config.encoder))
+    backbone.load_state_dict(halved(model.backbone_state(config.encoder)))
     return backbone.freeze().to(device, memory_format=torch.channels_last)
 
 
