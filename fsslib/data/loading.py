@@ -173,7 +173,7 @@ class TrainingEpisodes(EpisodeStream):
 
 
 def batches(
-    episodes: Dataset, batch_size: int, workers: int = 0, device: str = "cpu", drop_last=False
+    episodes: Dataset, batch_size: int, workers: int = 0, device: str = "cpu"
 ) -> Iterator[Episode]:
     """Batches of episodes in order, moved to `device`."""
     loader = DataLoader(
@@ -181,7 +181,6 @@ def batches(
         batch_size,
         num_workers=workers,
         collate_fn=stack,
-        drop_last=drop_last,
         pin_memory=device.startswith("cuda"),
         worker_init_fn=_one_thread if workers else None,
         # Its own generator: a DataLoader would otherwise draw from torch's, which a resumed

@@ -57,8 +57,8 @@ class Views(NamedTuple):
     sigma: Float[Tensor, " n"]
     """Of the blur; 0 for none."""
 
-    def to(self, device: str | torch.device) -> Views:
-        return Views(*(part.to(device) for part in self))
+    def to(self, device: str | torch.device, non_blocking: bool = False) -> Views:
+        return Views(*(part.to(device, non_blocking=non_blocking) for part in self))
 
 
 def draw(

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fsslib.encoders.clip import ClipEncoder
+from fsslib.encoders.clip import ClipEncoder, longest_row
 from fsslib.training.engine import Engine
 from fsslib.training.journal import read_journal
 from fsslib.training.parts import batch_loader
@@ -73,18 +73,20 @@ def pretrain_clip(
     if not first and teacher is None:
         warm_text(encoder, batches, config, engine.descent)
 
-    def loss(batch: Batch, number: int) -> Loss:
+    def loss(batch: Batch, number: int, longest: int) -> Loss:
         with engine.autocast():
-            return clip_loss(encoder, batch, config, number, teacher)
+            return clip_loss(encoder, batch, config, number, teacher, longest)
 
     def loader(_: int) -> DataLoader:
         return batch_loader(batches, engine.parts_per_step, config.workers, device)
 
     for step in engine.steps(loader):
         enter_phase(encoder, config, step.number)
-        step.learn(partial(loss, number=step.number))
+        (batch,) = step.parts
+        longest = longest_row(torch.cat([batch.tokens, batch.names]))
+        step.learn(partial(loss, number=step.number, longest=longest))
         limit_scale(encoder)
-        engine.state["pictures"] += sum(len(part.images) for part in step.parts)
+        engine.state["pictures"] += len(batch.images)
     enter_phase(encoder, config, config.steps)
     return {
         "seconds": round(engine.state["seconds"]),

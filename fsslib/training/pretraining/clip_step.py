@@ -38,14 +38,19 @@ def clip_loss(
     config: ClipConfig,
     step: int,
     teacher: ClipEncoder | None,
+    longest: int | None = None,
 ) -> Loss:
     """The contrastive `loss`, its `accuracy` (how often a picture finds its own caption), the loss
     of `naming`, and the `distance` to a teacher, which is all that the coarse steps minimise where
-    there is one: the other losses' gradients are many times as large."""
+    there is one: the other losses' gradients are many times as large.
+
+    Args:
+        longest: tokens of the longest caption.
+    """
     only_teacher = teacher is not None and step < config.coarse_steps
     pooled, distance = look(encoder, batch.images, config.size_at(step), teacher)
     image = F.normalize(pooled.detach() if only_teacher else pooled, dim=-1)
-    texts = encoder.encode_tokens(torch.cat([batch.tokens, batch.names]))
+    texts = encoder.encode_tokens(torch.cat([batch.tokens, batch.names]), longest)
     text, names = F.normalize(texts, dim=-1).tensor_split([len(image)])
     terms = {"loss": ClipLoss()(image, text, encoder.logit_scale)}
     if len(names):
