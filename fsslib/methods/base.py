@@ -62,7 +62,12 @@ class FewShotSegmenter(nn.Module, ABC):
 
     def counted(self, term: str, episodes: Episode) -> int:
         """How many things a term of `loss` is a mean over, so that parts of a batch can be weighed:
-        pixels of the query masks that are not 255, unless a method says otherwise."""
+        pixels of the query masks that are not 255, unless a method says otherwise.
+
+        The parts' gradients then add up to the whole batch's. Cross-entropy with Dice in it is
+        weighed as cross-entropy: exact where all pixels count, as in Scenes-10i, whose recipes have
+        it. Balanced cross-entropy counts its classes in every part anew.
+        """
         return int((episodes.query_mask != IGNORE).sum())
 
     def slow_parameters(self) -> list[nn.Parameter]:

@@ -106,8 +106,7 @@ class Engine:
         begin, rank = self.state["step"], self.accelerator.process_index
         self._start = perf_counter() - self.state["seconds"]
         for number, parts in enumerate(loader(begin), begin):
-            own = slice(rank, None, self.accelerator.num_processes)
-            step = Step(self, number, parts[own])
+            step = Step(self, number, parts[rank :: self.accelerator.num_processes])
             yield step
             self._finish(step)
             if self.over:
@@ -150,12 +149,15 @@ class Engine:
         self.state["facts"] = told | self.recent.means()
         return told
 
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over all processes."""
+        alone = self.accelerator.num_processes == 1
+        return value if alone else self.accelerator.reduce(value, reduction="mean")
+
     def total(self, count: float) -> float:
         """The sum of a number over all processes."""
-        if self.accelerator.num_processes == 1:
-            return count
-        value = torch.tensor(count, dtype=torch.float64, device=self.device)
-        return self.accelerator.reduce(value, reduction="sum").item()
+        number, value = self.accelerator.num_processes, torch.tensor(float(count))
+        return count if number == 1 else number * self.mean(value.to(self.device)).item()
 
     def _finish(self, step: Step) -> None:
         """Journal, checkpoint and a line on the screen, where they are due."""
@@ -166,9 +168,8 @@ class Engine:
         if logged or saved or told:
             step.look()
         if logged and self.main:
-            facts = self.state["facts"] | _plain(self.extras())
-            seconds = self.state["seconds"]
-            self.journal.write(done, **facts, lr=self._rate(step.number), seconds=seconds)
+            row = self.state["facts"] | _plain(self.extras()) | {"lr": self._rate(step.number)}
+            self.journal.write(done, **row, seconds=self.state["seconds"])
         for row in step.rows if self.main else ():
             self.journal.write(done, **row)
         if saved:
@@ -186,8 +187,8 @@ class Engine:
     def _line(self, done: int, remark: str) -> str:
         shown = [name for name in self.plan.smooth[0] if name != "loss"]
         texts = [f"{name} {self.state['facts'][name]:.4f}" for name in ("loss", *shown)]
-        texts = [f"step {done}/{self.plan.steps}", *texts, remark, f"{self.state['seconds']:.0f} s"]
-        return "  ".join(text for text in texts if text)
+        texts += [remark] * bool(remark) + [f"{self.state['seconds']:.0f} s"]
+        return "  ".join([f"step {done}/{self.plan.steps}", *texts])
 
     def _rate(self, number: int) -> float:
         """For the journal: the largest of the groups'."""

@@ -115,7 +115,7 @@ def pretrain_dino(
             step.number >= config.frozen_steps
         )
         step.learn(loss)
-        teacher.follow(student, config.momentum_at(step.number))
+        teacher.follow(student, config.momentum_at(step.number), engine.mean)
     facts = {"seconds": round(engine.state["seconds"])}
     facts |= {"loss": round(engine.state["facts"]["loss"], 4), "training": asdict(config)}
     return teacher.network.encoder.freeze(), facts
@@ -138,11 +138,12 @@ class Teacher(nn.Module):
         return answers
 
     @torch.no_grad()
-    def follow(self, student: Network, momentum: float) -> None:
-        """After a step: towards the student, and the centre towards the answers of the step."""
-        for mean, value in zip(self.network.parameters(), student.parameters(), strict=True):
-            mean.lerp_(value, 1 - momentum)
-        answer = torch.stack(self.answers).mean(0)
+    def follow(self, student: Network, momentum: float, mean: Callable[[Tensor], Tensor]) -> None:
+        """After a step: towards the student, and the centre towards the answers of the step, whose
+        `mean` is over all processes."""
+        for own, value in zip(self.network.parameters(), student.parameters(), strict=True):
+            own.lerp_(value, 1 - momentum)
+        answer = mean(torch.stack(self.answers).mean(0))
         self.center = self.keep * self.center + (1 - self.keep) * answer
         self.answers.clear()
 
