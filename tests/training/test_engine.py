@@ -4,9 +4,13 @@ from functools import partial
 
 import pytest
 import torch
+from stand_ins import random_episodes
 from tiny_trainings import TRAININGS, segmenter
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
+from fsslib.methods.hdmnet import HDMNet
+from fsslib.methods.panet import PANet
+from fsslib.methods.pfenet import PFENet
 from fsslib.training import precision
 from fsslib.training.checkpoint import CheckpointError, save_checkpoint
 from fsslib.training.descent import Descent
@@ -96,6 +100,21 @@ def test_parts_of_a_pretrainings_batch_have_its_gradients(name, root, tmp_path):
     rows = [read_journal(tmp_path / f / "metrics.jsonl")[-1] for f in ("whole", "parts")]
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-4)
     assert_nearly_equal(tmp_path / "whole", tmp_path / "parts", atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "term", "count"),
+    [
+        (PFENet, "main", "query"),
+        (PANet, "alignment", "episodes"),
+        (HDMNet, "main", "query"),
+        (HDMNet, "distillation", "episodes"),
+    ],
+)
+def test_a_term_is_weighed_by_what_it_is_a_mean_over(kind, term, count):
+    batch = random_episodes(3, 2, 8)
+    wanted = {"query": int((batch.query_mask != 255).sum()), "episodes": 3}
+    assert kind.__new__(kind).counted(term, batch) == wanted[count]
 
 
 def test_a_batch_that_does_not_divide_is_refused():
