@@ -17,6 +17,8 @@ from repository_files import (
     shown,
 )
 
+from fsslib.methods import METHODS
+
 HEADINGS = (
     "## Goals",
     "## Before you start",
@@ -35,8 +37,8 @@ ROOMS = (
     *("data", "encoders", "priors", "layers", "methods"),
     *("training", "evaluation", "interop", "runs", "viz", "predict"),
 )
-SHARED = {"config", "settings", "files", "__version__"}
-BELOW_ALL = {"settings": {"config"}}
+SHARED = {"config", "settings", "registry", "files", "__version__"}
+BELOW_ALL = {"settings": {"config"}, "registry": {"config"}}
 KNOWS_NOTHING_OF = {
     "encoders": {"data"},
     "priors": {"data", "encoders", "files"},
@@ -118,6 +120,26 @@ def test_template_is_short_and_stripped(path):
     counts = [c.execution_count for c in read(path).cells if c.cell_type == "code"]
     stripped = not outputs(path) and not any(counts)
     assert stripped, f"outputs in a run template; run `nbstripout {shown(path)}`"
+
+
+def _strings(node):
+    return {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and type(n.value) is str}
+
+
+@each(MODULES)
+def test_nobody_compares_with_a_methods_name(path):
+    """What a method needs, its class says (`FewShotSegmenter`): no branch on names, no list of them
+    elsewhere. `prototype` is a word of its own as well."""
+    tree = ast.parse(path.read_text())
+    own = {name for name in METHODS.names() if f'register("{name}")' in path.read_text()}
+    names = set(METHODS.names()) - own - {"prototype"}
+    kinds = (ast.Compare, ast.MatchValue, ast.Tuple, ast.List, ast.Set)
+    found = [
+        f"line {node.lineno}: {sorted(_strings(node) & names)}"
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and _strings(node) & names
+    ]
+    assert not found, f"names of methods in {found}; let the class declare what it needs"
 
 
 def imports(path):

@@ -1,4 +1,4 @@
-"""`python -m fsslib.data check|download …`: benchmarks on disk, from the command line."""
+"""`python -m fsslib.data check|download|export-episodes …`: benchmarks from the command line."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 
 from fsslib.config import ConfigError
 from fsslib.data.check import check
+from fsslib.data.episode_files import read_episode_file, write_episode_file
 from fsslib.data.labelled_files import FileBenchmark
 from fsslib.data.parallel import WORKERS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import default_root, load_benchmark
+from fsslib.data.sampler import list_hash, test_episodes
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 if all is well, 1 with every trouble on stderr otherwise."""
     options = _parser().parse_args(arguments)
     try:
-        return _download(options) if options.command == "download" else _check(options)
+        return COMMANDS[options.command](options)
     except (ConfigError, OSError, ValueError, RuntimeError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
@@ -72,6 +74,24 @@ def _download(options: argparse.Namespace) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace) -> int:
+    protocol = Protocol.parse("protocol", options.protocol)
+    benchmark = load_benchmark(protocol, options.root)
+    if options.source is None:
+        episodes = test_episodes(benchmark, protocol)
+    else:
+        episodes = read_episode_file(options.source, benchmark, protocol)
+    write_episode_file(options.out, benchmark, protocol, episodes)
+    print(
+        f"{len(episodes):,} episodes of {benchmark.name}, list {list_hash(episodes)}, are in "
+        f"{options.out}"
+    )
+    return 0
+
+
+COMMANDS = {"check": _check, "download": _download, "export-episodes": _export}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fsslib.data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -86,6 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--all-files", action="store_true", help="decode every photograph")
     sub.add_argument("--miniature", action="store_true", help="allow lists shorter than official")
     sub.add_argument("--workers", type=int, default=WORKERS, help=f"processes ({WORKERS})")
+    sub = commands.add_parser("export-episodes", help="write a test list by names, as JSON")
+    sub.add_argument("protocol", help='a benchmark and changes, such as "pascal5i fold=1 shot=5"')
+    sub.add_argument("--out", type=Path, required=True, help="the file to write")
+    sub.add_argument("--root", type=Path, help="folder of the benchmark's files")
+    sub.add_argument("--from", dest="source", type=Path, help="a released list, read instead")
     return parser
 
 

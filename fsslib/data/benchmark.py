@@ -6,7 +6,9 @@ become network inputs the transforms', and both follow the Protocol.
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -15,6 +17,12 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 Split = Literal["train", "val"]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error about an unknown name: the known ones that look most like it."""
+    near = difflib.get_close_matches(name, list(known), n=3)
+    return f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else ""
 
 
 class BrokenFileError(ValueError):
@@ -37,6 +45,9 @@ class Benchmark(ABC):
     name: str
     class_names: tuple[str, ...]
     """Names of the class ids 1, 2, … in order."""
+    held_out_classes: tuple[int, ...] = ()
+    """Base classes that the benchmark itself keeps out of training; most leave that to the
+    protocol."""
 
     @abstractmethod
     def novel_classes(self, fold: int) -> tuple[int, ...]:
@@ -52,6 +63,10 @@ class Benchmark(ABC):
     @abstractmethod
     def load(self, split: Split, index: int) -> Sample:
         """Image number `index` of `split`. Broken files raise an error that names the file."""
+
+    def picture_ids(self, split: Split) -> tuple[str, ...]:
+        """The `Sample.id` of every image of `split`, without loading it."""
+        return tuple(f"{split}/{index}" for index in range(len(self.areas(split))))
 
     @cached_property
     def class_ids(self) -> tuple[int, ...]:

@@ -27,7 +27,8 @@ class Protocol(Settings):
 
     benchmark: BenchmarkName
     fold: Annotated[int, Bound(least=0, most=3)] = 0
-    """Which quarter of the classes is novel: 0 to 3 (`folder`: ignored, all classes are novel)."""
+    """Which quarter of the classes is novel: 0 to 3 (`folder`: ignored, see
+    `fsslib.data.folder_classes`)."""
     way: Count = 1
     """Classes in an episode, N. The query shows at least one of them; false positives of the others
     count all the same. Supports say nothing (255) where they show another of the N classes."""

@@ -24,7 +24,9 @@ from fsslib.layers.clustering import ITERATIONS, association, distributed_protot
 from fsslib.layers.fem import FeatureEnrichment
 from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.resize import resize
-from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
+from fsslib.methods.base import METHODS, FewShotSegmenter, Prediction, foreground, require_one_way
+from fsslib.methods.pfenet import BACKBONE_NAMES, FEM_NAMES
+from fsslib.methods.shapes import Shapes
 from fsslib.settings import Count, Fraction, Positive, Settings
 
 
@@ -59,9 +61,18 @@ class ASGNetConfig(Settings):
         }
 
 
+@METHODS.register("asgnet")
 class ASGNet(FewShotSegmenter):
     """ASGNet over any stage backbone. Its maps: `probability` (B,1,h,w), the sum of similarities,
     and `guide` (B,1,h,w), the number of the prototype each cell is given."""
+
+    config_class = ASGNetConfig
+    official_names = (
+        *BACKBONE_NAMES,
+        (r"reduce\.", "down_conv."),
+        (r"fem\.merge\.", "corr_conv."),
+        *FEM_NAMES,
+    )
 
     def __init__(
         self,
@@ -78,6 +89,11 @@ class ASGNet(FewShotSegmenter):
         )
         self.fem = FeatureEnrichment(config.dim, 1, config.scales)
         self.classifier = classifier(config.dim)
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        scales = shapes.count("fem.merge.{}.0.weight")
+        return {"dim": shapes.axis("reduce.0.weight", 0), "scales": scales}
 
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, "ASGNet")

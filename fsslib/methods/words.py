@@ -11,8 +11,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from typing import Any, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Shaped
@@ -26,6 +26,8 @@ from fsslib.encoders.clip_dense import score_map
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.prompts import BACKGROUND_NAMES, class_words
 from fsslib.methods.base import Around, FewShotSegmenter, Prediction
+from fsslib.methods.features import EpisodeFeatures
+from fsslib.methods.prior_source import PRIORS, Maps, PriorSource, require_episodes
 from fsslib.priors.word_masks import WordMask, word_mask
 from fsslib.settings import Settings
 
@@ -90,12 +92,12 @@ class WordMasks(nn.Module):
             words += BACKGROUND_NAMES[benchmark]
         self.words = tuple(words)
 
-    @cached_property
+    @property
     def text(self) -> Float[Tensor, "names d"]:
         """Embeddings of all names."""
-        return self.encoder.encode_text(self.words, self.config.templates)
+        make = partial(self.encoder.encode_text, self.words, self.config.templates)
+        return self.encoder.while_unchanged(f"{self.words} {self.config.templates}", make)
 
-    @cached_property
     def _kind(self) -> str:
         """What scores depend on besides the picture."""
         about = json.dumps([self.encoder.digest, self.words, asdict(self.config)])
@@ -128,10 +130,14 @@ class WordMasks(nn.Module):
         return word_mask(self.scores(images), target, size)
 
 
+PSEUDO = "support_pseudo_masks"
+
+
 class WordGuided(Around):
     """Any method with pseudo masks in the place of the supports' annotation ("I" in LFSS's tables).
 
-    Training still minimises the method's loss on the query's true mask, as IMR-HSNet does.
+    Training still minimises the method's loss on the query's true mask, as IMR-HSNet does. The
+    masks are among the maps, as `support_pseudo_masks` (B,N,K,H,W).
     """
 
     frozen = ("words",)
@@ -148,5 +154,35 @@ class WordGuided(Around):
             for name in classes
             for _ in range(masks.shape[2])
         ]
-        found = self.words(images, names, tuple(masks.shape[-2:])).mask
-        return self.method(replace(episodes, support_masks=found.byte().view_as(masks)))
+        pseudo = self.words(images, names, tuple(masks.shape[-2:])).mask.byte().view_as(masks)
+        prediction = self.method(replace(episodes, support_masks=pseudo))
+        return replace(prediction, maps=prediction.maps | {PSEUDO: pseudo})
+
+    def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
+        """The method's, which must not see the supports' annotation either (PANet aligns with
+        their masks)."""
+        guided = replace(episodes, support_masks=prediction.maps[PSEUDO])
+        return self.method.loss(prediction, guided)
+
+
+@PRIORS.register("word")
+class WordPrior(PriorSource):
+    """The pseudo mask of the query as a map: what the episode's word alone says."""
+
+    parts: ClassVar = {"words": WordMasks}
+    frozen = ("words",)
+    reads_names = True
+
+    def __init__(self, words: WordMasks) -> None:
+        super().__init__()
+        self.words = words
+
+    def channels(self, shot: int) -> int:
+        return 1
+
+    @torch.no_grad()
+    def forward(self, episodes: Episode | None, features: EpisodeFeatures) -> Maps:
+        episodes = require_episodes(episodes, self)
+        names = [name for (name,) in episodes.class_names]
+        mask = self.words(episodes.query_image, names, features.grid).mask
+        return {"word_mask": mask[:, None]}

@@ -127,7 +127,7 @@ class Engine:
         """A step was taken; nothing here waits for the device."""
         values = torch.stack([value.detach().float() for value in facts.values()])
         if self.accelerator.num_processes > 1:  # each has its share of them
-            values = self.accelerator.reduce(values, reduction="sum")
+            values = self.total(values)
             facts.update(zip(facts, values, strict=True))
         fresh = (self.first_broken < 0) & ~values.isfinite().all()
         self.first_broken = torch.where(fresh, number, self.first_broken)
@@ -151,13 +151,12 @@ class Engine:
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over all processes."""
-        alone = self.accelerator.num_processes == 1
-        return value if alone else self.accelerator.reduce(value, reduction="mean")
+        return self.total(value) / self.accelerator.num_processes
 
-    def total(self, count: float) -> float:
-        """The sum of a number over all processes."""
-        number, value = self.accelerator.num_processes, torch.tensor(float(count))
-        return count if number == 1 else number * self.mean(value.to(self.device)).item()
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        alone = self.accelerator.num_processes == 1
+        return value if alone else self.accelerator.reduce(value, reduction="sum")
 
     def _finish(self, step: Step) -> None:
         """Journal, checkpoint and a line on the screen, where they are due."""

@@ -15,8 +15,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from fsslib.data.episode import Episode, stack
-from fsslib.data.loading import EpisodeStream
+from fsslib.data.drawn import collate
+from fsslib.data.episode import Episode
+from fsslib.data.loading import EpisodeStream, on_device
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.training.engine import Engine
 from fsslib.training.parts import item_loader
@@ -61,7 +62,7 @@ def train(
     def loader(begin: int) -> DataLoader:
         stream = episodes(begin * config.batch_size)
         parts = engine.parts_per_step
-        return item_loader(stream, config.batch_size, parts, config.workers, device, stack)
+        return item_loader(stream, config.batch_size, parts, config.workers, device, collate)
 
     def loss(batch: Episode) -> Loss:
         with engine.autocast():
@@ -69,7 +70,7 @@ def train(
         return Loss(terms, terms)
 
     for step in engine.steps(loader):
-        step.learn(loss, method.counted)
+        step.learn(loss, method.counted, on_device)
         if validate and config.validate_every and (step.number + 1) % config.validate_every == 0:
             _validate(step, method, validate)
             if _exhausted(engine.state, config) and not engine.over:

@@ -44,6 +44,8 @@ class TrainConfig(Settings):
     """Of initial weights, dropout and training episodes (not of the test list)."""
     validate_every: Natural = 0
     """Steps between validations; 0 validates never."""
+    validation_episodes: Count = 200
+    """Episodes on each validation list."""
     patience: Natural = 0
     """Validations without a better score after which training stops; 0 never stops early."""
     checkpoint_every: Count = 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -12,8 +13,13 @@ from torch import Tensor
 if TYPE_CHECKING:
     from fsslib.training.engine import Engine
 
-Weigh = Callable[[str, Any], float]
+Weigh = Callable[[str, Any], Tensor | float]
 """Of a term's name and a part of a batch: how many things that term is a mean over."""
+
+
+def send(part: Any, device: torch.device) -> Any:
+    """Tensors, and what holds them, to a device; from pinned memory without waiting."""
+    return send_to_device(part, device, non_blocking=True)
 
 
 class Loss(NamedTuple):
@@ -42,25 +48,34 @@ class Step:
         self.facts: dict[str, Tensor] = {}
         self.rows: list[dict[str, Any]] = []
         self.remark = ""
-        self._totals: dict[str, float] = {}
+        self._totals: dict[str, Tensor] = {}
         self._looked: dict[str, float] | None = None
 
-    def learn(self, loss: Callable[[Any], Loss], weigh: Weigh | None = None) -> None:
+    def learn(
+        self,
+        loss: Callable[[Any], Loss],
+        weigh: Weigh | None = None,
+        place: Callable[[Any, torch.device], Any] = send,
+    ) -> None:
         """Take the step: gradients of every part, then the optimiser.
 
         The parts together give the gradient of the whole batch: each term is weighed by its share
         of what it is a mean over, as `weigh` counts it in a part; without it all parts count alike.
+
+        Args:
+            place: brings a part to the device. All are brought before the first is learned from,
+                for what is to be counted may be made there; it is the activations that are large.
         """
         engine = self.engine
         engine.descent.begin(engine.rates(self.number))
-        for part in self.parts:
-            batch = send_to_device(part, engine.device, non_blocking=True)
-            terms, facts = loss(batch)
-            terms = {name: self._shared(value, name, part, weigh) for name, value in terms.items()}
+        parts = [place(part, engine.device) for part in self.parts]
+        weigh = None if weigh is None else partial(self._shared, parts, weigh)
+        for part in parts:
+            terms, facts = loss(part)
+            terms = self._weighed(terms, part, weigh)
             total = torch.stack(list(terms.values())).sum()
             engine.descent.backward(total)
-            facts = {name: self._shared(value, name, part, weigh) for name, value in facts.items()}
-            self._add({"loss": total, **facts})
+            self._add({"loss": total, **self._weighed(facts, part, weigh)})
         engine.descent.finish()
         engine.moved(self.number, self.facts)
 
@@ -74,16 +89,24 @@ class Step:
             self._looked = self.engine.look(self.facts)
         return self._looked
 
-    def _shared(self, value: Tensor, name: str, part: Any, weigh: Weigh | None) -> Tensor:
-        """A part's mean as its share of the whole batch's."""
-        parts = self.engine.parts_per_step
-        if parts == 1:
-            return value
-        if weigh is None:
-            return value / parts
+    def _weighed(
+        self, values: dict[str, Tensor], part: Any, share: Weigh | None
+    ) -> dict[str, Tensor]:
+        """A part's means as its share of the whole batch's."""
+        number = self.engine.parts_per_step
+        if number == 1:
+            return values
+        if share is None:
+            return {name: value / number for name, value in values.items()}
+        return {name: value * share(name, part) for name, value in values.items()}
+
+    def _shared(self, parts: Sequence[Any], weigh: Weigh, name: str, part: Any) -> Tensor:
+        """What a part has of the things that a term is a mean over; nothing is waited for."""
         if name not in self._totals:
-            self._totals[name] = self.engine.total(sum(weigh(name, each) for each in self.parts))
-        return value * (weigh(name, part) / max(self._totals[name], 1))
+            counts = [torch.as_tensor(weigh(name, each)).float() for each in parts]
+            count = torch.stack([each.to(self.engine.device) for each in counts]).sum()
+            self._totals[name] = self.engine.total(count).clamp_min(1)
+        return weigh(name, part) / self._totals[name]
 
     def _add(self, facts: dict[str, Tensor]) -> None:
         for name, value in facts.items():

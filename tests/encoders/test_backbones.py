@@ -140,7 +140,7 @@ def test_images_are_never_normalised_twice():
 
 def test_official_bn_lets_the_statistics_move():
     backbone = build_backbone("scenes-resnet", "random")
-    backbone.official_bn = True
+    backbone = backbone.copied(moving_statistics=True)
     assert backbone.train().training
     assert isinstance(backbone, ResNet) and isinstance(backbone.stem[1], nn.BatchNorm2d)
     assert backbone.stem[1].training

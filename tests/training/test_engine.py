@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from fsslib.methods.hdmnet import HDMNet
 from fsslib.methods.panet import PANet
 from fsslib.methods.pfenet import PFENet
-from fsslib.training import precision
+from fsslib.training import loop, precision
 from fsslib.training.checkpoint import CheckpointError, save_checkpoint
 from fsslib.training.descent import Descent
 from fsslib.training.engine import Engine
@@ -71,7 +71,7 @@ def test_equal_weights_for_parts_would_be_another_loss(root, tmp_path, monkeypat
     config = TRAININGS["segmenter"].changed(**SGD, accumulate=4)
     segmenter(config, tmp_path / "exact", root, loss="cross_entropy")
     learn = Step.learn
-    monkeypatch.setattr(Step, "learn", lambda step, loss, weigh=None: learn(step, loss))
+    monkeypatch.setattr(Step, "learn", lambda step, loss, _, place: learn(step, loss, place=place))
     segmenter(config, tmp_path / "alike", root, loss="cross_entropy")
     with pytest.raises(AssertionError):
         assert_nearly_equal(tmp_path / "exact", tmp_path / "alike", atol=1e-5)
@@ -178,7 +178,7 @@ def without_modes(call):
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_step_waits_for_the_device_only_to_log(name, root, tmp_path, monkeypatch):
-    """Colours and views of MoCo are left out: they are drawn and made elsewhere."""
+    """What augments pictures is left out: it draws and counts on the host, with tests of its own."""
     learn, waits = Step.learn, []
 
     def counted(step, *args):
@@ -189,6 +189,7 @@ def test_a_step_waits_for_the_device_only_to_log(name, root, tmp_path, monkeypat
     monkeypatch.setattr(Step, "learn", counted)
     # Its counters of steps lie on the host, whatever the device.
     monkeypatch.setattr(Descent, "finish", without_modes(Descent.finish))
+    monkeypatch.setattr(loop, "on_device", without_modes(loop.on_device))
     if name == "moco":
         monkeypatch.setattr("fsslib.training.pretraining.moco_model.recolour", lambda x, _: x)
     tiny = TRAININGS[name]

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from stand_ins import tiny_backbone
 
+from fsslib.data.augmentation import Augmentation
 from fsslib.data.base_pictures import BasePictures
 from fsslib.data.loading import TrainingEpisodes
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit
 from fsslib.data.scenes.album import Album
-from fsslib.data.transforms import Augmentation
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_small import small_clip
 from fsslib.encoders.dino import small_dino

@@ -45,6 +45,9 @@ class Scenes10i(Benchmark):
         """1 where a scene holds a class: areas are only known once a scene is rendered."""
         return _presence(split, self.seed)
 
+    def picture_ids(self, split: Split) -> tuple[str, ...]:
+        return tuple(f"{split}/{self.seed}/{index}" for index in range(SIZES[split]))
+
     def load(self, split: Split, index: int) -> Sample:
         if not 0 <= index < SIZES[split]:
             raise IndexError(f"scene {index} of {split}: expected 0 to {SIZES[split] - 1}")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fsslib.config import ConfigError
 from fsslib.data.episode import Episode
 from fsslib.layers.losses import balanced_cross_entropy
-from fsslib.methods.base import FewShotSegmenter, Prediction, require_batch
+from fsslib.methods.base import METHODS, Prediction, require_batch
+from fsslib.methods.clip_dinoiser.config import DinoiserConfig
 from fsslib.methods.clip_dinoiser.model import ClipDinoiser
 from fsslib.methods.clip_dinoiser.variants import SupportDinoiser
 
 
+@METHODS.register("clip_dinoiser_finetuned")
 class FineTunedDinoiser(SupportDinoiser):
     """V6: fusion whose heads, temperature and alpha learn on episodes of base classes.
 
@@ -25,6 +29,18 @@ class FineTunedDinoiser(SupportDinoiser):
     """
 
     trainable = True
+
+    @classmethod
+    def configure(cls, preset: str, **changes: Any) -> DinoiserConfig:
+        """ConfigError for another variant than the one there is."""
+        config = DinoiserConfig.preset(preset, **{"variant": "finetuned"} | changes)
+        if config.variant != "finetuned":
+            raise ConfigError(f"variant={config.variant!r}: 'clip_dinoiser_finetuned' has none")
+        return config
+
+    @classmethod
+    def label(cls, config: DinoiserConfig) -> str:
+        return cls.name
 
     def __init__(self, dinoiser: ClipDinoiser) -> None:
         if dinoiser.heads is None:
@@ -53,7 +69,7 @@ class FineTunedDinoiser(SupportDinoiser):
         return {"main": balanced_cross_entropy(prediction.logits, episodes.query_mask)}
 
 
-def dinoiser_method(dinoiser: ClipDinoiser) -> FewShotSegmenter:
+def dinoiser_method(dinoiser: ClipDinoiser) -> SupportDinoiser:
     """The method of `dinoiser.config.variant`."""
     kind = FineTunedDinoiser if dinoiser.config.variant == "finetuned" else SupportDinoiser
     return kind(dinoiser)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -92,13 +91,11 @@ class ClipDinoiser(nn.Module):
             )
         self.encoder, self.heads = encoder, heads
         self.config, self.cache = config or DinoiserConfig(), cache or PassCache()
-        self._words: dict[str, Tensor] = {}
 
     def configured(self, config: DinoiserConfig) -> ClipDinoiser:
         """The same networks with other settings; this one keeps its own."""
         return ClipDinoiser(self.encoder, self.heads, config, self.cache)
 
-    @cached_property
     def _kind(self) -> str:
         """What a pass depends on besides the picture."""
         return f"dinoiser{self.config.tap}-{self.encoder.digest}"
@@ -177,15 +174,16 @@ class ClipDinoiser(nn.Module):
         def make(part: Tensor) -> tuple[Tensor]:
             return (self.encoder.encode_image(part, normalised=True),)
 
-        return self.cache.collect(f"whole-{self._kind}", inputs, make)[0]
+        return self.cache.collect(lambda: f"whole-{self._kind()}", inputs, make)[0]
 
     def text(self, names: Sequence[str]) -> Float[Tensor, "names d"]:
         """Unit embeddings of names, each made once; "background" is a name like others."""
-        if new := [name for name in dict.fromkeys(names) if name not in self._words]:
-            words = class_words(new, self.config.words)
-            embedded = self.encoder.encode_text(words, self.config.templates)
-            self._words |= dict(zip(new, embedded, strict=True))
-        return torch.stack([self._words[name] for name in names]).to(self.encoder.logit_scale)
+        spelling, templates = self.config.words, self.config.templates
+        made = self.encoder.while_unchanged(f"names {spelling} {templates}", dict[str, Tensor])
+        if new := [name for name in dict.fromkeys(names) if name not in made]:
+            embedded = self.encoder.encode_text(class_words(new, spelling), templates)
+            made.update(zip(new, embedded, strict=True))
+        return torch.stack([made[name] for name in names]).to(self.encoder.logit_scale)
 
     def classify(
         self, view: DenseView, text: Float[Tensor, "classes d"], refine: bool

@@ -13,14 +13,18 @@ V0, V4 and V6 read class names, V1 and V2 only "background": CLIP has seen those
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from fsslib.config import ConfigError
 from fsslib.data.episode import Episode
 from fsslib.layers.spherical_kmeans import spherical_kmeans
 from fsslib.layers.weighted_pooling import refine_background, weighted_pool
-from fsslib.methods.base import FewShotSegmenter, Prediction, require_batch
+from fsslib.methods.base import METHODS, FewShotSegmenter, Guidance, Prediction, require_batch
+from fsslib.methods.clip_dinoiser.config import DinoiserConfig
 from fsslib.methods.clip_dinoiser.model import BACKGROUND, ClipDinoiser, DenseView
 from fsslib.methods.clip_dinoiser.supports import (
     Supports,
@@ -38,9 +42,12 @@ Logits = Float[Tensor, "b n1 h w"]
 """Background and N classes."""
 
 
+@METHODS.register("clip_dinoiser")
 class SupportDinoiser(FewShotSegmenter):
     """Variants V0 to V5: nothing is trained here; the heads come trained, without a mask."""
 
+    config_class = DinoiserConfig
+    parts: ClassVar = {"dinoiser": ClipDinoiser}
     trainable = False
     binary = False
     frozen = ("dinoiser",)
@@ -51,6 +58,33 @@ class SupportDinoiser(FewShotSegmenter):
         prompted = self.config.variant in ("text", "global_image")
         self.reads_masks = not prompted or self.config.background_source == "prototype"
         self.negatives: tuple[Float[Tensor, "cells d"], Float[Tensor, " cells"]] | None = None
+
+    @classmethod
+    def configure(cls, preset: str, **changes: Any) -> DinoiserConfig:
+        """ConfigError for the variant that trains, which is a method of its own."""
+        config = super().configure(preset, **changes)
+        if config.variant == "finetuned":
+            raise ConfigError(
+                "variant='finetuned' learns, and 'clip_dinoiser' does not; use the method "
+                "'clip_dinoiser_finetuned'"
+            )
+        return config
+
+    @classmethod
+    def build(cls, config: DinoiserConfig, **parts: Any) -> SupportDinoiser:
+        return cls(parts["dinoiser"].configured(config))
+
+    @classmethod
+    def label(cls, config: DinoiserConfig) -> str:
+        return f"{cls.name}+{config.variant}"
+
+    @classmethod
+    def guided_by(cls, config: DinoiserConfig) -> Guidance:
+        return {"text": "word", "global_image": "image"}.get(config.variant, "mask")
+
+    @classmethod
+    def reads_names(cls, config: DinoiserConfig) -> bool:
+        return config.variant in ("text", "fusion", "finetuned")
 
     @torch.no_grad()
     def forward(self, episodes: Episode) -> Prediction:

@@ -11,14 +11,14 @@ from fsslib.settings import Count, Fraction, Positive, Settings
 
 Supervision = Literal["gt", "pseudo"]
 Fusion = Literal["prototype", "vote"]
-Guidance = Literal["word", "mask"]
+LFSSGuidance = Literal["word", "mask"]
 
 
 @dataclass(frozen=True)
 class LFSSConfig(Settings):
     """Numbers of LFSS; `preset` gives the paper's and the embedded benchmark's."""
 
-    guidance: Guidance = "word"
+    guidance: LFSSGuidance = "word"
     """Where the support's mask comes from: a word, or its annotation (an upper bound, in one pass:
     a circle would put a prediction in the place of what is known). The query's always comes from
     the word."""

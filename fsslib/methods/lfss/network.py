@@ -12,7 +12,7 @@ one that matters most: Eq. 20 compares with *ground truth*, of base classes and 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -33,10 +33,17 @@ from fsslib.layers.losses import segmentation_loss
 from fsslib.layers.prototype import masked_average
 from fsslib.layers.pyramid import ASPP
 from fsslib.layers.resize import resize
-from fsslib.methods.base import FewShotSegmenter, Prediction, require_one_way, vote
+from fsslib.methods.base import (
+    METHODS,
+    FewShotSegmenter,
+    Guidance,
+    Prediction,
+    require_one_way,
+    vote,
+)
+from fsslib.methods.features import reduction
 from fsslib.methods.lfss.config import LFSSConfig
 from fsslib.methods.lfss.pseudo_masks import Masks, Pseudo, PseudoMasks
-from fsslib.methods.prior_guided import reduction
 from fsslib.methods.words import WordMasks
 from fsslib.priors.similarity import cosine_map
 
@@ -49,6 +56,7 @@ class Pass(NamedTuple):
     correlation: Tensor
 
 
+@METHODS.register("lfss")
 class LFSS(FewShotSegmenter):
     """LFSS over any stage backbone.
 
@@ -57,6 +65,8 @@ class LFSS(FewShotSegmenter):
     (B,2,h,w; RCM and FCM; B,1 without CCM) and, with a circle, `support_prediction` (B,K,h,w).
     """
 
+    config_class = LFSSConfig
+    parts: ClassVar = {"backbone": StageBackbone, "words": WordMasks}
     frozen = ("backbone", "words")
 
     def __init__(
@@ -83,6 +93,14 @@ class LFSS(FewShotSegmenter):
             *(nn.Conv2d(dim, dim // 4, 3, padding=1), nn.ReLU(inplace=True)),
             nn.Conv2d(dim // 4, 1, 1),
         )
+
+    @classmethod
+    def guided_by(cls, config: LFSSConfig) -> Guidance:
+        return config.guidance
+
+    @classmethod
+    def reads_names(cls, config: LFSSConfig) -> bool:
+        return True
 
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, "LFSS")
@@ -212,11 +230,11 @@ class LFSS(FewShotSegmenter):
             for name, share in shares.items()
         }
 
-    def counted(self, term: str, episodes: Episode) -> int:
+    def counted(self, term: str, episodes: Episode) -> Tensor | int:
         if self.config.supervision == "pseudo":
             return len(episodes)  # every pixel has a pseudo label
         masks = episodes.query_mask if term == "query" else episodes.support_masks
-        return int((masks != IGNORE).sum())
+        return (masks != IGNORE).sum()
 
 
 def _binary(logits: Float[Tensor, "b h w"], size: tuple[int, ...]) -> Float[Tensor, "b 2 _ _"]:

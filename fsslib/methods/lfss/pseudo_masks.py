@@ -5,7 +5,7 @@ As a method of its own it is the first check of every experiment with words, and
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,9 @@ from torch import Tensor
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.methods.base import (
+    METHODS,
     FewShotSegmenter,
+    Guidance,
     Prediction,
     binary_logits,
     foreground,
@@ -96,22 +98,34 @@ class PseudoMasks:
         return Masks(masks.support if config.guidance == "mask" else new, of_query.mask)
 
 
+@METHODS.register("word_mask")
 class WordMaskBaseline(FewShotSegmenter):
     """The query's pseudo mask as a prediction: with `refine` the refined one, else as the word gave
     it. Its maps: `initial` and `refined` (B,1,h,w)."""
 
     trainable = False
+    config_class = LFSSConfig
+    parts: ClassVar = {"backbone": StageBackbone, "words": WordMasks}
 
     def __init__(
         self,
         backbone: StageBackbone,
         words: WordMasks,
-        config: LFSSConfig,
+        config: LFSSConfig | None = None,
     ) -> None:
         super().__init__()
         self.backbone, self.words = backbone, words
+        config = config or LFSSConfig()
         self.masks = PseudoMasks(backbone, words, config)
         self.reads_masks = config.guidance == "mask"
+
+    @classmethod
+    def guided_by(cls, config: LFSSConfig) -> Guidance:
+        return config.guidance
+
+    @classmethod
+    def reads_names(cls, config: LFSSConfig) -> bool:
+        return True
 
     @torch.no_grad()
     def forward(self, episodes: Episode) -> Prediction:

@@ -3,5 +3,6 @@
 from fsslib.methods.pi_clip.config import ClipMaps, ClipPriorConfig
 from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.pi_clip.prompts import Prompts
+from fsslib.methods.pi_clip.source import ClipPrior
 
-__all__ = ["ClipMaps", "ClipPriorConfig", "ClipPriors", "Prompts"]
+__all__ = ["ClipMaps", "ClipPrior", "ClipPriorConfig", "ClipPriors", "Prompts"]

@@ -12,7 +12,6 @@ labels lack its own class, the target's two prompts are used here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -65,10 +64,6 @@ class ClipPriors(nn.Module):
         self.config = config or ClipPriorConfig()
         self.encoder, self.cache = encoder, cache or PassCache()
         self.text = Prompts(encoder, self.config.candidate_classes, self.config.words, names)
-
-    @cached_property
-    def _digest(self) -> str:
-        return self.encoder.digest
 
     def channels(self, shots: int, repeat_vtp: int = 1, layers: int = 2) -> int:
         """How many maps an episode of `shots` supports gets."""
@@ -188,7 +183,10 @@ class ClipPriors(nn.Module):
             found = trunk(self.encoder, part, normalised=True, attention=attention)
             return found.hidden, found.attention
 
-        hidden, maps = self.cache.collect(f"trunk{attention}-{self._digest}", inputs, make)
+        def kind() -> str:
+            return f"trunk{attention}-{self.encoder.digest}"
+
+        hidden, maps = self.cache.collect(kind, inputs, make)
         return Trunk(hidden, maps, attention, grid)
 
     def _refined(

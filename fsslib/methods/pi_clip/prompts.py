@@ -34,7 +34,12 @@ class Prompts:
         if candidates == "all" and not names:
             raise ValueError("candidate_classes='all' needs names=, all classes of the benchmark")
         self.encoder, self.candidates, self.words = encoder, candidates, words
-        self.names, self.made = tuple(names), dict[str, Tensor]()
+        self.names = tuple(names)
+
+    @property
+    def made(self) -> dict[str, Tensor]:
+        """Embeddings by name, of the encoder's weights as they are."""
+        return self.encoder.while_unchanged(f"prompts {self.words}", dict[str, Tensor])
 
     def __call__(self, episodes: Episode) -> Float[Tensor, "b prompts d"]:
         """Prompt embeddings of each episode: "a photo of …" of its candidates, the target first,
@@ -63,9 +68,10 @@ class Prompts:
 
     def _pairs(self, names: Sequence[str]) -> Float[Tensor, "names 2 d"]:
         """Unit embeddings of each class's target and non-target prompt."""
-        if new := [name for name in names if name not in self.made]:
+        made = self.made
+        if new := [name for name in names if name not in made]:
             words = class_words(new, self.words)
             both = [self.encoder.encode_text(words, group) for group in ("target", "non_target")]
-            self.made.update(zip(new, torch.stack(both, 1), strict=True))
-        pairs = torch.stack([self.made[name] for name in names])
+            made.update(zip(new, torch.stack(both, 1), strict=True))
+        pairs = torch.stack([made[name] for name in names])
         return pairs.to(self.encoder.logit_scale.device)

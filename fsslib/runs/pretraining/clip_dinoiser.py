@@ -38,8 +38,8 @@ from fsslib.training.pretraining.crops import PictureFolder, Pictures
 def dino_pictures(config: PretrainDinoRunConfig) -> Pictures:
     """The album of scenes that the embedded CLIPs learned from, or all pictures of a folder."""
     if config.data is None:
-        return Album("clip", 0, config.scenes, config.size).prepare()
-    return PictureFolder(config.data, config.scenes, config.seed)
+        return Album("clip", 0, config.training.scenes, config.training.size).prepare()
+    return PictureFolder(config.data, config.training.scenes, config.seed)
 
 
 def finish_dino(
@@ -49,7 +49,8 @@ def finish_dino(
 
     Its `agreement` is that of centred facets, `as_is` that of others (`encoders/dino.py`).
     """
-    scenes, looks = config.data is None, min(config.validation_scenes, 100)
+    scenes, count = config.data is None, config.training.validation_scenes
+    looks = min(count, 100)
     as_stored(encoder.model)
     as_is = Dino(encoder.model, "as it is").to(encoder.statistics.device)
     card = {
@@ -59,7 +60,7 @@ def finish_dino(
         "seen": "pictures of Scenes-10i; no label, caption or mask" if scenes else "a folder",
         **facts,
         "parameters": sum(p.numel() for p in encoder.parameters()),
-        "neighbour_accuracy": neighbour_accuracy(encoder, config.validation_scenes),
+        "neighbour_accuracy": neighbour_accuracy(encoder, count),
         "agreement": agreement(encoder, scenes=looks),
         "as_is": {"average_precision": agreement(as_is, scenes=looks)["average_precision"]},
         **environment(device),
@@ -70,13 +71,12 @@ def finish_dino(
 
 def heads_parts(config: TrainDinoiserRunConfig) -> tuple[ClipViT, Teachers, Pictures]:
     """CLIP, its teachers, and the pictures that the heads will learn from."""
-    encoder = load_clip(config.clip_model, config.clip_weights)
+    clip = config.clip_weights
+    encoder = load_clip(clip.name, clip.weights)
     if not isinstance(encoder, ClipViT):
-        raise ConfigError(
-            f"clip_model={config.clip_model!r} is no Vision Transformer; CLIP-DINOiser taps one"
-        )
-    teachers = load_teachers(config.clip_model, config.found_head, config.dino_weights)
-    training = config.training()
+        raise ConfigError(f"clip={clip.name!r} is no Vision Transformer; CLIP-DINOiser taps one")
+    teachers = load_teachers(clip.name, config.found_head, config.dino_weights)
+    training = config.training
     if config.data is None:
         pictures: Pictures = Album("clip", 0, training.pictures, training.size).prepare()
     else:
@@ -96,7 +96,7 @@ def finish_heads(
 
     For embedded CLIPs the card says what the heads are worth zero-shot on Scenes-10i.
     """
-    scenes = config.clip_model.startswith("scenes")
+    scenes = config.clip_weights.embedded
     as_stored(heads)
     card = {
         "run": config.run_name,
@@ -104,7 +104,7 @@ def finish_heads(
         "command": command_of(config) if config.data is None else None,
         "task": "DINO's correlations and FOUND's saliency from CLIP's own tokens",
         "seen": "pictures; no label, caption or mask",
-        "clip": config.clip_model,
+        "clip": config.clip_weights.name,
         "saliency": "FOUND's seed" if config.found_head is None else "FOUND",
         **facts,
         "zero_shot": _zero_shot(config, encoder, heads) if scenes else None,
@@ -119,9 +119,9 @@ def _zero_shot(
 ) -> dict[str, Any]:
     """mIoU over all 40 names and the background, with and without what the heads say."""
     protocol = Protocol.preset("scenes10i", image_size=97)
-    benchmark, side = load_benchmark(protocol), config.training().size
+    benchmark, side = load_benchmark(protocol), config.training.size
     windows, found = Windows(side, side, side // 2), {}
-    settings = {"gamma": config.training().gamma, "tap": config.training().tap}
+    settings = {"gamma": config.training.gamma, "tap": config.training.tap}
     for name, pooling, refine in (
         ("plain", False, False),
         ("pooled", True, False),
@@ -139,18 +139,27 @@ def _zero_shot(
 def score_zero_shot(config: ZeroShotRunConfig, folder: Path, device: str) -> dict[str, Any]:
     """Score all pictures in windows that move by half of their side, write `zero_shot.json` into
     the run's folder and return it."""
-    benchmark = load_benchmark(Protocol.preset(config.benchmark), config.root)
-    model = clip_dinoiser(config, PassCache()).to(device).eval()
-    side, refine = config.dinoiser().size or Windows.crop, config.dinoiser().refine
+    benchmark, settings = (
+        load_benchmark(config.read_protocol, config.root),
+        config.dinoiser_settings,
+    )
+    model = clip_dinoiser(config.clip_weights, config.heads, settings, PassCache())
+    model, side = model.to(device).eval(), settings.size or Windows.crop
     windows = Windows(side, side, side // 2)
     scores = open_vocabulary(
-        model, benchmark, config.pictures, config.background, refine, windows, config.split
+        model,
+        benchmark,
+        config.pictures,
+        config.background,
+        settings.refine,
+        windows,
+        config.split,
     )
     scores["per_class"] = {
         benchmark.name_of(each): row["intersection"] / max(row["union"], 1)
         for each, row in scores["per_class"].items()
     }
     card = {"run": config.run_name, "command": command_of(config), "split": config.split}
-    card |= {"settings": asdict(config.dinoiser())} | scores | environment(device)
+    card |= {"settings": asdict(settings)} | scores | environment(device)
     write_json(folder / "zero_shot.json", card)
     return card

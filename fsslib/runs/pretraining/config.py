@@ -2,172 +2,199 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
 
-from fsslib.config import ConfigError, require_known, require_least
-from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol
-from fsslib.encoders import BACKBONES
+from fsslib.config import ConfigError, parse_preset
+from fsslib.data.folder import require_base_classes
+from fsslib.data.protocol import Protocol
+from fsslib.encoders import require_backbone
 from fsslib.methods.base_learner import BaseLearnerConfig
-from fsslib.runs.evaluate_config import require_root
-from fsslib.runs.machine import require_device
-from fsslib.runs.method_config import require_clip
-from fsslib.training.precision import Precision
+from fsslib.runs.evaluate_config import protocol_group, require_root
+from fsslib.runs.groups import MachineConfig, Weights
+from fsslib.runs.run_config import RunConfig, identity, resolved
+from fsslib.runs.train_config import training_config
+from fsslib.settings import Count, Natural
 from fsslib.training.pretraining.backbone import PretrainConfig
 from fsslib.training.pretraining.clip_recipe import ClipConfig
 from fsslib.training.recipe import TrainConfig
 
 
 @dataclass(frozen=True)
-class BaseLearnerRunConfig:
+class BaseLearnerRunConfig(RunConfig):
     """Parameters of `train_base.ipynb`: the base learner of BAM and HDMNet, one for each fold."""
 
-    preset: str = "scenes"
+    learner: str = "scenes"
+    """Preset of the base learner, and changes to it: "paper dim=256"."""
     backbone: str = "scenes-resnet"
-    weights: str = "scenes"
-    benchmark: BenchmarkName = "scenes10i"
+    """Network and weights: "resnet50-v2 weights=FILE"."""
+    protocol: str = "scenes10i"
+    """Benchmark, and changes to its protocol. Novel objects are background unless it says
+    otherwise: BAM's code takes them for it, and only so does a base learner learn that there are
+    objects it does not know; its few-shot lists drop their pictures all the same."""
     root: str | None = None
+    """Folder of the benchmark; none for scenes10i."""
     fold: int = 0
-    image_size: int | None = None
-    novel_in_train: NovelInTrain = "background"
-    """What becomes of novel objects. BAM's code takes them for background, and only so does a base
-    learner learn that there are objects it does not know; its few-shot lists drop their pictures
-    all the same."""
-    coco_folds: Literal["interleaved", "contiguous"] = "interleaved"
-    train_list: Literal["sbd", "sbd_aug"] = "sbd"
-    held_out: int = 0
-    """Base classes left out, as in a training with `selection="held_out_base"`."""
-    pictures: int = 1000
+    """Whose base classes it learns: 0 to 3."""
+    pictures: Count = 1000
     """Of the val split, for the score on base classes."""
     recipe: str = "base_scenes"
-    seed: int = 0
-    steps: int | None = None
-    train_batch_size: int | None = None
-    lr: float | None = None
-    precision: Precision = "fp32"
-    feature_cache: int = 0
-    """GiB on disk for what a frozen backbone said of pictures, shared with the other templates."""
-    batch_size: int = 8
-    workers: int = 1
-    device: str = "auto"
+    """Training recipe, and changes to it: "base lr=1e-3"."""
+    seed: Natural = 0
+    """Of initial weights and pictures."""
+    machine: str = "auto"
+    """Device, and what else changes nothing: "cuda workers=4 feature_cache=40"."""
 
-    def __post_init__(self) -> None:
-        require_known("backbone", self.backbone, sorted(BACKBONES))
-        require_least(self, pictures=1, train_batch_size=1, batch_size=1, feature_cache=0)
-        require_device(self.device)
-        require_root(self.benchmark, self.root)
-        if self.benchmark == "folder":
-            raise ConfigError("benchmark='folder' has no base classes, all of them are novel")
-        BaseLearnerConfig.preset(self.preset)
-        self.training()
-        self.protocol()
-
-    def protocol(self) -> Protocol:
-        """Which pictures and classes are base, and their size."""
-        names = ("fold", "coco_folds", "train_list", "held_out", "novel_in_train")
-        values = {name: getattr(self, name) for name in names}
-        if self.image_size is not None:
-            values["image_size"] = self.image_size
-        if self.held_out:
-            values["selection"] = "held_out_base"
-        return Protocol.preset(self.benchmark, episodes=self.pictures, **values)
-
-    def training(self) -> TrainConfig:
-        """The training settings that these parameters describe."""
-        values = {"steps": self.steps, "batch_size": self.train_batch_size, "lr": self.lr}
-        given = {name: value for name, value in values.items() if value is not None}
-        given |= {"seed": self.seed, "precision": self.precision, "workers": self.workers}
-        return TrainConfig.preset(self.recipe, **given)
-
-    @property
-    def run_name(self) -> str:
-        return f"base_learner/{self.benchmark}_f{self.fold}_{self.backbone}_s{self.seed}"
-
-
-@dataclass(frozen=True)
-class PretrainRunConfig(PretrainConfig):
-    """Parameters of `pretrain_backbone.ipynb`."""
-
-    device: str = "auto"
+    groups: ClassVar = {
+        "machine": MachineConfig,
+        "protocol": Protocol,
+        "recipe": TrainConfig,
+        "learner": BaseLearnerConfig,
+    }
+    aliases: ClassVar = {
+        "preset": ("learner", None),
+        "weights": ("backbone", "weights"),
+        "benchmark": ("protocol", None),
+        "train_batch_size": ("recipe", "batch_size"),
+    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_known("backbone", self.backbone, sorted(BACKBONES))
-        require_least(self, steps=1, batch_size=1, size=1, validation_scenes=1, checkpoint_every=1)
-        require_least(self, weight_decay=0, warmup=0, label_smoothing=0, seed=0, workers=0)
-        if self.lr <= 0:
-            raise ConfigError(f"lr={self.lr}: expected a positive learning rate")
-        require_device(self.device)
+        protocol = self.base_protocol
+        require_root(protocol.benchmark, self.root)
+        if protocol.benchmark == "folder":
+            require_base_classes(self.root)
+        # Checked by being read.
+        _ = self.machine_config, self.training, self.learner_settings, self.backbone_weights
+
+    @cached_property
+    def base_protocol(self) -> Protocol:
+        """Which pictures and classes are base, and their size."""
+        benchmark, changes = protocol_group(self.protocol, "fold", "episodes")
+        if changes.get("held_out"):
+            changes.setdefault("selection", "held_out_base")
+        usual = {"novel_in_train": "background"}
+        return Protocol.preset(benchmark, **usual | changes, fold=self.fold, episodes=self.pictures)
+
+    @cached_property
+    def training(self) -> TrainConfig:
+        """The training settings that these parameters describe."""
+        return training_config(self.recipe, self.seed, self.machine_config.loaders)
+
+    @property
+    def learner_settings(self) -> BaseLearnerConfig:
+        return BaseLearnerConfig.parse("learner", self.learner)
+
+    @property
+    def backbone_weights(self) -> Weights:
+        return Weights.of_backbone("backbone", self.backbone)
 
     @property
     def run_name(self) -> str:
-        return f"pretrain/{self.backbone}_s{self.seed}"
+        protocol, name = self.base_protocol, self.backbone_weights.name.replace("/", "-")
+        return f"base_learner/{protocol.benchmark}_f{self.fold}_{name}_s{self.seed}"
 
-    def training(self) -> PretrainConfig:
-        values = asdict(self)
-        values.pop("device")
-        return PretrainConfig(**values)
+    def typed(self) -> dict[str, Any]:
+        backbone = self.backbone_weights
+        return {
+            "learner": self.learner_settings.changed(),
+            "backbone": [backbone.name, resolved(backbone.weights)],
+            "protocol": self.base_protocol.changed(),
+            "recipe": identity(self.training),
+            "root": None,
+        }
+
+
+class PretrainingRun(RunConfig):
+    """What the pretrainings have in common."""
+
+    seed: int
+
+    def own_recipe(self, kind: Any) -> Any:
+        """The recipe with the parameters that are not part of its text."""
+        name, changes = parse_preset("recipe", self.recipe)
+        if "seed" in changes:
+            raise ConfigError(f"recipe={self.recipe!r}: seed is a parameter of its own")
+        made = kind.preset(name, **changes, seed=self.seed)
+        workers = self.machine_config.workers
+        return made if workers is None else replace(made, workers=workers)
+
+    def typed(self) -> dict[str, Any]:
+        return {"recipe": identity(self.training)}
 
 
 @dataclass(frozen=True)
-class PretrainClipRunConfig:
+class PretrainRunConfig(PretrainingRun):
+    """Parameters of `pretrain_backbone.ipynb`."""
+
+    recipe: str = "scenes"
+    """Recipe, and changes to it: "scenes steps=1000 lr=1e-3"."""
+    seed: Natural = 0
+    """Of initial weights and pictures."""
+    machine: str = "auto"
+    """Device, and what else changes nothing: "cuda workers=8"."""
+
+    groups: ClassVar = {"recipe": PretrainConfig, "machine": MachineConfig}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_backbone(self.training.backbone)
+
+    @cached_property
+    def training(self) -> PretrainConfig:
+        return self.own_recipe(PretrainConfig)
+
+    @property
+    def run_name(self) -> str:
+        return f"pretrain/{self.training.backbone}_s{self.seed}"
+
+
+@dataclass(frozen=True)
+class PretrainClipRunConfig(PretrainingRun):
     """Parameters of `pretrain_clip.ipynb`."""
 
-    model: str = "scenes-clip-rn"
+    recipe: str = "scenes-clip-rn"
+    """An embedded CLIP or an architecture of open_clip, and changes to its recipe."""
     start: str | None = None
     """Weights to go on from: a tag of open_clip, "scenes" (an embedded CLIP's own) or a file; None:
     random ones."""
     data: str | None = None
     """Folder of pictures with .txt captions; None: Scenes-10i."""
-    scenes: int = 200_000
-    steps: int | None = None
-    text_steps: int | None = None
-    single_steps: int | None = None
-    coarse_steps: int | None = None
-    naming_from: int | None = None
-    fine_steps: int | None = None
-    unmasked_steps: int | None = None
-    large_steps: int | None = None
-    teacher: str | None = None
-    """Embedded CLIP to learn from as well; "" for none."""
-    patch_dropout: float | None = None
-    batch_size: int | None = None
-    coarse_size: int | None = None
-    size: int | None = None
-    large_size: int | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    warmup: int | None = None
-    precision: Precision = "fp32"
-    seed: int = 0
-    validation_scenes: int = 1000
-    checkpoint_every: int = 100
-    workers: int = 0
-    device: str = "auto"
+    validation_scenes: Count = 1000
+    """Held-out scenes for the zero-shot scores."""
+    seed: Natural = 0
+    """Of initial weights and pictures."""
+    machine: str = "auto"
+    """Device, and what else changes nothing: "cuda workers=8"."""
+
+    groups: ClassVar = {"recipe": ClipConfig, "machine": MachineConfig}
+    aliases: ClassVar = {"model": ("recipe", None)}
 
     def __post_init__(self) -> None:
-        require_clip("model", self.model)
-        require_least(self, validation_scenes=1, weight_decay=0, seed=0, workers=0)
-        if self.lr is not None and self.lr <= 0:
-            raise ConfigError(f"lr={self.lr}: expected a positive learning rate")
-        require_device(self.device)
-        self.training()
+        super().__post_init__()
+        Weights.of_clip("model", parse_preset("recipe", self.recipe)[0])
+        _ = self.training  # checked by being read
+
+    @property
+    def model(self) -> str:
+        return self.training.model
 
     @property
     def run_name(self) -> str:
         return f"pretrain/{self.model}_s{self.seed}"
 
+    @cached_property
     def training(self) -> ClipConfig:
         """The training settings that these parameters describe."""
-        elsewhere = ("model", "start", "data", "validation_scenes", "device")
-        changes = {k: v for k, v in asdict(self).items() if k not in elsewhere}
-        if self.start is not None and self.text_steps is None:
-            changes["text_steps"] = 0  # its words mean something already
+        made, changes = self.own_recipe(ClipConfig), parse_preset("recipe", self.recipe)[1]
+        if self.start is not None and "text_steps" not in changes:
+            made = replace(made, text_steps=0)  # its words mean something already
         if self.data is not None or self.start is not None:
-            if self.teacher:
+            if changes.get("teacher"):
                 raise ConfigError(
-                    f"teacher={self.teacher!r} lends its words, which are those of Scenes-10i, to "
+                    f"teacher={made.teacher!r} lends its words, which are those of Scenes-10i, to "
                     "a fresh model; leave it out with data= and with start="
                 )
-            changes["teacher"] = ""
-        return ClipConfig.preset(self.model, **changes)
+            made = replace(made, teacher="")
+        return made

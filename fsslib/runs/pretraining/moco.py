@@ -34,14 +34,18 @@ def prepare_moco(config: PretrainMocoRunConfig) -> SegmentStore:
     """
     if config.data is None:
         album = Album("moco", config.seed, config.scenes, SCENE)
-        pictures = album.prepare(config.prepare_workers)
+        pictures = album.prepare(config.machine_config.prepare_workers)
     elif config.data in LISTED:
         benchmark = _listed(config)
         pictures = PictureFiles.train_list(benchmark)
     else:
         pictures = PictureFiles.in_folder(config.data)
     store = SegmentStore(pictures, config.segmentation())
-    return store.prepare(config.prepare_workers) if config.training().local_weight else store
+    return (
+        store.prepare(config.machine_config.prepare_workers)
+        if config.training.local_weight
+        else store
+    )
 
 
 def prepare_monitor(config: PretrainMocoRunConfig) -> PrototypeProbe | None:
@@ -70,7 +74,7 @@ def finish_moco(
     For scale the card holds the monitor's scores of the embedded supervised backbone and of one
     with random weights beside the trained one's.
     """
-    settings, local = config.training(), config.training().local_weight > 0
+    settings, local = config.training, config.training.local_weight > 0
     rows = read_journal(folder / "metrics.jsonl")
     card = {
         "name": config.release,

@@ -9,11 +9,11 @@ from typing import Any
 import open_clip
 import torch
 
+from fsslib.data.augmentation import Augmentation
 from fsslib.data.base_pictures import BasePictures, picture_specs
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit
 from fsslib.data.scenes.album import Album
-from fsslib.data.transforms import Augmentation
 from fsslib.encoders import build_backbone
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_loading import load_clip, wrap
@@ -24,10 +24,10 @@ from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.evaluator import evaluate
 from fsslib.evaluation.zero_shot import zero_shot
 from fsslib.files import write_json
-from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
+from fsslib.methods.base_learner import BaseLearner
 from fsslib.methods.shipped import save_head
 from fsslib.runs.assembly import encoder_cache
-from fsslib.runs.config import command_of, decisive
+from fsslib.runs.config import command_of, portable
 from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.pretraining.config import (
     BaseLearnerRunConfig,
@@ -43,9 +43,9 @@ def finish_pretraining(
     config: PretrainRunConfig, folder: Path, facts: dict[str, Any], device: str
 ) -> dict[str, Any]:
     """Write `<backbone>.safetensors` and its card into the run's folder; returns the card."""
-    settings = config.training()
+    settings = config.training
     card = {
-        "name": config.backbone,
+        "name": settings.backbone,
         "command": command_of(config),
         "task": "name the object in single-object scenes of Scenes-10i, 40 classes",
         "seen": "all 40 classes as image labels, those that are novel in a fold too; no masks",
@@ -54,20 +54,22 @@ def finish_pretraining(
         **environment(device),
     }
     state = backbone_state(folder, settings)
-    write_weights(folder / f"{config.backbone}.safetensors", state, card)
+    write_weights(folder / f"{settings.backbone}.safetensors", state, card)
     return card
 
 
 def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, Any]:
     """Train a base learner (or go on), score it on base classes of the val split, and write
     `base.safetensors`, its card and `results.json`; returns the results."""
-    protocol, device, settings = config.protocol(), pick_device(config.device), config.training()
-    benchmark = load_benchmark(protocol, config.root, config.feature_cache > 0)
+    protocol, machine, settings = config.base_protocol, config.machine_config, config.training
+    device = pick_device(machine.device)
+    benchmark = load_benchmark(protocol, config.root, machine.feature_cache > 0)
     torch.manual_seed(config.seed)
-    backbone = build_backbone(config.backbone, config.weights)
-    backbone.remember(encoder_cache(config.feature_cache))
+    chosen = config.backbone_weights
+    backbone = build_backbone(chosen.name, chosen.weights)
+    backbone.remember(encoder_cache(machine.feature_cache))
     classes = ClassSplit.of(benchmark, protocol).train
-    learner = BaseLearner(backbone, classes, BaseLearnerConfig.preset(config.preset))
+    learner = BaseLearner(backbone, classes, config.learner_settings)
     outcome = train(
         learner,
         lambda start: BasePictures(
@@ -81,19 +83,22 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
         settings,
         folder,
         device,
-        about=decisive(config),
+        about=config.decisive(),
     )
     learner.load_head_state(halved(learner.head_state()))  # what is scored is what is saved
-    specs = picture_specs(benchmark, protocol, "val", config.pictures)
-    batch, workers = config.batch_size, config.workers
+    # One's own folder keeps novel classes alone for the val split.
+    split = "train" if protocol.benchmark == "folder" else "val"
+    specs = picture_specs(benchmark, protocol, split, config.pictures)
+    batch, workers = machine.batch_size, machine.loaders
     scores = evaluate(learner, benchmark, protocol, specs, device, batch, workers)
     card = {
         "command": command_of(config),
         "run": config.run_name,
         "method": "base_learner",
         "seen": "masks of the fold's base classes",
+        "scored_on": split,
         "protocol": protocol.to_dict(),
-        "config": {**asdict(config), "root": None},
+        "config": portable(config),
         "training": asdict(settings),
         "training_seconds": round(outcome["seconds"], 1),
         **environment(device),
@@ -107,7 +112,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
 def prepare_clip(config: PretrainClipRunConfig) -> tuple[ClipEncoder, Captioned]:
     """A CLIP, with random weights unless `start` names some, and the pictures it will learn from
     (rendered if need be)."""
-    training = config.training()
+    training = config.training
     side = max(training.size, training.final_size)
     if config.data is None:
         album = Album("clip", config.seed, training.scenes, side)
@@ -125,7 +130,7 @@ def prepare_clip(config: PretrainClipRunConfig) -> tuple[ClipEncoder, Captioned]
 
 def prepare_teacher(config: PretrainClipRunConfig, device: str) -> ClipEncoder | None:
     """The embedded CLIP that is learned from beside the captions, if the settings name one."""
-    teacher = config.training().teacher
+    teacher = config.training.teacher
     if not teacher:
         return None
     return load_clip(teacher).to(device, memory_format=torch.channels_last)  # half as fast again
@@ -144,7 +149,7 @@ def finish_clip(
     is measured on held-out scenes, if it learned from scenes.
     """
     as_stored(encoder.model.eval())
-    scenes, size = config.data is None, config.training().final_size
+    scenes, size = config.data is None, config.training.final_size
     card = {
         "name": config.model,
         "command": command_of(config) if scenes else None,

@@ -36,6 +36,8 @@ from fsslib.training.step import Loss
 class PretrainConfig(Settings):
     """Settings of the classification pretraining."""
 
+    preset_word = "recipe"
+
     backbone: str = "scenes-resnet"
     steps: Count = 2800
     batch_size: Count = 64
@@ -57,6 +59,11 @@ class PretrainConfig(Settings):
     checkpoint_every: Count = 250
     workers: Natural = 1
     """Rendering processes; each needs a core."""
+
+    @classmethod
+    def presets(cls) -> dict[str, dict[str, Any]]:
+        """`scenes`: how `scenes-resnet` was made."""
+        return {"scenes": {}}
 
     def __post_init__(self) -> None:
         super().__post_init__()

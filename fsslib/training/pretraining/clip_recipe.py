@@ -61,7 +61,7 @@ class ClipConfig(Settings):
     workers: Natural = 0
 
     @classmethod
-    def preset(cls, model: str, **changes: Any) -> ClipConfig:
+    def preset(cls, model: str, /, **changes: Any) -> ClipConfig:
         """The settings a model was trained with here; changes that are None change nothing.
 
         Other architectures of open_clip get their own picture size, no coarse phase, and the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from fsslib.settings import Count, Fraction, Natural, NonNegative, Positive, Settings
 from fsslib.training.parts import require_parts
@@ -50,6 +51,11 @@ class DinoConfig(Settings):
     validation_scenes: Count = 400
     checkpoint_every: Count = 100
     workers: Natural = 0
+
+    @classmethod
+    def presets(cls) -> dict[str, dict[str, Any]]:
+        """`scenes`: how `scenes-dino` was made."""
+        return {"scenes": {}}
 
     def __post_init__(self) -> None:
         super().__post_init__()

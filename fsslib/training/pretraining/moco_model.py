@@ -79,7 +79,8 @@ class Moco(nn.Module):
         encoder = ContrastEncoder(backbone, config.dim, config.separate_heads, config.precision)
         self.config, self.query = config, split_batch_norm(encoder, config.bn_splits)
         self.key = deepcopy(self.query).requires_grad_(False)
-        self.key.backbone.official_bn = True  # no gradients, yet statistics of its own batches
+        # No gradients, yet statistics of its own batches.
+        self.key.backbone = self.query.backbone.copied(moving_statistics=True)
         self.queues = nn.ModuleDict(
             {branch: KeyQueue(config.dim, length) for branch, length in lengths.items()}
         )

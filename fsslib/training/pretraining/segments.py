@@ -40,7 +40,8 @@ class SegmentStore:
     def folder(self) -> Path:
         """`<root>/<identity of the pictures>-<digest of settings>`; root is the data root's
         `superpixels` by default."""
-        settings = {**asdict(self.config), "scikit-image": version("scikit-image"), "e": EDITION}
+        packages = {name: version(name) for name in ("pillow", "scikit-image")}
+        settings = {**asdict(self.config), **packages, "e": EDITION}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         root = data_root() / "superpixels" if self.root is None else self.root
         return root / f"{self.pictures.identity}-{self.config.algorithm}-{digest[:8]}"

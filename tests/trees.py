@@ -152,9 +152,9 @@ def _coco_objects(number: int, image_id: int) -> list[dict]:
 
 def write_folder(root: Path, classes: tuple[str, ...] = ("cat", "red_mug")) -> Path:
     """Three images a class; the masks of a class are {0,1}, {0,255} and {0,1,255}."""
-    for folder in classes:
+    for place, folder in enumerate(classes):
         for number in range(3):
-            write_jpeg(root / folder / "images" / f"picture{number}.jpg", number)
+            write_jpeg(root / folder / "images" / f"picture{number}.jpg", 10 * place + number)
             label = object_label(1, border=number == 2)
             if number == 1:
                 label = label * 255
