@@ -178,7 +178,7 @@ def without_modes(call):
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_step_waits_for_the_device_only_to_log(name, root, tmp_path, monkeypatch):
-    """What augments pictures is left out: it draws and counts on the host, with tests of its own."""
+    """What augments pictures is left out: it draws on the host, and has tests of its own."""
     learn, waits = Step.learn, []
 
     def counted(step, *args):
