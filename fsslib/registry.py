@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -26,11 +26,13 @@ class Registry(Generic[T]):
 
     Args:
         kind: what an entry is called in errors and parameters, such as "method".
+        modules: where entries register that are imported when they are first asked for.
     """
 
-    def __init__(self, kind: str, base: type[T]) -> None:
-        self.kind, self.base = kind, base
+    def __init__(self, kind: str, base: type[T], modules: Mapping[str, str] | None = None) -> None:
+        self.kind, self.base, self.modules = kind, base, dict(modules or {})
         self._entries: dict[str, type[T]] = {}
+        self._outside: dict[str, type[T]] = {}
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
         """Class decorator: the class is found under `name`, and carries it as `cls.name`."""
@@ -46,7 +48,7 @@ class Registry(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         """Of what the package holds, in the order of registration."""
-        return tuple(self._entries)
+        return tuple(dict.fromkeys((*self.modules, *self._entries)))
 
     def get(self, name: str | type[T]) -> type[T]:
         """The class of a name, of `module:Class`, of `file.py:Class`, or the class itself.
@@ -56,14 +58,15 @@ class Registry(Generic[T]):
         """
         if isinstance(name, type):
             return self._checked(name, name.__name__)
-        if name in self._entries:
-            return self._entries[name]
+        if name in self.modules and name not in self._entries:
+            importlib.import_module(self.modules[name])
+        if name in self._entries or name in self._outside:
+            return self._entries.get(name) or self._outside[name]
         if ":" not in name:
-            near = difflib.get_close_matches(name, self._entries, n=1)
+            near = difflib.get_close_matches(name, self.names(), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(
-                f"{self.kind}={name!r}: expected one of {list(self._entries)}, or module:Class"
-                f"{hint}"
+                f"{self.kind}={name!r}: expected one of {list(self.names())}, or module:Class{hint}"
             )
         return self._checked(_imported(self.kind, name), name)
 
@@ -78,6 +81,7 @@ class Registry(Generic[T]):
             raise ConfigError(f"{self.kind}={name!r} does not define {missing} yet")
         if "name" not in vars(cls) and cls not in self._entries.values():
             cls.name = cls.__name__
+            self._outside[cls.name] = cls
         return cls
 
 

@@ -17,6 +17,7 @@ from repository_files import (
     shown,
 )
 
+from fsslib.data.benchmark import BENCHMARKS
 from fsslib.methods import METHODS
 
 HEADINGS = (
@@ -127,12 +128,13 @@ def _strings(node):
 
 
 @each(MODULES)
-def test_nobody_compares_with_a_methods_name(path):
-    """What a method needs, its class says (`FewShotSegmenter`): no branch on names, no list of them
-    elsewhere. `prototype` is a word of its own as well."""
+def test_nobody_compares_with_a_methods_or_benchmarks_name(path):
+    """What a method or a benchmark needs, its class says: no branch on names, no list of them
+    elsewhere. `prototype` and `folder` are words of their own as well."""
     tree = ast.parse(path.read_text())
-    own = {name for name in METHODS.names() if f'register("{name}")' in path.read_text()}
-    names = set(METHODS.names()) - own - {"prototype"}
+    known = {*METHODS.names(), *BENCHMARKS.names()}
+    own = {name for name in known if f'register("{name}")' in path.read_text()}
+    names = known - own - {"prototype", "folder"}
     kinds = (ast.Compare, ast.MatchValue, ast.Tuple, ast.List, ast.Set)
     found = [
         f"line {node.lineno}: {sorted(_strings(node) & names)}"

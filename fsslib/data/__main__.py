@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from fsslib.config import ConfigError
+from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.check import check
 from fsslib.data.episode_files import read_episode_file, write_episode_file
 from fsslib.data.labelled_files import FileBenchmark
@@ -58,18 +59,10 @@ def _check(options: argparse.Namespace) -> int:
 
 def _download(options: argparse.Namespace) -> int:
     root = options.root or default_root(options.benchmark)
-    if options.benchmark != "pascal5i":
-        raise ConfigError(
-            f"download {options.benchmark}: only pascal5i can be fetched by command. For COCO get "
-            "train2014.zip, val2014.zip and annotations_trainval2014.zip (20 GB) from "
-            f"https://cocodataset.org/#download and unpack them in {root}"
-        )
-    from fsslib.data.voc_files import download
-
-    download(root)
+    BENCHMARKS.get(options.benchmark).fetch(root)
     print(
-        f"VOC 2012 and SBD are in {root}; look at them with "
-        f"`python -m fsslib.data check pascal5i --root {root} --all-files`"
+        f"{options.benchmark} is in {root}; look at it with "
+        f"`python -m fsslib.data check {options.benchmark} --root {root} --all-files`"
     )
     return 0
 
@@ -97,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for command, about in (("check", "look at all files"), ("download", "fetch the archives")):
         sub = commands.add_parser(command, help=about)
-        sub.add_argument("benchmark", choices=("pascal5i", "coco20i", "folder", "scenes10i"))
+        sub.add_argument("benchmark", choices=BENCHMARKS.names())
         sub.add_argument("--root", type=Path, help="folder of the files")
     sub = commands.choices["check"]
     sub.add_argument("--fold", type=int, choices=range(4), help="mark novel classes of this fold")

@@ -19,9 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, ClassVar
 
 from fsslib.config import ConfigError
-from fsslib.data.benchmark import BrokenFileError, Split
+from fsslib.data.benchmark import BENCHMARKS, BrokenFileError, Split
 from fsslib.data.binary_masks import SUFFIXES, read_binary_mask, visible
 from fsslib.data.folder_classes import (
     FILE,
@@ -36,6 +37,7 @@ MOST_CLASSES = 254
 LAYOUT = "<root>/<class>/images/<name>.jpg with <root>/<class>/masks/<name>.png"
 
 
+@BENCHMARKS.register("folder")
 class FolderBenchmark(FileBenchmark):
     """A folder of folders; classes are named after theirs (`_` reads as a space), in order.
 
@@ -45,6 +47,20 @@ class FolderBenchmark(FileBenchmark):
         ConfigError: what `read_classes` raises about `classes.yaml`.
         ValueError: more than 254 classes.
     """
+
+    usual: ClassVar = {"image_size": 473, "minimum_object_pixels": 1}
+    identified_by_root = True
+    val_has_base = False
+
+    @classmethod
+    def require_base(cls, root: Path | str | None) -> None:
+        require_base_classes(root)
+
+    @classmethod
+    def identity(cls, root: Path | str | None) -> Any:
+        """The folder, and what its `classes.yaml` says."""
+        declared = Path(root).expanduser() / FILE
+        return [super().identity(root), declared.read_text() if declared.is_file() else None]
 
     def __init__(self, root: Path | str) -> None:
         self.root = root = Path(root).expanduser()

@@ -11,10 +11,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
-from fsslib.config import Bound, ConfigError
+from fsslib.config import Bound, ConfigError, strict
+from fsslib.data.benchmark import BENCHMARKS
 from fsslib.settings import Count, Natural, Settings
 
-BenchmarkName = Literal["scenes10i", "pascal5i", "coco20i", "folder"]
 NovelInTrain = Literal["background", "drop", "ignore"]
 Selection = Literal["last", "held_out_base", "test_fold"]
 
@@ -23,9 +23,8 @@ Selection = Literal["last", "held_out_base", "test_fold"]
 class Protocol(Settings):
     """A frozen description of data, episodes and scoring. The test list is a function of it."""
 
-    preset_word = "benchmark"
-
-    benchmark: BenchmarkName
+    benchmark: str
+    """A name of `BENCHMARKS`, or module:Class."""
     fold: Annotated[int, Bound(least=0, most=3)] = 0
     """Which quarter of the classes is novel: 0 to 3 (`folder`: ignored, see
     `fsslib.data.folder_classes`)."""
@@ -84,16 +83,28 @@ class Protocol(Settings):
                 f"selection={self.selection!r} with held_out={self.held_out}: "
                 "'held_out_base' needs held_out >= 1, the other selections held_out=0"
             )
-        if self.benchmark == "scenes10i" and self.minimum_object_pixels:
+        kind = BENCHMARKS.get(self.benchmark)
+        object.__setattr__(self, "benchmark", kind.name)
+        if kind.rendered and self.minimum_object_pixels:
             raise ConfigError(
-                f"minimum_object_pixels={self.minimum_object_pixels}: Scenes-10i has no area rule, "
-                "every planned object is visible; write 0"
+                f"minimum_object_pixels={self.minimum_object_pixels}: {kind.name} has no area "
+                "rule, every planned object is visible; write 0"
             )
 
     @classmethod
     def presets(cls) -> dict[str, dict[str, Any]]:
         """The usual protocol of each benchmark."""
-        return {name: {"benchmark": name, **usual} for name, usual in USUAL.items()}
+        kinds = {name: BENCHMARKS.get(name) for name in BENCHMARKS.names()}
+        return {name: {"benchmark": name, **kind.usual} for name, kind in kinds.items()}
+
+    @classmethod
+    def preset(cls, name: str, /, **changes: Any) -> Protocol:
+        """A benchmark's usual protocol with `changes` on top; also of `module:Class`.
+
+        Raises:
+            ConfigError: no such benchmark, unknown names, values that do not fit.
+        """
+        return strict(cls, {"benchmark": name, **BENCHMARKS.get(name).usual, **changes})
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -103,11 +114,3 @@ class Protocol(Settings):
         """Twelve hexadecimal digits that name this protocol in results."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-USUAL: dict[str, dict[str, Any]] = {
-    "scenes10i": {"image_size": 97, "minimum_object_pixels": 0, "novel_in_train": "drop"},
-    "pascal5i": {"image_size": 473, "episodes": 5000},
-    "coco20i": {"image_size": 473, "episodes": 20000},
-    "folder": {"image_size": 473, "minimum_object_pixels": 1},
-}

@@ -143,6 +143,9 @@ class WithBaseLearner(PriorGuided):
         self.base = deepcopy(base.head).requires_grad_(False) if learns else base.head
         self.base_classes = tuple(base.class_ids.tolist())
         self.config = config
+        numbers = torch.zeros(max(self.base_classes, default=0) + 2, dtype=torch.int64)
+        numbers[list(self.base_classes)] = torch.arange(1, len(self.base_classes) + 1)
+        self.register_buffer("_own_class", numbers, persistent=False)
         self.shot_weights = shot_weights(config.shot, config.unsort)
         self.ensemble = Ensemble()
 
@@ -172,11 +175,9 @@ class WithBaseLearner(PriorGuided):
 
     def own_class(self, class_ids: Tensor | None, batch: int) -> Int64[Tensor, " b"]:
         """Each episode's class among the base learner's logits, 0 if it is not there."""
-        device = next(self.base.parameters()).device
         if class_ids is None:
-            return torch.zeros(batch, dtype=torch.int64, device=device)
-        table = {class_id: number for number, class_id in enumerate(self.base_classes, start=1)}
-        return torch.tensor([table.get(int(c), 0) for c in class_ids], device=device)
+            return self._own_class.new_zeros(batch)
+        return self._own_class[class_ids.clamp(0, len(self._own_class) - 1)]
 
     def together(
         self,

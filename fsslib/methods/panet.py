@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
-from fsslib.layers.losses import LossName, segmentation_loss
+from fsslib.layers.losses import LossName, picture_losses, segmentation_loss
 from fsslib.layers.resize import spread
 from fsslib.methods.base import METHODS, FewShotSegmenter, Prediction
 from fsslib.settings import NonNegative, Settings
@@ -115,13 +115,8 @@ class PANet(FewShotSegmenter):
     def _alignment_terms(self, logits: Tensor, episodes: Episode) -> Float[Tensor, "b n k"]:
         """Loss of each support picture."""
         masks = episodes.support_masks
-        parts = zip(logits.flatten(0, 2), masks.flatten(0, 2), strict=True)
-        terms = [_enlarged_loss(part[None], mask[None], self.config.loss) for part, mask in parts]
-        return torch.stack(terms).view(masks.shape[:3])
-
-
-def _enlarged_loss(logits: Tensor, mask: Tensor, name: LossName) -> Tensor:
-    return segmentation_loss(F.interpolate(logits, mask.shape[-2:], mode="bilinear"), mask, name)
+        full = F.interpolate(logits.flatten(0, 2), masks.shape[-2:], mode="bilinear")
+        return picture_losses(full, masks.flatten(0, 2), self.config.loss).view(masks.shape[:3])
 
 
 def averages(features: Float[Tensor, "*batch c h w"], masks: Tensor) -> Float[Tensor, "*batch2 c"]:

@@ -126,7 +126,8 @@ class WordMasks(nn.Module):
         """
         if unknown := sorted(set(names) - set(self.names)):
             raise ValueError(f"names {unknown}: expected some of {list(self.names[:5])}, …")
-        target = torch.tensor([self.names.index(name) for name in names], device=images.device)
+        target = torch.tensor([self.names.index(name) for name in names])
+        target = target.to(images.device, non_blocking=True)
         return word_mask(self.scores(images), target, size)
 
 

@@ -10,27 +10,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fsslib.config import ConfigError, format_group, parse_group, parse_preset
-from fsslib.data.folder_classes import FILE as CLASSES_FILE
-from fsslib.data.folds import COCO_CLASSES, FOLDS, PASCAL_CLASSES
+from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.folds import FOLDS
 from fsslib.data.protocol import Protocol
-from fsslib.data.scenes import CLASS_NAMES
+from fsslib.data.registry import require_root
 from fsslib.methods import METHODS, PRIORS
 from fsslib.runs.groups import MachineConfig, PartsConfig
 from fsslib.runs.method_config import MethodGroups
-from fsslib.runs.run_config import resolved
 from fsslib.settings import Count, Settings
 
-_CLASSES = {"scenes10i": CLASS_NAMES, "pascal5i": PASCAL_CLASSES, "coco20i": COCO_CLASSES}
 _OWN = ("fold", "way", "shot")
 """Fields of the protocol that are parameters of their own: what a sweep goes over."""
-
-
-def require_root(benchmark: str, root: str | None) -> None:
-    """ConfigError for a root where there can be none, and for none where there has to be one."""
-    if benchmark == "scenes10i" and root is not None:
-        raise ConfigError(f"root={root!r}: Scenes-10i is rendered; leave the root out")
-    if benchmark == "folder" and root is None:
-        raise ConfigError("benchmark='folder' needs root=, the folder that holds its files")
 
 
 def protocol_group(text: str, *own: str) -> tuple[str, dict[str, Any]]:
@@ -106,7 +96,8 @@ class EvaluateConfig(MethodGroups):
         super().__post_init__()
         _, protocol = self.machine_config, self.test_protocol  # checked by being read
         require_root(protocol.benchmark, self.root)
-        novel = len(_CLASSES.get(protocol.benchmark, ())) // FOLDS
+        kind = BENCHMARKS.get(protocol.benchmark)
+        novel = len(kind.known_classes) // FOLDS
         if novel and self.way > novel:
             raise ConfigError(
                 f"way={self.way}: a fold of {protocol.benchmark} has {novel} novel classes; "
@@ -114,7 +105,7 @@ class EvaluateConfig(MethodGroups):
             )
         self.require_readable()
         clip = self.clip_prior_settings
-        padded = protocol.fit == "pad" and protocol.benchmark != "scenes10i"
+        padded = protocol.fit == "pad" and not kind.rendered
         if clip is not None and clip.vtp_size == "original" and padded:
             raise ConfigError(
                 f"prior={self.prior!r} with fit='pad': a padded square has not the shape of its "
@@ -151,10 +142,7 @@ class EvaluateConfig(MethodGroups):
 
     def typed(self) -> dict[str, Any]:
         protocol = {k: v for k, v in self.test_protocol.changed().items() if k not in _OWN}
-        # Of other benchmarks a root says where the files lie, not which.
-        root = None
-        if self.test_protocol.benchmark == "folder":
-            root = [resolved(self.root), _content(Path(self.root) / CLASSES_FILE)]
+        root = BENCHMARKS.get(self.test_protocol.benchmark).identity(self.root)
         files = {"episodes_file": self.episodes_file and _content(Path(self.episodes_file))}
         return super().typed() | {"protocol": protocol, "root": root} | files
 

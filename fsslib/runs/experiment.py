@@ -108,7 +108,7 @@ class Experiment:
         return self.training
 
     def augmentation(self, settings: TrainConfig) -> Augmentation:
-        scale = (0.8, 1.25) if self.protocol.benchmark == "coco20i" else (0.9, 1.1)
+        scale = self.benchmark.augmentation_scale
         return Augmentation(scale=scale, last=settings.augment_last)
 
     @cached_property
@@ -126,7 +126,7 @@ class Experiment:
         lists = {}
         if self.protocol.held_out:
             lists["held_out"] = test_episodes(self.benchmark, protocol, "held_out")
-        if protocol.benchmark == "folder":  # its val split holds novel classes alone
+        if not self.benchmark.val_has_base:
             return lists
         trained = ClassSplit.of(self.benchmark, protocol).train
         lists["base"] = listed(EpisodeSampler(self.benchmark, protocol, "val", trained), count)

@@ -22,7 +22,7 @@ PATHS = ("root", "head", "data", "start", "dino_weights", "found_head", "episode
 """Parameters that may be paths."""
 PATHS_IN_GROUPS = ("weights", "base", "extractor_weights", "heads")
 """The same among the changes of a group."""
-CLASSES = ("method", "prior")
+CLASSES = ("method", "prior", "protocol")
 """Groups whose name may be `file.py:Class`."""
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from fsslib.config import ConfigError, parse_preset
-from fsslib.data.folder import require_base_classes
+from fsslib.data.benchmark import BENCHMARKS
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.run_config import identity
 from fsslib.settings import Natural
@@ -54,8 +54,7 @@ class TrainRunConfig(EvaluateConfig):
                 f"selection={protocol.selection!r} with validate_every={training.validate_every}: "
                 f"expected 1 to {training.steps}, the steps of the training"
             )
-        if protocol.benchmark == "folder":
-            require_base_classes(self.root)
+        BENCHMARKS.get(protocol.benchmark).require_base(self.root)
 
     @cached_property
     def training(self) -> TrainConfig:

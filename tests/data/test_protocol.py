@@ -5,7 +5,8 @@ from dataclasses import fields, replace
 import pytest
 
 from fsslib.config import ConfigError
-from fsslib.data.protocol import USUAL, Protocol
+from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.protocol import Protocol
 
 OTHER = {
     "benchmark": "coco20i",
@@ -38,7 +39,7 @@ def test_every_field_is_in_the_hash():
     assert len(hashes | {base.hash, held_out.hash}) == len(OTHER) + 2
 
 
-@pytest.mark.parametrize("benchmark", sorted(USUAL))
+@pytest.mark.parametrize("benchmark", BENCHMARKS.names())
 def test_presets_are_valid(benchmark):
     assert Protocol.preset(benchmark).benchmark == benchmark
     assert Protocol.preset(benchmark, shot=5).shot == 5

@@ -37,7 +37,7 @@ SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
         ("evaluate", {"batch_size": 0}, "batch_size=0: expected at least 1"),
         ("evaluate", {"workers": -1}, "workers=-1: expected at least 0"),
         ("evaluate", {"device": "gpu"}, "device='gpu': expected auto, cpu, cuda"),
-        ("train", {"minimum_object_pixels": 5}, "Scenes-10i has no area rule"),
+        ("train", {"minimum_object_pixels": 5}, "scenes10i has no area rule"),
         ("evaluate", {"method": "pfenet"}, "needs head=: a trained file, or 'shipped'"),
         ("evaluate", {"method": "prototype", "head": "x"}, "has no head"),
         (
@@ -109,11 +109,11 @@ SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
             "way=4 with held_out=3",
         ),
         *(
-            (name, {"root": "pictures"}, "root='pictures': Scenes-10i is rendered")
+            (name, {"root": "pictures"}, "root='pictures': scenes10i is rendered")
             for name in ("train", "evaluate", "train_base", "zero_shot")
         ),
-        ("evaluate", {"benchmark": "folder"}, "benchmark='folder' needs root="),
-        ("zero_shot", {"benchmark": "folder"}, "benchmark='folder' needs root="),
+        ("evaluate", {"benchmark": "folder"}, "benchmark='folder' needs a root"),
+        ("zero_shot", {"benchmark": "folder"}, "benchmark='folder' needs a root"),
         ("train", {"settings": "dim=0"}, "dim=0: expected at least 1"),
         (
             "train",

@@ -128,21 +128,29 @@ def object_crops(
         margin: on every side, in parts of the box's longer side.
     """
     crops = [
-        crop(picture * mask, *_square(mask, margin))  # zeros where it reaches out of the picture
-        for picture, mask in zip(inputs, masks, strict=True)
+        crop(picture, *_square(*extents, margin))  # zeros where it reaches out of the picture
+        for picture, extents in zip(inputs * masks[:, None], _extents(masks), strict=True)
     ]
     bicubic = InterpolationMode.BICUBIC
     return torch.stack([resize(each, [side, side], bicubic, antialias=True) for each in crops])
 
 
-def _square(mask: Bool[Tensor, "h w"], margin: float) -> tuple[int, int, int, int]:
-    """Top, left, height and width of the square; around the whole picture where nothing is."""
-    (top, bottom), (left, right) = (_extent(mask.any(dim)) for dim in (1, 0))
+def _square(
+    rows: tuple[int, int], columns: tuple[int, int], margin: float
+) -> tuple[int, int, int, int]:
+    """Top, left, height and width of the square around an extent and a margin."""
+    (top, bottom), (left, right) = rows, columns
     side = max(1, round(max(bottom - top, right - left) * (1 + 2 * margin)))
     return (top + bottom - side) // 2, (left + right - side) // 2, side, side
 
 
-def _extent(there: Bool[Tensor, " length"]) -> tuple[int, int]:
-    """First and past-the-last index that is there; the whole length where none is."""
-    places = there.nonzero()
-    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, len(there))
+def _extents(masks: Bool[Tensor, "m h w"]) -> list[list[tuple[int, int]]]:
+    """First and past-the-last row and column of each mask; the whole picture where nothing is.
+    Crops of many sizes need them on the host: all are read at once."""
+    ends = []
+    for shown in (masks.any(2), masks.any(1)):
+        first, last = shown.int().argmax(1), shown.shape[1] - shown.flip(1).int().argmax(1)
+        ends += [first.where(shown.any(1), 0), last]
+    return [
+        [(top, bottom), (left, right)] for top, bottom, left, right in torch.stack(ends, 1).tolist()
+    ]

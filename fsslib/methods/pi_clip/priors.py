@@ -81,7 +81,7 @@ class ClipPriors(nn.Module):
         vtp = cam = boxes = vvp = None
         found = None if not config.vtp else self._vtp_trunk(episodes)
         if found is not None:
-            scale = config.scale or self.encoder.logit_scale.item()
+            scale = config.scale or self.encoder.logit_scale
             gradients = class_gradients(self.encoder, found, self.text(episodes), scale)
             cam = grad_cam(gradients.activations, gradients.gradients)
             tokens, mean = gradients.tokens, gradients.attention

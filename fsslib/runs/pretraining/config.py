@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from fsslib.config import ConfigError, parse_preset
-from fsslib.data.folder import require_base_classes
+from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.protocol import Protocol
+from fsslib.data.registry import require_root
 from fsslib.encoders import require_backbone
 from fsslib.methods.base_learner import BaseLearnerConfig
-from fsslib.runs.evaluate_config import protocol_group, require_root
+from fsslib.runs.evaluate_config import protocol_group
 from fsslib.runs.groups import MachineConfig, Weights
 from fsslib.runs.run_config import RunConfig, identity, resolved
 from fsslib.runs.train_config import training_config
@@ -63,8 +64,7 @@ class BaseLearnerRunConfig(RunConfig):
         super().__post_init__()
         protocol = self.base_protocol
         require_root(protocol.benchmark, self.root)
-        if protocol.benchmark == "folder":
-            require_base_classes(self.root)
+        BENCHMARKS.get(protocol.benchmark).require_base(self.root)
         # Checked by being read.
         _ = self.machine_config, self.training, self.learner_settings, self.backbone_weights
 
@@ -102,7 +102,7 @@ class BaseLearnerRunConfig(RunConfig):
             "backbone": [backbone.name, resolved(backbone.weights)],
             "protocol": self.base_protocol.changed(),
             "recipe": identity(self.training),
-            "root": None,
+            "root": BENCHMARKS.get(self.base_protocol.benchmark).identity(self.root),
         }
 
 

@@ -15,7 +15,7 @@ from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.probe import PrototypeProbe
 from fsslib.runs.config import command_of
 from fsslib.runs.machine import environment
-from fsslib.runs.pretraining.unlabelled_config import LISTED, PretrainMocoRunConfig
+from fsslib.runs.pretraining.unlabelled_config import PretrainMocoRunConfig
 from fsslib.training.journal import read_journal
 from fsslib.training.pretraining.moco import trained_state
 from fsslib.training.pretraining.segments import SegmentStore
@@ -35,7 +35,7 @@ def prepare_moco(config: PretrainMocoRunConfig) -> SegmentStore:
     if config.data is None:
         album = Album("moco", config.seed, config.scenes, SCENE)
         pictures = album.prepare(config.machine_config.prepare_workers)
-    elif config.data in LISTED:
+    elif config.listed:
         benchmark = _listed(config)
         pictures = PictureFiles.train_list(benchmark)
     else:
@@ -55,7 +55,7 @@ def prepare_monitor(config: PretrainMocoRunConfig) -> PrototypeProbe | None:
         return None
     if config.data is None:
         return PrototypeProbe.of_scenes(config.monitor_pictures, SCENE)
-    if config.data not in LISTED:
+    if not config.listed:
         return None
     benchmark = _listed(config)
     return PrototypeProbe.of_benchmark(benchmark, config.monitor_pictures, PHOTOGRAPH)
@@ -104,14 +104,14 @@ def _listed(config: PretrainMocoRunConfig) -> Benchmark:
 
 def _public(config: PretrainMocoRunConfig) -> bool:
     """Whether others have the pictures."""
-    return config.data is None or config.data in LISTED
+    return config.data is None or config.listed
 
 
 def _seen(config: PretrainMocoRunConfig) -> str:
     """Transductive in classes: an extractor that has seen novel ones, unlabelled, must say so."""
     if config.data is None:
         return "scenes of all 40 classes, those that are novel in a fold too; no labels, no masks"
-    if config.data in LISTED:
+    if config.listed:
         return f"the train list of {config.data}, novel classes too; no labels, no masks"
     return "a folder of pictures; no labels, no masks"
 

@@ -86,8 +86,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
         about=config.decisive(),
     )
     learner.load_head_state(halved(learner.head_state()))  # what is scored is what is saved
-    # One's own folder keeps novel classes alone for the val split.
-    split = "train" if protocol.benchmark == "folder" else "val"
+    split = "val" if benchmark.val_has_base else "train"
     specs = picture_specs(benchmark, protocol, split, config.pictures)
     batch, workers = machine.batch_size, machine.loaders
     scores = evaluate(learner, benchmark, protocol, specs, device, batch, workers)

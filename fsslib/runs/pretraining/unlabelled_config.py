@@ -9,11 +9,13 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from fsslib.config import ConfigError, parse_preset, require_known
+from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.protocol import Protocol
+from fsslib.data.registry import require_root
 from fsslib.encoders import BACKBONES
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig
 from fsslib.priors.superpixels import SuperpixelConfig
-from fsslib.runs.evaluate_config import protocol_group, require_root
+from fsslib.runs.evaluate_config import protocol_group
 from fsslib.runs.groups import MachineConfig, Weights
 from fsslib.runs.pretraining.config import PretrainingRun
 from fsslib.runs.run_config import RunConfig, resolved
@@ -22,8 +24,6 @@ from fsslib.training.pretraining.clip_dinoiser_recipe import DinoiserTraining
 from fsslib.training.pretraining.dino_recipe import DinoConfig
 from fsslib.training.pretraining.moco_recipe import MocoConfig
 
-LISTED = ("pascal5i", "coco20i")
-"""Benchmarks whose train lists an extractor can be pretrained on."""
 CLIP = "scenes-clip-vit"
 CLIP_NAMES = {"clip_model": ("clip", None), "clip_weights": ("clip", "weights")}
 
@@ -196,15 +196,21 @@ class PretrainMocoRunConfig(PretrainingRun):
         if not re.fullmatch(r"\w[\w.+-]*", self.release):
             raise ConfigError(f"name={self.name!r}: expected a plain name, such as my-moco")
         _ = self.machine_config, self.segmentation()  # checked by being read
-        if self.root is not None and self.data not in LISTED:
+        if self.root is not None and not self.listed:
             raise ConfigError(f"root={self.root!r} is of a benchmark, but data={self.data!r}")
-        if self.preset == "scenes" and self.data in LISTED:
+        if self.preset == "scenes" and self.listed:
             raise ConfigError(
                 f"data={self.data!r} with recipe='scenes', which is for 96-pixel scenes; use "
                 "'auto' (COCO: 'auto_coco'), or 'paper' for the published queues"
             )
-        if self.train_list != "sbd" and self.data != "pascal5i":
+        lists = BENCHMARKS.get(self.data).train_lists if self.listed else ()
+        if self.train_list not in ("sbd", *lists):
             raise ConfigError(f"train_list={self.train_list!r} is PASCAL's; data={self.data!r}")
+
+    @property
+    def listed(self) -> bool:
+        """Whether `data` is a benchmark on disk, whose train list is learned from."""
+        return self.data in BENCHMARKS.names() and not BENCHMARKS.get(self.data).rendered
 
     @property
     def preset(self) -> str:

@@ -83,15 +83,13 @@ def info_nce(
     return F.cross_entropy(logits, target)
 
 
-def scores_of_known(
+def info_nce_of_known(
     logits: Float[Tensor, "n classes"], known: Bool[Tensor, " n"]
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """InfoNCE and the share of positives found, over the rows that have a positive; without any,
-    the loss is 0 with a gradient of 0. Nothing waits for the device to count them."""
+) -> Float[Tensor, ""]:
+    """`info_nce` over the rows that have a positive; without any it is 0 with a gradient of 0.
+    Nothing waits for the device to count them."""
     some = known.any()
-    rows = known | ~some
-    right = ((logits.argmax(1) == 0) & rows).float().sum() / rows.sum()
-    return info_nce(logits, rows) * some, right
+    return info_nce(logits, known | ~some) * some
 
 
 @torch.no_grad()
@@ -122,3 +120,17 @@ def automatic_length(pictures: int, segments: float = 1.0, largest: int | None =
         raise ValueError(f"{pictures} pictures are too few for a queue; at least 4 are needed")
     length = 2 ** int(log2(quarter))
     return length if largest is None else min(length, largest)
+
+
+def retrieval_accuracy(
+    logits: Float[Tensor, "n classes"], k: int = 1, known: Bool[Tensor, " n"] | None = None
+) -> Float[Tensor, ""]:
+    """Share of queries whose positive, column 0, is among the k most similar keys: the "Acc@1" and
+    "Acc@5" that MoCo's code logs (there in percent), 0..1.
+
+    A key that is exactly as similar as the positive is no more similar. Of the rows that are
+    `known` to have a positive, by default all; without any, 0. Nothing is read from the device.
+    """
+    found = (logits[:, 1:] > logits[:, :1]).sum(1) < k
+    rows = torch.ones_like(found) if known is None else known
+    return (found & rows).sum() / rows.sum().clamp_min(1)

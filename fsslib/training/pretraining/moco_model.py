@@ -19,7 +19,13 @@ from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import IMAGENET_MEAN, StageBackbone
 from fsslib.layers.prototype import masked_average
 from fsslib.training.precision import Precision, autocast
-from fsslib.training.pretraining.contrast import KeyQueue, contrast_logits, follow, scores_of_known
+from fsslib.training.pretraining.contrast import (
+    KeyQueue,
+    contrast_logits,
+    follow,
+    info_nce_of_known,
+    retrieval_accuracy,
+)
 from fsslib.training.pretraining.moco_batches import Batch, Patches, Pools
 from fsslib.training.pretraining.moco_recipe import MocoConfig
 from fsslib.training.pretraining.split_norm import split_batch_norm
@@ -99,13 +105,16 @@ class Moco(nn.Module):
         return found
 
     def loss(self, found: dict[str, Contrast]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and each branch's loss and share of positives found."""
+        """The weighted sum, and each branch's loss and shares of positives that are the most
+        similar key (`accuracy`) or among five (`top5`)."""
         weights = {"global": self.config.global_weight, "local": self.config.local_weight}
         total, facts = 0.0, {}
         for branch, (logits, known) in found.items():
-            value, accuracy = scores_of_known(logits, known)
+            value = info_nce_of_known(logits, known)
             total = total + weights[branch] * value
-            facts |= {f"{branch}_loss": value, f"{branch}_accuracy": accuracy}
+            facts[f"{branch}_loss"] = value
+            facts[f"{branch}_accuracy"] = retrieval_accuracy(logits, 1, known)
+            facts[f"{branch}_top5"] = retrieval_accuracy(logits, 5, known)
         if self.config.masked_pool and "local" in found:
             facts["matched"] = found["local"].known.float().mean()
         return total, facts
