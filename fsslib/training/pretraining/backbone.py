@@ -10,22 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from fsslib.data.scenes import CLASS_NAMES, render_scene
 from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import StageBackbone
-from fsslib.encoders.weights import halved
+from fsslib.encoders.storage import as_stored, halved
 from fsslib.settings import Count, Fraction, Natural, NonNegative, Positive, Settings
-from fsslib.training.checkpoint import go_on, load_checkpoint, save_checkpoint
-from fsslib.training.journal import Journal, require_finite
+from fsslib.training.checkpoint import load_checkpoint
+from fsslib.training.engine import Engine
+from fsslib.training.parts import item_loader, require_parts
+from fsslib.training.plan import Plan
+from fsslib.training.precision import Precision
 from fsslib.training.schedule import build_optimizer, learning_rate
+from fsslib.training.step import Loss
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,19 @@ class PretrainConfig(Settings):
     backbone: str = "scenes-resnet"
     steps: Count = 2800
     batch_size: Count = 64
+    accumulate: Count = 1
+    """Equal parts of a batch that are learned from one after the other. BatchNorm sees one part at
+    a time, so that this is another training, not only another order of adding."""
     size: Count = 96
     """Side of the pictures in pixels."""
     lr: Positive = 2e-3
     weight_decay: NonNegative = 0.05
     warmup: Natural = 100
     label_smoothing: Fraction = 0.0
+    max_grad_norm: NonNegative = 0.0
+    """Largest gradient norm; 0 leaves gradients as they are."""
+    precision: Precision = "fp32"
+    """Autocast on the GPU; on the CPU always fp32."""
     seed: Natural = 0
     validation_scenes: Count = 2000
     checkpoint_every: Count = 250
@@ -53,6 +64,10 @@ class PretrainConfig(Settings):
     def presets(cls) -> dict[str, dict[str, Any]]:
         """`scenes`: how `scenes-resnet` was made."""
         return {"scenes": {}}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_parts(self.batch_size, self.accumulate)
 
 
 class SingleObjects(Dataset):
@@ -102,36 +117,60 @@ def pretrain_backbone(
     """
     torch.manual_seed(config.seed)
     model = Classifier(BACKBONES[config.backbone](dilated=False)).to(device)
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(memory_format=torch.channels_last).train()
+    engine = _engine(model, config, folder, device, report)
+
+    def loader(begin: int) -> DataLoader:
+        length = config.steps * config.batch_size
+        scenes = SingleObjects(
+            "pretrain", config.seed, length, config.size, begin * config.batch_size
+        )
+        parts = engine.parts_per_step
+        return item_loader(scenes, config.batch_size, parts, config.workers, device)
+
+    def loss(batch: tuple[Tensor, Tensor]) -> Loss:
+        images, classes = batch
+        with engine.autocast():
+            logits = model(images)
+        return classification_loss(logits.float(), classes, config.label_smoothing)
+
+    for step in engine.steps(loader):
+        step.learn(loss)
+    as_stored(model.backbone)
+    facts = {"accuracy": validate(model, config, device)}
+    return {**facts, "seconds": round(engine.state["seconds"]), "settings": asdict(config)}
+
+
+def classification_loss(
+    logits: Float[Tensor, "b classes"], classes: Int64[Tensor, " b"], smoothing: float = 0.0
+) -> Loss:
+    """Mean cross-entropy, and the share of pictures whose class is named right."""
+    right = (logits.argmax(1) == classes).float().mean()
+    term = F.cross_entropy(logits, classes, label_smoothing=smoothing)
+    return Loss({"loss": term}, {"accuracy": right})
+
+
+def _engine(
+    model: Classifier,
+    config: PretrainConfig,
+    folder: Path,
+    device: str,
+    report: Callable[[str], None],
+) -> Engine:
+    plan = Plan(
+        config.steps,
+        config.checkpoint_every,
+        config.precision,
+        config.accumulate,
+        config.max_grad_norm,
+    )
     optimizer = build_optimizer("adamw", model.parameters(), config.lr, config.weight_decay)
-    path, settings = folder / "checkpoint.pt", asdict(config)
-    parts = {"model": model, "optimizer": optimizer}
-    saved = go_on(path, settings, {"step": 0, "seconds": 0.0}, parts)
-    if saved["step"]:
-        report(f"going on after step {saved['step']}")
-    journal = Journal(folder / "metrics.jsonl", saved["step"])
-    start = perf_counter() - saved["seconds"]
-    model.train()
-    for step, (images, classes) in enumerate(_pictures(config, saved["step"]), saved["step"]):
-        lr = learning_rate(config.lr, "cosine", step, config.steps, config.warmup)
-        optimizer.param_groups[0]["lr"] = lr
-        logits = model(images.to(device))
-        smoothing = config.label_smoothing
-        loss = F.cross_entropy(logits, classes.to(device), label_smoothing=smoothing)
-        require_finite(step, lr, {"loss": loss.item()})
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        done, seconds = step + 1, perf_counter() - start
-        if done % 25 == 0:
-            accuracy = (logits.argmax(1).cpu() == classes).float().mean().item()
-            journal.write(done, loss=loss.item(), accuracy=accuracy, lr=lr, seconds=seconds)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            saved = {"step": done, "seconds": seconds}
-            save_checkpoint(path, saved, settings, parts)
-            report(f"step {done}/{config.steps}  loss {loss.item():.3f}  {seconds:.0f} s")
-    accuracy = validate(model, config, device)
-    return {"accuracy": accuracy, "seconds": round(saved["seconds"]), "settings": settings}
+
+    def rate(step: int) -> float:
+        return learning_rate(config.lr, "cosine", step, config.steps, config.warmup)
+
+    parts = {"model": model}
+    return Engine(plan, folder, asdict(config), parts, optimizer, rate, device, report=report)
 
 
 @torch.inference_mode()
@@ -152,12 +191,3 @@ def backbone_state(folder: Path, config: PretrainConfig) -> dict[str, Tensor]:
     prefix = "backbone."
     state = content["model"].items()
     return halved({k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)})
-
-
-def _pictures(config: PretrainConfig, step: int) -> DataLoader:
-    length = config.steps * config.batch_size
-    scenes = SingleObjects("pretrain", config.seed, length, config.size, step * config.batch_size)
-    # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
-    return DataLoader(
-        scenes, config.batch_size, num_workers=config.workers, generator=torch.Generator()
-    )
