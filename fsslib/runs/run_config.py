@@ -22,6 +22,8 @@ PATHS = ("root", "head", "data", "start", "dino_weights", "found_head", "episode
 """Parameters that may be paths."""
 PATHS_IN_GROUPS = ("weights", "base", "extractor_weights", "heads")
 """The same among the changes of a group."""
+SWEPT = ("fold", "way", "shot", "seed")
+"""What sweeps go over: always part of an identity, so that differences can be told."""
 CLASSES = ("method", "prior", "protocol", "backbone")
 """Groups whose name may be `file.py:Class`."""
 
@@ -119,7 +121,7 @@ class RunConfig(Settings):
     def decisive(self) -> dict[str, Any]:
         """What decides the result: everything but the machine, and of the recipe what changes a
         weight. Written so that a field that is added later changes no identity."""
-        own = self.changed()
+        own = {name: getattr(self, name) for name in SWEPT if hasattr(self, name)} | self.changed()
         own.pop("machine", None)
         return self.with_paths(resolved, own) | self.typed()
 

@@ -220,7 +220,7 @@ def test_a_killed_clip_pretraining_goes_on(tmp_path, monkeypatch):
     assert run_again("pretrain_clip", arguments, folder) == [25, 50, 75, 100]
     card = json.loads((folder / "scenes-clip-rn.json").read_text())
     assert card["pictures"] == 400
-    assert "run pretrain_clip " in card["command"] and "-p steps=100" in card["command"]
+    assert "run pretrain_clip " in card["command"] and "steps=100" in card["command"]
     assert 0 <= card["zero_shot"]["dense_miou"] <= card["zero_shot"]["dense_miou_interval"][1] <= 1
     encoder = load_clip("scenes-clip-rn", folder / "scenes-clip-rn.safetensors")
     assert "mug" in encoder.tokenizer.vocabulary and encoder.stride == 8
