@@ -111,13 +111,12 @@ class PretrainingRun(RunConfig):
 
     seed: int
 
-    def own_recipe(self, kind: Any, **forced: Any) -> Any:
-        """The recipe with the parameters that are not part of its text, and what follows from
-        others."""
+    def own_recipe(self, kind: Any, **others: Any) -> Any:
+        """The recipe with the parameters that are not part of its text, and with `others`."""
         name, changes = parse_preset("recipe", self.recipe)
         if "seed" in changes:
             raise ConfigError(f"recipe={self.recipe!r}: seed is a parameter of its own")
-        made = kind.preset(name, **changes | forced, seed=self.seed)
+        made = kind.preset(name, **changes | others, seed=self.seed)
         workers = self.machine_config.workers
         return made if workers is None else replace(made, workers=workers)
 
@@ -188,14 +187,15 @@ class PretrainClipRunConfig(PretrainingRun):
     @cached_property
     def training(self) -> ClipConfig:
         """The training settings that these parameters describe."""
-        changes, forced = parse_preset("recipe", self.recipe)[1], {}
+        changes, elsewhere = parse_preset("recipe", self.recipe)[1], {}
         if self.start is not None and "text_steps" not in changes:
-            forced["text_steps"] = 0  # its words mean something already
+            elsewhere["text_steps"] = 0  # its words mean something already
         if self.data is not None or self.start is not None:
             if changes.get("teacher"):
                 raise ConfigError(
                     f"teacher={changes['teacher']!r} lends its words, which are those of "
                     "Scenes-10i, to a fresh model; leave it out with data= and with start="
                 )
-            forced["teacher"] = ""
-        return self.own_recipe(ClipConfig, **forced)
+            elsewhere["teacher"] = ""
+        # At once, for what does not go with a teacher does without one.
+        return self.own_recipe(ClipConfig, **elsewhere)

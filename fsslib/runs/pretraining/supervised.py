@@ -147,7 +147,7 @@ def finish_clip(
     An embedded CLIP's vocabulary goes into the file's metadata. What the model is worth zero-shot
     is measured on held-out scenes, if it learned from scenes.
     """
-    as_stored(encoder.model.eval())
+    as_stored(encoder.eval().model)
     scenes, size = config.data is None, config.training.final_size
     card = {
         "name": config.model,
