@@ -12,8 +12,8 @@ from fsslib.methods.base_learner import BaseLearnerConfig
 from fsslib.runs.evaluate_config import require_root
 from fsslib.runs.machine import require_device
 from fsslib.runs.method_config import require_clip
+from fsslib.training.backbone_recipe import PretrainConfig
 from fsslib.training.clip_recipe import ClipConfig
-from fsslib.training.pretrain import PretrainConfig
 from fsslib.training.recipe import TrainConfig
 
 
@@ -84,27 +84,55 @@ class BaseLearnerRunConfig:
 
 
 @dataclass(frozen=True)
-class PretrainRunConfig(PretrainConfig):
-    """Parameters of `pretrain_backbone.ipynb`."""
+class PretrainRunConfig:
+    """Parameters of `pretrain_backbone.ipynb`; None: the preset's."""
 
+    preset: str = "single"
+    """"single" names one object a picture (the weights `scenes`); "local" all objects of scenes of
+    one to four, from what single cells say (the weights `scenes-local`)."""
+    backbone: str = "scenes-resnet"
+    scenes: int | None = None
+    steps: int | None = None
+    coarse_steps: int | None = None
+    batch_size: int | None = None
+    size: int | None = None
+    coarse_size: int | None = None
+    size_jitter: float | None = None
+    colour_jitter: float | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    warmup: int | None = None
+    label_smoothing: float | None = None
+    precision: Literal["fp32", "bf16"] | None = None
+    seed: int = 0
+    validation_scenes: int = 2000
+    episodes: int = 500
+    """Test episodes of each fold that the card's prototype score is measured on; 0: none."""
+    checkpoint_every: int | None = None
+    workers: int | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
         require_known("backbone", self.backbone, sorted(BACKBONES))
-        require_least(self, steps=1, batch_size=1, size=1, validation_scenes=1, checkpoint_every=1)
-        require_least(self, weight_decay=0, warmup=0, label_smoothing=0, seed=0, workers=0)
-        if self.lr <= 0:
-            raise ConfigError(f"lr={self.lr}: expected a positive learning rate")
+        require_least(self, episodes=0)
         require_device(self.device)
+        self.training()
+
+    @property
+    def release(self) -> str:
+        """What the weights file is called: by the backbone, and by the preset if it is not the
+        first one."""
+        return self.backbone if self.preset == "single" else f"{self.backbone}-{self.preset}"
 
     @property
     def run_name(self) -> str:
-        return f"pretrain/{self.backbone}_s{self.seed}"
+        return f"pretrain/{self.release}_s{self.seed}"
 
     def training(self) -> PretrainConfig:
-        values = asdict(self)
-        values.pop("device")
-        return PretrainConfig(**values)
+        """The training settings that these parameters describe."""
+        elsewhere = ("preset", "episodes", "device")
+        changes = {k: v for k, v in asdict(self).items() if k not in elsewhere}
+        return PretrainConfig.preset(self.preset, **changes)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ a fold too, as real CLIP has seen every name of PASCAL VOC; neither has seen a m
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -26,9 +25,8 @@ from fsslib.training.checkpoint import go_on, save_checkpoint
 from fsslib.training.clip_recipe import ClipConfig
 from fsslib.training.clip_step import build_clip_optimizer, enter_phase, learn, warm_text
 from fsslib.training.clip_teacher import adopt_stem, adopt_text
-from fsslib.training.journal import Journal, read_journal, require_finite
+from fsslib.training.journal import Journal, loss_curve, require_finite
 
-CURVE_POINTS = 40
 _FRESH = {"step": 0, "seconds": 0.0, "losses": [], "pictures": 0}
 
 
@@ -49,7 +47,7 @@ def pretrain_clip(
 
     Returns:
         `seconds` of training, `pictures` seen, the last `loss` (a mean over 25 steps), its `curve`
-        (by step, `CURVE_POINTS` at most), `settings`.
+        (by step), `settings`.
 
     Raises:
         TrainingDiverged: a loss that is not finite. CheckpointError: a folder of another run.
@@ -88,14 +86,8 @@ def pretrain_clip(
             report(f"step {done}/{config.steps}  loss {_mean(losses):.3f}  {seconds:.0f} s")
     enter_phase(encoder, config, config.steps)
     facts = {"seconds": round(saved["seconds"]), "loss": round(_mean(saved["losses"]), 4)}
-    facts["curve"] = curve(folder / "metrics.jsonl")
+    facts["curve"] = loss_curve(folder / "metrics.jsonl")
     return {**facts, "pictures": saved["pictures"], "settings": settings}
-
-
-def curve(journal: Path) -> dict[int, float]:
-    """Step -> loss of a journal, evenly thinned; the last one is kept."""
-    rows = [(row["step"], round(row["loss"], 4)) for row in read_journal(journal)]
-    return dict(rows[:: -max(1, math.ceil(len(rows) / CURVE_POINTS))][::-1])
 
 
 def _loader(batches: Batches, config: ClipConfig) -> DataLoader:

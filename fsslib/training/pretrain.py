@@ -1,54 +1,40 @@
-"""Pretraining of the embedded backbone: classify single-object scenes.
+"""Pretraining of the embedded backbone: name what scenes show, from image labels.
 
 The counterpart of ImageNet for Scenes-10i. Like ImageNet's classes, the 40 names include those
-that are novel in a fold: the backbone has seen them as image labels, never as masks. Trained
-undilated, as ImageNet backbones are, and dilated afterwards for use.
+that are novel in a fold: the backbone has seen them as image labels, never as masks. Two recipes:
+single objects, trained undilated as ImageNet backbones are, and scenes of several (`naming.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fsslib.data.scenes import CLASS_NAMES, render_scene
+from fsslib.data.scenes.album import Album
 from fsslib.encoders.backbones import BACKBONES
-from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import halved
+from fsslib.training.backbone_recipe import PretrainConfig
 from fsslib.training.checkpoint import go_on, load_checkpoint, save_checkpoint
 from fsslib.training.journal import Journal, require_finite
+from fsslib.training.labelled_batches import LabelledBatches
+from fsslib.training.naming import Classifier, LocalClassifier, named_right, naming_loss
 from fsslib.training.schedule import build_optimizer, learning_rate
 
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Settings of the classification pretraining."""
-
-    backbone: str = "scenes-resnet"
-    steps: int = 2800
-    batch_size: int = 64
-    size: int = 96
-    """Side of the pictures in pixels."""
-    lr: float = 2e-3
-    weight_decay: float = 0.05
-    warmup: int = 100
-    label_smoothing: float = 0.0
-    seed: int = 0
-    validation_scenes: int = 2000
-    checkpoint_every: int = 250
-    workers: int = 1
-    """Rendering processes; each needs a core."""
+LOG_EVERY = 25
 
 
 class SingleObjects(Dataset):
-    """Scenes of one object and its class, never the same twice: picture (3,h,w), class 0..39.
+    """Scenes of one object and its class, never the same twice: picture (3,h,w), one-hot (40,).
 
     `begin` pictures are skipped, which is how a resumed run goes on where it stopped.
     """
@@ -60,25 +46,20 @@ class SingleObjects(Dataset):
     def __len__(self) -> int:
         return self.length - self.begin
 
-    def __getitem__(self, offset: int) -> tuple[Tensor, int]:
+    def __getitem__(self, offset: int) -> tuple[Tensor, Tensor]:
         index = self.begin + offset
         scene = render_scene(self.split, self.seed, index, self.size, objects=(1, 1))
         image = torch.from_numpy(scene.image).permute(2, 0, 1).contiguous()
         if self.split == "pretrain" and index % 2:
             image = image.flip(-1)
-        return image, scene.plan.class_ids[0] - 1
+        shown = F.one_hot(torch.tensor(scene.plan.class_ids[0] - 1), len(CLASS_NAMES))
+        return image, shown.float()
 
 
-class Classifier(nn.Module):
-    """A backbone with a linear layer on the spatial mean of layer4."""
-
-    def __init__(self, backbone: StageBackbone) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = nn.Linear(backbone.channels[2], len(CLASS_NAMES))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.backbone(images).layer4.mean((-2, -1)))
+def build_classifier(config: PretrainConfig) -> Classifier | LocalClassifier:
+    """The recipe's model with random weights, undilated."""
+    kind = LocalClassifier if config.pictures == "several" else Classifier
+    return kind(BACKBONES[config.backbone](dilated=False))
 
 
 def pretrain_backbone(
@@ -93,8 +74,7 @@ def pretrain_backbone(
         CheckpointError: the folder holds a run with other settings.
     """
     torch.manual_seed(config.seed)
-    model = Classifier(BACKBONES[config.backbone](dilated=False)).to(device)
-    model = model.to(memory_format=torch.channels_last)
+    model = build_classifier(config).to(device, memory_format=torch.channels_last)
     optimizer = build_optimizer("adamw", model.parameters(), config.lr, config.weight_decay)
     path, settings = folder / "checkpoint.pt", asdict(config)
     parts = {"model": model, "optimizer": optimizer}
@@ -104,19 +84,22 @@ def pretrain_backbone(
     journal = Journal(folder / "metrics.jsonl", saved["step"])
     start = perf_counter() - saved["seconds"]
     model.train()
-    for step, (images, classes) in enumerate(_pictures(config, saved["step"]), saved["step"]):
+    for step, (images, shown) in enumerate(_pictures(config, saved["step"]), saved["step"]):
+        if not config.coarse_at(step):
+            model.refine()
         lr = learning_rate(config.lr, "cosine", step, config.steps, config.warmup)
         optimizer.param_groups[0]["lr"] = lr
-        logits = model(images.to(device))
-        smoothing = config.label_smoothing
-        loss = F.cross_entropy(logits, classes.to(device), label_smoothing=smoothing)
+        shown = shown.to(device)
+        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
+            logits = model(images.to(device))
+        loss = naming_loss(logits, shown, config.label_smoothing)
         require_finite(step, lr, {"loss": loss.item()})
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         done, seconds = step + 1, perf_counter() - start
-        if done % 25 == 0:
-            accuracy = (logits.argmax(1).cpu() == classes).float().mean().item()
+        if done % LOG_EVERY == 0:
+            accuracy = named_right(logits, shown).float().mean().item()
             journal.write(done, loss=loss.item(), accuracy=accuracy, lr=lr, seconds=seconds)
         if done % config.checkpoint_every == 0 or done == config.steps:
             saved = {"step": done, "seconds": seconds}
@@ -127,13 +110,13 @@ def pretrain_backbone(
 
 
 @torch.inference_mode()
-def validate(model: Classifier, config: PretrainConfig, device: str) -> float:
+def validate(model: Classifier | LocalClassifier, config: PretrainConfig, device: str) -> float:
     """Share of held-out single-object scenes whose class is named right."""
     model.eval()
     scenes = SingleObjects("pretrain-val", config.seed, config.validation_scenes, config.size)
     hits = [
-        (model(images.to(device)).argmax(1).cpu() == classes).sum().item()
-        for images, classes in DataLoader(scenes, 100, num_workers=config.workers)
+        named_right(model(images.to(device)), shown.to(device)).sum().item()
+        for images, shown in DataLoader(scenes, 100, num_workers=config.workers)
     ]
     return sum(hits) / config.validation_scenes
 
@@ -146,10 +129,19 @@ def backbone_state(folder: Path, config: PretrainConfig) -> dict[str, Tensor]:
     return halved({k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)})
 
 
+@lru_cache(maxsize=1)
+def _album(scenes: int, seed: int, size: int) -> Album:
+    return Album("pretrain", seed, scenes, size).prepare(workers=1)
+
+
 def _pictures(config: PretrainConfig, step: int) -> DataLoader:
+    """Batches from `step` on: pictures (b, 3, s, s), and which classes they show (b, 40)."""
+    # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
+    generator, workers = torch.Generator(), config.workers
+    if config.pictures == "several":
+        album = _album(config.scenes, config.seed, config.size)
+        batches = LabelledBatches(album, config, step)
+        return DataLoader(batches, batch_size=None, num_workers=workers, generator=generator)
     length = config.steps * config.batch_size
     scenes = SingleObjects("pretrain", config.seed, length, config.size, step * config.batch_size)
-    # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
-    return DataLoader(
-        scenes, config.batch_size, num_workers=config.workers, generator=torch.Generator()
-    )
+    return DataLoader(scenes, config.batch_size, num_workers=workers, generator=generator)
