@@ -98,17 +98,24 @@ def require_unseen(config: EvaluateConfig, protocol: Protocol) -> None:
 
 def require_encoders(config: EvaluateConfig) -> None:
     """ConfigError for a head whose card names other encoders than it would now be put on."""
-    trained = head_card(config).get("config", {})
     read = ["backbone", "weights"]
     read += ["extractor", "extractor_weights"] if config.method == "qgnet" else []
     read += ["clip_model", "clip_weights"] if config.reads_clip or config.reads_words else []
+    _require_read(config, f"head={config.head!r}", head_card(config), read)
+
+
+def _require_read(config: EvaluateConfig, what: str, card: dict[str, Any], read: list[str]) -> None:
+    """ConfigError unless the parameters `read` are those that `card` tells of."""
+    trained = card.get("config", {})
     for name in read:
-        now = getattr(config, name)
-        now = Path(now).name if name in PATHS and now is not None else now
-        if trained.get(name, now) != now:
+        then, now = (
+            Path(value).name if name in PATHS and value is not None else value
+            for value in (trained.get(name), getattr(config, name))
+        )
+        if name in trained and then != now:
             raise ConfigError(
-                f"head={config.head!r} was trained with {name}={trained[name]!r} and reads nothing "
-                f"else; got {name}={now!r}"
+                f"{what} was trained with {name}={then!r} and reads nothing else; got "
+                f"{name}={now!r}"
             )
 
 
@@ -151,10 +158,12 @@ def base_learner(
     """From a file of `train_base`, or one that BAM's authors publish.
 
     Raises:
-        ConfigError: one that knows other classes than the run trains on.
+        ConfigError: one that knows other classes than the run trains on, or learned on another
+            backbone or other weights.
     """
     classes = ClassSplit.of(benchmark, protocol).train
     path = base_path(config.fold) if config.base == "shipped" else Path(config.base)
+    _require_read(config, f"base={config.base!r}", card_beside(path), ["backbone", "weights"])
     if "class_ids" not in read_state(path):
         learner = BaseLearner(backbone, classes, BaseLearnerConfig.preset(config.preset))
         load_official(learner, path)
