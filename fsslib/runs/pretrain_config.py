@@ -102,11 +102,13 @@ class PretrainRunConfig:
     lr: float | None = None
     weight_decay: float | None = None
     warmup: int | None = None
+    horizon: int | None = None
+    cooldown: int | None = None
     label_smoothing: float | None = None
     precision: Literal["fp32", "bf16"] | None = None
     seed: int = 0
     validation_scenes: int = 2000
-    episodes: int = 500
+    episodes: int = 1000
     """Test episodes of each fold that the card's prototype score is measured on; 0: none."""
     checkpoint_every: int | None = None
     workers: int | None = None

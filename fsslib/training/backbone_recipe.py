@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fsslib.config import require_known, require_least, strict
+from fsslib.training.schedule import learning_rate
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class PretrainConfig:
     lr: float = 2e-3
     weight_decay: float = 0.05
     warmup: int = 100
+    horizon: int | None = None
+    """Steps of the cosine that the learning rate falls along; None: all."""
+    cooldown: int = 0
+    """The last steps, in which the rate falls to 0 from wherever the cosine has it."""
     label_smoothing: float = 0.0
     precision: Literal["fp32", "bf16"] = "fp32"
     """Autocast of the forward pass."""
@@ -51,13 +56,15 @@ class PretrainConfig:
             "single": {},
             "local": {
                 "pictures": "several",
-                "steps": 36_000,
+                "steps": 24_000,
                 "coarse_steps": 16_000,
                 "batch_size": 32,
                 "size_jitter": 0.15,
                 "colour_jitter": 0.2,
                 "lr": 2e-3,
                 "warmup": 200,
+                "horizon": 36_000,
+                "cooldown": 3000,
                 "precision": "bf16",
                 "checkpoint_every": 500,
                 "workers": 0,
@@ -76,9 +83,19 @@ class PretrainConfig:
             raise ValueError(f"lr={self.lr}: expected a positive learning rate")
         if self.coarse_steps > self.steps:
             raise ValueError(f"coarse_steps={self.coarse_steps}, but steps={self.steps}")
+        if self.horizon is not None and self.horizon < self.steps:
+            raise ValueError(f"horizon={self.horizon}: expected steps={self.steps} or more")
+        if not 0 <= self.cooldown <= self.steps:
+            raise ValueError(f"cooldown={self.cooldown}: expected 0 to steps={self.steps}")
         for name in ("size_jitter", "colour_jitter"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected 0 to below 1")
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of a step."""
+        horizon = self.steps if self.horizon is None else self.horizon
+        rate = learning_rate(self.lr, "cosine", step, horizon, self.warmup)
+        return rate * min(1.0, (self.steps - step) / self.cooldown) if self.cooldown else rate
 
     def coarse_at(self, step: int) -> bool:
         """Whether a step's pictures are small and its backbone undilated."""

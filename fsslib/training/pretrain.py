@@ -28,7 +28,7 @@ from fsslib.training.checkpoint import go_on, load_checkpoint, save_checkpoint
 from fsslib.training.journal import Journal, require_finite
 from fsslib.training.labelled_batches import LabelledBatches
 from fsslib.training.naming import Classifier, LocalClassifier, named_right, naming_loss
-from fsslib.training.schedule import build_optimizer, learning_rate
+from fsslib.training.schedule import build_optimizer
 
 LOG_EVERY = 25
 
@@ -87,7 +87,7 @@ def pretrain_backbone(
     for step, (images, shown) in enumerate(_pictures(config, saved["step"]), saved["step"]):
         if not config.coarse_at(step):
             model.refine()
-        lr = learning_rate(config.lr, "cosine", step, config.steps, config.warmup)
+        lr = config.lr_at(step)
         optimizer.param_groups[0]["lr"] = lr
         shown = shown.to(device)
         with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):

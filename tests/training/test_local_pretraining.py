@@ -1,6 +1,7 @@
 """Naming several objects from image labels: batches, model, loss, and a run from start to card."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from fsslib.data.scenes.album import Album
 from fsslib.encoders import BACKBONES, build_backbone
 from fsslib.encoders.resnet import dilate
+from fsslib.encoders.weights import weights_card
 from fsslib.training.backbone_recipe import PretrainConfig
 from fsslib.training.journal import Journal, loss_curve
 from fsslib.training.labelled_batches import LabelledBatches, jitter_colours
@@ -19,6 +21,7 @@ from fsslib.training.pretrain import backbone_state, pretrain_backbone
 
 SMALL = {"scenes": 9, "steps": 4, "coarse_steps": 2, "batch_size": 4, "size": 48, "warmup": 1}
 SMALL |= {"coarse_size": 32, "validation_scenes": 8, "checkpoint_every": 1, "precision": "fp32"}
+SMALL |= {"horizon": 60, "cooldown": 1}
 CONFIG = PretrainConfig.preset("local", **SMALL)
 
 
@@ -142,10 +145,20 @@ def test_it_learns_what_single_cells_show(tmp_path, monkeypatch, album):
     assert losses[-1] < losses[0] and losses[-1] < 2 * math.log(40)
 
 
+def test_the_rate_falls_to_zero_from_wherever_the_cosine_has_it():
+    whole = PretrainConfig(steps=100, lr=1.0, warmup=10)
+    cut = PretrainConfig(steps=60, lr=1.0, warmup=10, horizon=100, cooldown=20)
+    assert [cut.lr_at(step) for step in range(41)] == [whole.lr_at(step) for step in range(41)]
+    assert cut.lr_at(50) == pytest.approx(whole.lr_at(50) / 2)
+    assert cut.lr_at(59) == pytest.approx(whole.lr_at(59) / 20)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"coarse_steps": 9}, "coarse_steps=9, but steps=4"),
+        ({"horizon": 3}, "horizon=3: expected steps=4 or more"),
+        ({"cooldown": 5}, "cooldown=5: expected 0 to steps=4"),
         ({"size_jitter": 1.0}, "size_jitter=1.0: expected 0 to below 1"),
         ({"lr": 0}, "lr=0.0: expected a positive learning rate"),
         ({"pictures": "many"}, "pictures='many'"),
@@ -163,3 +176,11 @@ def test_a_curve_is_the_mean_between_its_points(tmp_path):
     curve = loss_curve(tmp_path / "metrics.jsonl")
     assert len(curve) <= 40 and list(curve)[-1] == 83
     assert curve[83] == pytest.approx(82) and curve[2] == pytest.approx(1.5)
+
+
+def test_the_card_tells_how_the_embedded_weights_came_about():
+    card, settings = weights_card("scenes-resnet-local"), PretrainConfig.preset("local")
+    assert card["command"] == "python -m fsslib.runs run pretrain_backbone -p preset=local"
+    assert card["settings"] == asdict(settings)
+    assert card["pictures"] == settings.steps * settings.batch_size
+    assert len(card["prototype"]["miou_and_interval_by_fold"]) == 4
