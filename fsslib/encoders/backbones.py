@@ -45,8 +45,9 @@ def build_backbone(
 
     Args:
         name: one of `BACKBONES`.
-        weights: "scenes", "imagenet", "random", or a path to a checkpoint file, also the official
-            MoCo's. Random weights are only ever used when asked for by this name.
+        weights: "scenes", "scenes-local" (of scenes-resnet: trained on scenes of several objects),
+            "imagenet", "random", or a path to a checkpoint file, also the official MoCo's. Random
+            weights are only ever used when asked for by this name.
         dilated: output stride 8 (ResNets).
         encoder: which one of a MoCo checkpoint: QGNet's code reads the key encoder, MoCo transfers
             the query encoder. A file that holds one of them gives that one, and says so.
