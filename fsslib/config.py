@@ -7,11 +7,14 @@ papermill only warns about an unknown parameter and hands ``1e-4`` from YAML ove
 from __future__ import annotations
 
 import difflib
+import json
+import re
+import shlex
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from math import isfinite
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from math import inf, isfinite
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -20,6 +23,32 @@ Config = TypeVar("Config")
 
 class ConfigError(ValueError):
     """A configuration value that cannot be used; the message names it and says what to write."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Where a number may lie; put into a field's type as `Annotated[int, Bound(least=1)]`."""
+
+    least: float = -inf
+    above: float = -inf
+    """Like `least`, itself not included."""
+    most: float = inf
+    below: float = inf
+    """Like `most`, itself not included."""
+
+    def __contains__(self, value: float) -> bool:
+        return self.least <= value <= self.most and self.above < value < self.below
+
+    def __str__(self) -> str:
+        if isfinite(self.least) and isfinite(self.most):
+            return f"{self.least:g} to {self.most:g}"
+        parts = {
+            "at least": self.least,
+            "more than": self.above,
+            "at most": self.most,
+            "less than": self.below,
+        }
+        return " and ".join(f"{word} {v:g}" for word, v in parts.items() if isfinite(v))
 
 
 def strict(cls: type[Config], values: dict[str, Any]) -> Config:
@@ -31,7 +60,7 @@ def strict(cls: type[Config], values: dict[str, Any]) -> Config:
     """
     if not is_dataclass(cls):
         raise TypeError(f"strict() builds dataclasses, got {cls!r}")
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     known = {field.name: field for field in fields(cls)}
     require_parameters(values, known)
     for name, field in known.items():
@@ -77,38 +106,68 @@ def differences(
     return "; ".join(f"{name}: {then.get(name)!r} then, {now.get(name)!r} now" for name in unlike)
 
 
-def parse_changes(parameter: str, texts: Iterable[str]) -> dict[str, Any]:
-    """`["vvp=false"]` as {"vvp": False}; ConfigError names the `parameter`."""
-    changes = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
+def parse_group(parameter: str, text: str) -> tuple[str | None, dict[str, Any]]:
+    """`"scenes vvp=false"` as ("scenes", {"vvp": False}); the name in front may be missing.
+
+    Values are YAML; one with spaces stands in quotes: `weights='my file.pth'`.
+
+    Raises:
+        ConfigError: naming the `parameter`: quotes left open, a value that is no YAML, a second
+            name, a change made twice.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"{parameter}={text!r}: {error}; quote values as in name='a b'") from None
+    head = words.pop(0) if words and "=" not in words[0] else None
+    changes: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
         if not equals:
-            raise ConfigError(f"{parameter}: {text!r}; expected changes as name=value")
+            raise ConfigError(f"{parameter}: {word!r}; expected changes as name=value")
+        if name in changes:
+            raise ConfigError(f"{parameter}={text!r}: {name!r} is given twice")
         try:
             changes[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             problem = getattr(error, "problem", error)
             raise ConfigError(
-                f"{parameter}: {text!r}; the value is no YAML ({problem}), expected such as "
+                f"{parameter}: {word!r}; the value is no YAML ({problem}), expected such as "
                 "name=0.5 or name=[1,2], without spaces"
             ) from error
-    return changes
+    return head, changes
 
 
 def parse_preset(parameter: str, text: str) -> tuple[str, dict[str, Any]]:
-    """`"scenes vvp=false"` as ("scenes", {"vvp": False}); ConfigError names the `parameter`."""
-    preset, *changes = text.split() or [""]
-    if not preset or "=" in preset:
+    """Like `parse_group`, with a preset's name that must be there."""
+    preset, changes = parse_group(parameter, text)
+    if preset is None:
         raise ConfigError(
             f"{parameter}={text!r}: expected a preset's name first, and then changes to it as "
             "name=value"
         )
-    return preset, parse_changes(parameter, changes)
+    return preset, changes
+
+
+def format_group(head: str | None, changes: Mapping[str, Any]) -> str:
+    """What `parse_group` reads: `format_group("scenes", {"vvp": False})` is "scenes vvp=false"."""
+    words = [head] if head else []
+    for name, value in changes.items():
+        plain = list(value) if isinstance(value, tuple) else value
+        text = value if isinstance(value, str) else json.dumps(plain, separators=(",", ":"))
+        if isinstance(value, str) and yaml.safe_load(value) != value:
+            text = json.dumps(value)  # "1" as text is not the number 1
+        words.append(
+            shlex.quote(f"{name}={text}") if re.search(r"[\s'\"]", text) else f"{name}={text}"
+        )
+    return " ".join(words)
 
 
 def cast(value: Any, kind: Any, name: str) -> Any:
     """`value` as `kind` (bool, int, float, str, Literal, Optional, tuple), else ConfigError."""
     origin = get_origin(kind)
+    if origin is Annotated:
+        return _cast_bounded(value, kind, name)
     if origin in (Union, types.UnionType):
         return _cast_union(value, kind, name)
     if origin is Literal:
@@ -122,6 +181,15 @@ def cast(value: Any, kind: Any, name: str) -> Any:
             return value
         raise ConfigError(f"{name}={value!r}: expected {kind.__name__}")
     return _cast_plain(value, kind, name)
+
+
+def _cast_bounded(value: Any, kind: Any, name: str) -> Any:
+    inner, *notes = get_args(kind)
+    number = cast(value, inner, name)
+    for bound in notes:
+        if isinstance(bound, Bound) and number not in bound:
+            raise ConfigError(f"{name}={number}: expected {bound}")
+    return number
 
 
 def _cast_plain(value: Any, kind: type, name: str) -> Any:
@@ -149,24 +217,39 @@ def _finite(value: Any, name: str) -> Any:
 
 
 def _cast_union(value: Any, kind: Any, name: str) -> Any:
-    options = get_args(kind)
-    if value is None and type(None) in options:
+    options = [option for option in get_args(kind) if option is not type(None)]
+    if value is None and len(options) < len(get_args(kind)):
         return None
+    if len(options) == 1:
+        return _cast_or_null(value, options[0], name)
     for option in options:
-        if option is type(None):
-            continue
         try:
             return cast(value, option, name)
         except ConfigError:
             continue
-    wanted = " or ".join(_in_words(option) for option in options)
-    raise ConfigError(f"{name}={value!r}: expected {wanted}")
+    raise ConfigError(f"{name}={value!r}: expected {in_words(kind)}")
 
 
-def _in_words(kind: Any) -> str:
-    """A type as who writes YAML calls it."""
-    if get_origin(kind) is Literal:
+def _cast_or_null(value: Any, kind: Any, name: str) -> Any:
+    """`cast`, whose error also says that null would do."""
+    try:
+        return cast(value, kind, name)
+    except ConfigError as error:
+        raise ConfigError(f"{error} or null") from None
+
+
+def in_words(kind: Any) -> str:
+    """A type as people who write YAML call it: "int, at least 1", "'pad' or 'stretch'"."""
+    origin = get_origin(kind)
+    if origin is Literal:
         return " or ".join(map(repr, get_args(kind)))
+    if origin in (Union, types.UnionType):
+        return " or ".join(in_words(option) for option in get_args(kind))
+    if origin is Annotated:
+        inner, *notes = get_args(kind)
+        return ", ".join([in_words(inner), *map(str, notes)])
+    if origin is tuple:
+        return f"list of {in_words(get_args(kind)[0])}"
     plain = {type(None): "null", float: "a finite number"}
     return plain.get(kind) or getattr(kind, "__name__", str(kind))
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from stand_ins import tiny_backbone
 
-from fsslib.layers.pyramid import BaseHead
 from fsslib.methods import build_method
 from fsslib.methods.bam import BAM, BAMConfig
 from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.predict import predict
 
 RNG = np.random.default_rng(0)
@@ -36,8 +36,8 @@ def test_a_mask_that_says_255_for_the_object_is_refused():
 
 def test_what_is_asked_for_is_no_base_class(monkeypatch):
     backbone = tiny_backbone()
-    base = BaseHead(backbone.channels[2], 3, 16)
-    method, seen = BAM(backbone, base, (1, 2, 3), BAMConfig.preset("scenes", dim=8)), []
+    base = BaseLearner(backbone, (1, 2, 3), BaseLearnerConfig.preset("scenes", dim=16))
+    method, seen = BAM(backbone, base, BAMConfig.preset("scenes", dim=8)), []
     usual = method.own_class
     monkeypatch.setattr(method, "own_class", lambda *asked: seen.append(usual(*asked)) or seen[-1])
     mask = np.ones((40, 40), np.uint8)

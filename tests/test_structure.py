@@ -17,6 +17,9 @@ from repository_files import (
     shown,
 )
 
+from fsslib.data.benchmark import BENCHMARKS
+from fsslib.methods import METHODS
+
 HEADINGS = (
     "## Goals",
     "## Before you start",
@@ -35,7 +38,8 @@ ROOMS = (
     *("data", "encoders", "priors", "layers", "methods"),
     *("training", "evaluation", "interop", "runs", "viz", "predict"),
 )
-SHARED = {"config", "files", "__version__"}
+SHARED = {"config", "settings", "registry", "files", "__version__"}
+BELOW_ALL = {"settings": {"config"}, "registry": {"config"}}
 KNOWS_NOTHING_OF = {
     "encoders": {"data"},
     "priors": {"data", "encoders", "files"},
@@ -119,6 +123,27 @@ def test_template_is_short_and_stripped(path):
     assert stripped, f"outputs in a run template; run `nbstripout {shown(path)}`"
 
 
+def _strings(node):
+    return {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and type(n.value) is str}
+
+
+@each(MODULES)
+def test_nobody_compares_with_a_methods_or_benchmarks_name(path):
+    """What a method or a benchmark needs, its class says: no branch on names, no list of them
+    elsewhere. `prototype` and `folder` are words of their own as well."""
+    tree = ast.parse(path.read_text())
+    known = {*METHODS.names(), *BENCHMARKS.names()}
+    own = {name for name in known if f'register("{name}")' in path.read_text()}
+    names = known - own - {"prototype", "folder"}
+    kinds = (ast.Compare, ast.MatchValue, ast.Tuple, ast.List, ast.Set)
+    found = [
+        f"line {node.lineno}: {sorted(_strings(node) & names)}"
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and _strings(node) & names
+    ]
+    assert not found, f"names of methods in {found}; let the class declare what it needs"
+
+
 def imports(path):
     """Dotted fsslib modules that a file imports anywhere, lazily too."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -140,7 +165,11 @@ def room_of(path):
 def test_imports_go_downwards_only(path):
     room, known = room_of(path), {*ROOMS, *SHARED, "__init__"}
     assert room in known, f"room {room!r} is not in the design's table; known: {sorted(known)}"
-    may = SHARED | set(ROOMS[: ROOMS.index(room) + 1]) if room in ROOMS else set()
+    may = (
+        SHARED | set(ROOMS[: ROOMS.index(room) + 1])
+        if room in ROOMS
+        else BELOW_ALL.get(room, set())
+    )
     may -= KNOWS_NOTHING_OF.get(room, set())
     named = {name: name.split(".")[1] for name in imports(path) if name != "fsslib"}
     wrong = sorted(name for name, target in named.items() if target not in may)

@@ -1,4 +1,4 @@
-"""`python -m fsslib.data check|download …`: benchmarks on disk, from the command line."""
+"""`python -m fsslib.data check|download|export-episodes …`: benchmarks from the command line."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import sys
 from pathlib import Path
 
 from fsslib.config import ConfigError
+from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.check import check
+from fsslib.data.episode_files import read_episode_file, write_episode_file
 from fsslib.data.labelled_files import FileBenchmark
 from fsslib.data.parallel import WORKERS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import default_root, load_benchmark
+from fsslib.data.sampler import list_hash, test_episodes
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 if all is well, 1 with every trouble on stderr otherwise."""
     options = _parser().parse_args(arguments)
     try:
-        return _download(options) if options.command == "download" else _check(options)
+        return COMMANDS[options.command](options)
     except (ConfigError, OSError, ValueError, RuntimeError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
@@ -56,20 +59,30 @@ def _check(options: argparse.Namespace) -> int:
 
 def _download(options: argparse.Namespace) -> int:
     root = options.root or default_root(options.benchmark)
-    if options.benchmark != "pascal5i":
-        raise ConfigError(
-            f"download {options.benchmark}: only pascal5i can be fetched by command. For COCO get "
-            "train2014.zip, val2014.zip and annotations_trainval2014.zip (20 GB) from "
-            f"https://cocodataset.org/#download and unpack them in {root}"
-        )
-    from fsslib.data.voc_files import download
-
-    download(root)
+    BENCHMARKS.get(options.benchmark).fetch(root)
     print(
-        f"VOC 2012 and SBD are in {root}; look at them with "
-        f"`python -m fsslib.data check pascal5i --root {root} --all-files`"
+        f"{options.benchmark} is in {root}; look at it with "
+        f"`python -m fsslib.data check {options.benchmark} --root {root} --all-files`"
     )
     return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    protocol = Protocol.parse("protocol", options.protocol)
+    benchmark = load_benchmark(protocol, options.root)
+    if options.source is None:
+        episodes = test_episodes(benchmark, protocol)
+    else:
+        episodes = read_episode_file(options.source, benchmark, protocol)
+    write_episode_file(options.out, benchmark, protocol, episodes)
+    print(
+        f"{len(episodes):,} episodes of {benchmark.name}, list {list_hash(episodes)}, are in "
+        f"{options.out}"
+    )
+    return 0
+
+
+COMMANDS = {"check": _check, "download": _download, "export-episodes": _export}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for command, about in (("check", "look at all files"), ("download", "fetch the archives")):
         sub = commands.add_parser(command, help=about)
-        sub.add_argument("benchmark", choices=("pascal5i", "coco20i", "folder", "scenes10i"))
+        sub.add_argument("benchmark", choices=BENCHMARKS.names())
         sub.add_argument("--root", type=Path, help="folder of the files")
     sub = commands.choices["check"]
     sub.add_argument("--fold", type=int, choices=range(4), help="mark novel classes of this fold")
@@ -86,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--all-files", action="store_true", help="decode every photograph")
     sub.add_argument("--miniature", action="store_true", help="allow lists shorter than official")
     sub.add_argument("--workers", type=int, default=WORKERS, help=f"processes ({WORKERS})")
+    sub = commands.add_parser("export-episodes", help="write a test list by names, as JSON")
+    sub.add_argument("protocol", help='a benchmark and changes, such as "pascal5i fold=1 shot=5"')
+    sub.add_argument("--out", type=Path, required=True, help="the file to write")
+    sub.add_argument("--root", type=Path, help="folder of the benchmark's files")
+    sub.add_argument("--from", dest="source", type=Path, help="a released list, read instead")
     return parser
 
 

@@ -42,7 +42,7 @@ def cached_areas(
 
     Args:
         items: what `count` takes, one an image; picklable, like `count`.
-        paths: the label files behind the items, in the same order.
+        paths: all label files behind the items, in their order.
         count: pixels of each label value of an item.
 
     Raises:

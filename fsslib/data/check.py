@@ -18,6 +18,7 @@ from jaxtyping import Int64, UInt8
 from fsslib.data.areas import pixel_counts
 from fsslib.data.benchmark import BrokenFileError, Split
 from fsslib.data.folder import FolderBenchmark
+from fsslib.data.folder_classes import FILE
 from fsslib.data.labelled_files import FileBenchmark, Item, load_item
 from fsslib.data.parallel import WORKERS, parallel_map
 
@@ -43,8 +44,10 @@ class SplitReport:
     def scarce(self, benchmark: FileBenchmark, minimum: int) -> Iterator[str]:
         """Classes that cannot give an episode, and what to do about each."""
         usable = self.usable(benchmark, minimum)
-        for name, images in zip(benchmark.class_names, usable, strict=True):
-            if images < 2:
+        expected = {item.class_id for item in benchmark.items[self.split]}
+        for class_id, name in enumerate(benchmark.class_names, 1):
+            images = usable[class_id - 1]
+            if images < 2 and class_id in expected:
                 yield (
                     f"class {name!r}: {images} of its masks show it; an episode takes 2, a support "
                     "and a query. Add pictures, look at its masks (1 or 255: the object), or "
@@ -99,6 +102,11 @@ def check(
     """
     report = Report()
     _compare_lists(benchmark, miniature, report)
+    if isinstance(benchmark, FolderBenchmark):
+        report.lines.append(_purposes(benchmark))
+        report.troubles.extend(benchmark.unread_folders())
+        report.lines.extend(f"note {line}" for line in benchmark.unread_files())
+        fold = 0 if benchmark.classes else None
     for split, items in benchmark.items.items():
         if split == "train" and items == benchmark.items["val"]:
             continue  # one's own folder: the same pictures once more
@@ -107,9 +115,20 @@ def check(
         report.troubles.extend(f"{split}: {trouble}" for trouble in troubles)
         if isinstance(benchmark, FolderBenchmark):
             report.troubles.extend(looked.scarce(benchmark, minimum_object_pixels))
-            report.troubles.extend(benchmark.unread_folders())
-            report.lines.extend(f"note {line}" for line in benchmark.unread_files())
     return report
+
+
+def _purposes(benchmark: FolderBenchmark) -> str:
+    """What the classes of one's own folder are for, and whether it can be trained on."""
+    classes = benchmark.classes
+    if classes is None:
+        return (
+            "all classes are novel: for testing and predicting. To train on some, name them in "
+            f"{benchmark.root / FILE}, such as `base: [{benchmark.class_names[0]}]`"
+        )
+    parts = (("base", classes.base), ("held out", classes.held_out), ("novel", classes.novel))
+    texts = [f"{kind}: {', '.join(map(benchmark.name_of, ids))}" for kind, ids in parts if ids]
+    return f"can be trained on ({FILE}); {'; '.join(texts)}"
 
 
 def _compare_lists(benchmark: FileBenchmark, miniature: bool, report: Report) -> None:

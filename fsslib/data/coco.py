@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from fsslib.data.benchmark import BrokenFileError, Split
+from fsslib.config import ConfigError
+from fsslib.data.benchmark import BENCHMARKS, BrokenFileError, Split
 from fsslib.data.coco_labels import draw_labels, read_instances
 from fsslib.data.folds import COCO_CLASSES, CocoFolds, contiguous_fold, interleaved_fold
 from fsslib.data.labelled_files import (
@@ -38,7 +39,11 @@ OFFICIAL = {
 """Images, and images with at least one annotation."""
 SPLITS: tuple[Split, ...] = ("train", "val")
 
+if TYPE_CHECKING:
+    from fsslib.data.protocol import Protocol
 
+
+@BENCHMARKS.register("coco20i")
 class Coco20i(FileBenchmark):
     """COCO-20i from the original files under `root`.
 
@@ -54,6 +59,24 @@ class Coco20i(FileBenchmark):
         BrokenFileError: an annotation file cannot be used.
         ValueError: unknown convention, or an image in both splits.
     """
+
+    usual: ClassVar = {"image_size": 473, "episodes": 20000}
+    default_folder = "coco"
+    known_classes = COCO_CLASSES
+    augmentation_scale = (0.8, 1.25)
+
+    @classmethod
+    def fetch(cls, root: Path) -> None:
+        """Twenty gigabytes: says where they are."""
+        raise ConfigError(
+            f"download {cls.name}: get train2014.zip, val2014.zip and "
+            "annotations_trainval2014.zip (20 GB) from https://cocodataset.org/#download and "
+            f"unpack them in {root}"
+        )
+
+    @classmethod
+    def open(cls, root: Path, protocol: Protocol, keep: bool = False) -> Coco20i:
+        return cls(root, protocol.coco_folds)
 
     def __init__(
         self,

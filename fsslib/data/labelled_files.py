@@ -27,6 +27,8 @@ class Item:
     id: str
     class_id: int = 0
     """The class of a binary mask (`folder`); 0 where the label holds class ids itself."""
+    also: tuple[Item, ...] = ()
+    """Items of the same photograph whose binary masks are known here, too (`folder`)."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class FileBenchmark(Benchmark):
             items = self.items[split]
             table = cached_areas(
                 items,
-                [item.label for item in items],
+                [each.label for item in items for each in (item, *item.also)],
                 partial(count_item, self.read_label),
                 len(self.class_names),
                 self.cache / f"areas_{split}.npz",
@@ -90,6 +92,9 @@ class FileBenchmark(Benchmark):
     def load(self, split: Split, index: int) -> Sample:
         """See `Benchmark.load`; IndexError, BrokenFileError."""
         return load_item(self.items[split][index], self.read_label, self.image_fix)
+
+    def picture_ids(self, split: Split) -> tuple[str, ...]:
+        return tuple(item.id for item in self.items[split])
 
     def list_counts(self) -> list[ListCount]:
         """Lengths of the benchmark's lists beside the papers', for `check`."""

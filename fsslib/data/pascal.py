@@ -13,10 +13,10 @@ import hashlib
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fsslib.data import voc_files
-from fsslib.data.benchmark import BrokenFileError
+from fsslib.data.benchmark import BENCHMARKS, BrokenFileError
 from fsslib.data.folds import PASCAL_CLASSES, contiguous_fold
 from fsslib.data.labelled_files import (
     FileBenchmark,
@@ -33,7 +33,11 @@ from fsslib.data.voc_files import OFFICIAL, TrainList, VocFiles
 VERSION = 1
 """Of the conversion from .mat to PNG."""
 
+if TYPE_CHECKING:
+    from fsslib.data.protocol import Protocol
 
+
+@BENCHMARKS.register("pascal5i")
 class Pascal5i(FileBenchmark):
     """PASCAL-5i from the original archives unpacked under `root`.
 
@@ -48,6 +52,19 @@ class Pascal5i(FileBenchmark):
         BrokenFileError: a list or an SBD label cannot be read.
         ValueError: unknown `train_list`, or training images in VOC val.
     """
+
+    usual: ClassVar = {"image_size": 473, "episodes": 5000}
+    default_folder = "pascal"
+    known_classes = PASCAL_CLASSES
+    train_lists = ("sbd", "sbd_aug")
+
+    @classmethod
+    def fetch(cls, root: Path) -> None:
+        voc_files.download(root)
+
+    @classmethod
+    def open(cls, root: Path, protocol: Protocol, keep: bool = False) -> Pascal5i:
+        return cls(root, protocol.train_list)
 
     def __init__(
         self,

@@ -9,33 +9,36 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
-from fsslib.config import ConfigError, cast, require_least, strict
+from fsslib.config import Bound, ConfigError, strict
+from fsslib.data.benchmark import BENCHMARKS
+from fsslib.settings import Count, Natural, Settings
 
-BenchmarkName = Literal["scenes10i", "pascal5i", "coco20i", "folder"]
 NovelInTrain = Literal["background", "drop", "ignore"]
 Selection = Literal["last", "held_out_base", "test_fold"]
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Protocol(Settings):
     """A frozen description of data, episodes and scoring. The test list is a function of it."""
 
-    benchmark: BenchmarkName
-    fold: int = 0
-    """Which quarter of the classes is novel: 0 to 3 (`folder`: ignored, all classes are novel)."""
-    way: int = 1
+    benchmark: str
+    """A name of `BENCHMARKS`, or module:Class."""
+    fold: Annotated[int, Bound(least=0, most=3)] = 0
+    """Which quarter of the classes is novel: 0 to 3 (`folder`: ignored, see
+    `fsslib.data.folder_classes`)."""
+    way: Count = 1
     """Classes in an episode, N. The query shows at least one of them; false positives of the others
     count all the same. Supports say nothing (255) where they show another of the N classes."""
-    shot: int = 1
+    shot: Count = 1
     """Support images per class at test time, K."""
-    episodes: int = 1000
+    episodes: Count = 1000
     """Test episodes. PFENet tests 5,000 (PASCAL) and 20,000 (COCO), BAM 1,000, HSNet 1,000;
     1,000 on COCO swings by points."""
-    seed: int = 0
+    seed: Natural = 0
     """Seed of the test list. Results over several seeds are several protocols."""
-    image_size: int = 473
+    image_size: Annotated[int, Bound(least=33)] = 473
     """Side of the square network input in pixels; PFENet, BAM, QGNet need (size - 1) % 8 == 0."""
     fit: Literal["pad", "stretch"] = "pad"
     """How an image becomes square: `pad` keeps its proportions (PFENet, BAM, QGNet), `stretch`
@@ -52,7 +55,7 @@ class Protocol:
     """Training images that hold novel objects: kept with those pixels as background (PFENet,
     QGNet), dropped (BAM, HDMNet, PI-CLIP: worth about three points), or kept with those pixels
     ignored. Base classes kept out of training by `held_out` are treated the same way."""
-    minimum_object_pixels: int = 2048
+    minimum_object_pixels: Natural = 2048
     """A class counts as present in an image from this area on (PFENet: 2 * 32 * 32)."""
     sampling: Literal["balanced", "image_first"] = "balanced"
     """Test episodes: every novel class equally often, or go through the images and draw a class
@@ -66,7 +69,7 @@ class Protocol:
     selection: Selection = "last"
     """Which checkpoint is reported: the last; the best on base classes kept out of training; or
     the best on the test fold itself, which is what the papers do."""
-    held_out: int = 0
+    held_out: Natural = 0
     """Number of base classes kept out of training for `selection="held_out_base"`."""
     coco_folds: Literal["interleaved", "contiguous"] = "interleaved"
     """COCO-20i convention; see `fsslib.data.folds`."""
@@ -74,30 +77,34 @@ class Protocol:
     """PASCAL-5i training images: 5,953 (`sbd`: PFENet's line) or 10,582 (`sbd_aug`)."""
 
     def __post_init__(self) -> None:
-        for name, kind in get_type_hints(type(self)).items():
-            object.__setattr__(self, name, cast(getattr(self, name), kind, name))
-        require_least(self, way=1, shot=1, episodes=1, seed=0, held_out=0)
-        if self.fold not in range(4):
-            raise ConfigError(f"fold={self.fold}: expected 0, 1, 2 or 3")
-        if self.image_size < 33:
-            raise ConfigError(f"image_size={self.image_size}: expected at least 33 pixels")
+        super().__post_init__()
         if (self.selection == "held_out_base") != (self.held_out > 0):
             raise ConfigError(
                 f"selection={self.selection!r} with held_out={self.held_out}: "
                 "'held_out_base' needs held_out >= 1, the other selections held_out=0"
             )
-        if self.benchmark == "scenes10i" and self.minimum_object_pixels:
+        kind = BENCHMARKS.get(self.benchmark)
+        object.__setattr__(self, "benchmark", kind.name)
+        if kind.rendered and self.minimum_object_pixels:
             raise ConfigError(
-                f"minimum_object_pixels={self.minimum_object_pixels}: Scenes-10i has no area rule, "
-                "every planned object is visible; write 0"
+                f"minimum_object_pixels={self.minimum_object_pixels}: {kind.name} has no area "
+                "rule, every planned object is visible; write 0"
             )
 
     @classmethod
-    def preset(cls, benchmark: str, **changes: Any) -> Protocol:
-        """The usual protocol of a benchmark, with `changes` on top; every value is checked."""
-        if benchmark not in PRESETS:
-            raise ConfigError(f"benchmark={benchmark!r}: expected one of {sorted(PRESETS)}")
-        return strict(cls, {"benchmark": benchmark, **PRESETS[benchmark], **changes})
+    def presets(cls) -> dict[str, dict[str, Any]]:
+        """The usual protocol of each benchmark."""
+        kinds = {name: BENCHMARKS.get(name) for name in BENCHMARKS.names()}
+        return {name: {"benchmark": name, **kind.usual} for name, kind in kinds.items()}
+
+    @classmethod
+    def preset(cls, name: str, /, **changes: Any) -> Protocol:
+        """A benchmark's usual protocol with `changes` on top; also of `module:Class`.
+
+        Raises:
+            ConfigError: no such benchmark, unknown names, values that do not fit.
+        """
+        return strict(cls, {"benchmark": name, **BENCHMARKS.get(name).usual, **changes})
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -107,11 +114,3 @@ class Protocol:
         """Twelve hexadecimal digits that name this protocol in results."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "scenes10i": {"image_size": 97, "minimum_object_pixels": 0, "novel_in_train": "drop"},
-    "pascal5i": {"image_size": 473, "episodes": 5000},
-    "coco20i": {"image_size": 473, "episodes": 20000},
-    "folder": {"image_size": 473, "minimum_object_pixels": 1},
-}

@@ -49,15 +49,23 @@ class ClassSplit:
 
     @classmethod
     def of(cls, benchmark: Benchmark, protocol: Protocol) -> ClassSplit:
-        """`protocol.held_out` base classes, spread evenly over the list, are kept for selection."""
-        base = benchmark.base_classes(protocol.fold)
+        """`protocol.held_out` base classes, spread evenly over the list, are kept for selection.
+
+        A benchmark that names such classes itself keeps those, whatever they are used for.
+        """
+        base, own = benchmark.base_classes(protocol.fold), benchmark.held_out_classes
+        if own and protocol.held_out not in (0, len(own)):
+            raise ValueError(
+                f"held_out={protocol.held_out}: {benchmark.name} names {len(own)} held-out classes "
+                f"itself; write held_out={len(own)}, or 0 if nothing is selected on them"
+            )
         if protocol.held_out >= max(len(base), 1):
             raise ValueError(
                 f"held_out={protocol.held_out}: fold {protocol.fold} of {benchmark.name} has "
                 f"{len(base)} base classes; keep at least one for training"
             )
         picks = np.linspace(0, len(base), protocol.held_out, endpoint=False).astype(int)
-        held_out = tuple(base[i] for i in picks)
+        held_out = own or tuple(base[i] for i in picks)
         train = tuple(c for c in base if c not in held_out)
         return cls(train, held_out, benchmark.novel_classes(protocol.fold))
 

@@ -1,10 +1,12 @@
-"""Backbones by name: `build_backbone("resnet50", weights="imagenet")`."""
+"""Backbones by name: `build_backbone("resnet50", weights="imagenet")`, or any CNN of timm:
+`build_backbone("timm/convnext_tiny", "timm")`."""
 
 from __future__ import annotations
 
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -44,19 +46,23 @@ def build_backbone(
     """A frozen backbone.
 
     Args:
-        name: one of `BACKBONES`.
+        name: one of `BACKBONES`, or "timm/" and an architecture of timm (`timm_stages.py`).
         weights: "scenes", "scenes-local" (of scenes-resnet: trained on scenes of several objects),
-            "imagenet", "random", or a path to a checkpoint file, also the official MoCo's. Random
-            weights are only ever used when asked for by this name.
-        dilated: output stride 8 (ResNets).
+            "imagenet", "random", or a path to a checkpoint file, also the official MoCo's; of
+            timm's, "timm" or a tag. Random weights are only ever used when asked for by this name.
+        dilated: output stride 8 (VGGs have no dilation).
         encoder: which one of a MoCo checkpoint: QGNet's code reads the key encoder, MoCo transfers
             the query encoder. A file that holds one of them gives that one, and says so.
 
     Raises:
-        ValueError: unknown name. WeightsError: the weights cannot be had or do not fit.
+        ValueError: unknown name, or an architecture of timm that has no such features.
+        WeightsError: the weights cannot be had or do not fit.
     """
+    require_backbone(name)
     if name not in BACKBONES:
-        raise ValueError(f"backbone={name!r}: expected one of {sorted(BACKBONES)}")
+        from fsslib.encoders.timm_stages import build_timm
+
+        return _ready(build_timm(name, weights, dilated))
     options = {} if name.startswith("vgg") else {"dilated": dilated}
     backbone = BACKBONES[name](**options)
     if str(weights) != "random":
@@ -64,6 +70,39 @@ def build_backbone(
         if held := _moco_encoders(state):
             state = moco_encoder(state, _held(held, encoder, str(weights)))
         load_backbone_state(backbone, state, str(weights))
+    return _ready(backbone)
+
+
+def is_backbone(name: str) -> bool:
+    """Whether `build_backbone` knows the name."""
+    if not name.startswith("timm/"):
+        return name in BACKBONES
+    from fsslib.encoders.timm_stages import is_timm  # a second, which others need not wait
+
+    return is_timm(name)
+
+
+def require_backbone(name: str, setting: str = "backbone") -> None:
+    """ValueError unless `build_backbone` knows the name; `setting` is what it was given as."""
+    if is_backbone(name):
+        return
+    near = get_close_matches(name, [*BACKBONES, *_timm_names(name)], 3, 0.7)
+    hint = f" (did you mean {', '.join(near)}?)" if near else ""
+    raise ValueError(
+        f"{setting}={name!r}: expected one of {sorted(BACKBONES)}, or 'timm/' and a CNN of timm, "
+        f"such as 'timm/convnext_tiny'{hint}"
+    )
+
+
+def _timm_names(name: str) -> list[str]:
+    if not name.startswith("timm/"):
+        return []
+    import timm
+
+    return [f"timm/{each}" for each in timm.list_models()]
+
+
+def _ready(backbone: StageBackbone) -> StageBackbone:
     # Channels last: the layout that convolutions on CPUs and tensor cores are fastest in.
     return backbone.freeze().to(memory_format=torch.channels_last)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from fsslib.encoders.pass_cache import Made
+from fsslib.encoders.resnet import ResNet
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
 
@@ -18,7 +19,16 @@ Level = list[Tensor]
 
 
 def block_counts(backbone: StageBackbone) -> tuple[int, int, int]:
-    """How many features `block_features` gives on each grid, finest first."""
+    """How many features `block_features` gives on each grid, finest first.
+
+    Raises:
+        ValueError: neither a ResNet nor a VGG-16 of this repository.
+    """
+    if not isinstance(backbone, (ResNet, VGG16)):
+        raise ValueError(
+            f"{type(backbone).__name__}: HSNet reads every block before its ReLU, which ResNets "
+            "and VGG-16 of `BACKBONES` alone have; build one of them with dilated=False"
+        )
     if isinstance(backbone, VGG16):
         convolutions = [
             sum(isinstance(module, nn.Conv2d) for module in stage)

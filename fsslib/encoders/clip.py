@@ -23,9 +23,11 @@ from open_clip import CLIP
 from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
+from fsslib.encoders.identity import Keyed, package_versions, state_digest
+from fsslib.encoders.pass_cache import arithmetic
 from fsslib.encoders.prompts import Templates, prompt_ensemble, resolve_templates
 from fsslib.encoders.stages import IMAGENET_MEAN, IMAGENET_STD
-from fsslib.encoders.weights import cached_tensor, network_digest, state_digest
+from fsslib.encoders.weights import cached_tensor
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -37,7 +39,7 @@ Images = Shaped[Tensor, "b 3 h w"]
 Tokenizer = Callable[[Sequence[str]], Int64[Tensor, "texts length"]]
 
 
-class ClipEncoder(nn.Module, ABC):
+class ClipEncoder(Keyed, ABC):
     """A frozen CLIP that answers for every pixel.
 
     Methods that take images want uint8 RGB and normalise it themselves; with `normalised=True`
@@ -71,11 +73,6 @@ class ClipEncoder(nn.Module, ABC):
     def logit_scale(self) -> Float[Tensor, ""]:
         """1 / temperature, as learned."""
         return self.model.logit_scale.exp()
-
-    @property
-    def digest(self) -> str:
-        """Of all that an image's features depend on besides the image."""
-        return network_digest(self)
 
     def preprocess(self, images: Images, norm: Norm = "clip") -> Float[Tensor, "b 3 h w"]:
         """uint8 RGB 0..255 to normalised floats.
@@ -136,7 +133,10 @@ class ClipEncoder(nn.Module, ABC):
         device = self.model.logit_scale.device
         if not cache:
             return make().to(device)
-        key = json.dumps([self._text_digest(), prompts])
+        with torch.autocast(device.type, enabled=False):  # as they are made
+            computed = arithmetic(device.type)
+        text = self.while_unchanged("text", self._text_digest)
+        key = json.dumps([text, package_versions(self.model), computed, prompts])
         return cached_tensor("text", key, make).to(device)
 
     def _ensembles(self, prompts: list[list[str]], chunk: int = 512) -> Float[Tensor, "names d"]:
@@ -154,7 +154,8 @@ class ClipEncoder(nn.Module, ABC):
         """Of the text tower's weights: another model can never hit this one's cache."""
         state = self.model.state_dict().items()
         text = {name: value for name, value in state if not name.startswith("visual.")}
-        return f"{type(self.tokenizer)} {state_digest(text)}"
+        words = getattr(self.tokenizer, "vocabulary", ())
+        return f"{type(self.tokenizer)} {words} {state_digest(text)}"
 
     def encode_tokens(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n d"]:
         """Text embeddings of token rows, not normalised to unit length.

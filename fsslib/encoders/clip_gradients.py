@@ -78,7 +78,7 @@ def class_gradients(
     encoder: ClipViT,
     found: Trunk,
     text: Float[Tensor, "b prompts d"],
-    scale: float = TEMPERATURE,
+    scale: float | Float[Tensor, ""] = TEMPERATURE,
 ) -> ClassGradients:
     """Gradients of each picture's first prompt (PI-CLIP, Eqs. 4-5).
 
@@ -95,6 +95,7 @@ def class_gradients(
     # Evaluation runs in inference mode, whose tensors can have no gradient: hence the copies.
     with whole, torch.inference_mode(False), torch.enable_grad():
         last, hidden, text = encoder.blocks[-1], found.hidden.clone(), text.float().clone()
+        scale = scale.detach().clone() if isinstance(scale, Tensor) else scale
         inside = last.ln_1(hidden).detach().requires_grad_()
         mixed, weights = attend(last, inside)
         tokens = hidden + mixed
@@ -110,7 +111,7 @@ def class_gradients(
 
 
 def _chances(
-    encoder: ClipViT, tokens: Tensor, text: Tensor, scale: float
+    encoder: ClipViT, tokens: Tensor, text: Tensor, scale: float | Tensor
 ) -> Float[Tensor, "b prompts"]:
     """Softmax over each picture's prompts."""
     pooled = F.normalize(

@@ -135,7 +135,7 @@ def _open_clip(name: str, weights: str | Path) -> Any:
 
 
 def _from_file(name: str, path: Path) -> Any:
-    if _is_jit_archive(path):
+    if is_jit_archive(path):
         if not _quick_gelu(name):
             raise WeightsError(
                 f"{path} is one of OpenAI's archives, which need QuickGELU: use {name}-quickgelu"
@@ -161,7 +161,8 @@ def _activation_hint(name: str, tag: str) -> str:
     return f"these weights were trained with the other activation: use {other!r}"
 
 
-def _is_jit_archive(path: Path) -> bool:
+def is_jit_archive(path: Path) -> bool:
+    """Whether a file is a TorchScript archive, as OpenAI publishes its CLIPs; it is only listed."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

@@ -6,6 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Shaped
@@ -19,7 +20,7 @@ Key = tuple[str, bytes]
 class Cache(ABC):
     """What frozen encoders said of pictures, by the pictures' own bytes: augmented pictures or
     other masks are other pictures. A result may differ in its last bits from one made in another
-    batch.
+    batch. One of no bytes keeps nothing and costs nothing. Copies of an encoder share its cache.
 
     Attributes:
         passes: pictures that went through the encoder.
@@ -30,17 +31,23 @@ class Cache(ABC):
         self.max_bytes, self.passes, self.hits = max_bytes, 0, 0
 
     def collect(
-        self, kind: str, pictures: Shaped[Tensor, "b ..."], make: Callable[[Tensor], Made]
+        self,
+        kind: Callable[[], str],
+        pictures: Shaped[Tensor, "b ..."],
+        make: Callable[[Tensor], Made],
     ) -> Made:
         """`make(pictures)`, with kept pictures left out of the call.
 
         Args:
-            kind: tells apart what is made of the same picture: name the encoder's weights and its
-                preprocessing where results outlive the encoder.
+            kind: names what is made of a picture: what was asked, and the encoder's `digest`. It is
+                called only if something is kept, since a digest reads every weight.
             make: a batch of pictures -> tensors with the batch in front.
         """
+        if not self.max_bytes:
+            self.passes += len(pictures)
+            return make(pictures)
         device = pictures.device
-        kind = f"{kind}-{precision(device.type)}"
+        kind = f"{kind()}-{arithmetic(device.type)}"
         keys = [(kind, picture_digest(picture)) for picture in pictures]
         rows = {key: self.recall(key) for key in keys}
         new = [i for i, key in enumerate(keys) if rows[key] is None and key not in keys[:i]]
@@ -53,6 +60,10 @@ class Cache(ABC):
         self.hits += len(keys) - len(new)
         stacked = zip(*(rows[key] for key in keys), strict=True)
         return tuple(torch.stack([part.to(device) for part in parts]) for parts in stacked)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Cache:
+        """Shared: keys name the weights, and what is kept is large."""
+        return self
 
     @abstractmethod
     def recall(self, key: Key) -> Made | None:
@@ -71,14 +82,6 @@ class PassCache(Cache):
         self.bytes = 0
         self._kept: OrderedDict[Key, Made] = OrderedDict()
 
-    def collect(
-        self, kind: str, pictures: Shaped[Tensor, "b ..."], make: Callable[[Tensor], Made]
-    ) -> Made:
-        if self.max_bytes:
-            return super().collect(kind, pictures, make)
-        self.passes += len(pictures)
-        return make(pictures)
-
     def recall(self, key: Key) -> Made | None:
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -92,10 +95,26 @@ class PassCache(Cache):
             self.bytes -= _size(dropped)
 
 
-def precision(device: str) -> str:
-    """In which precision a pass is made now: one made under autocast answers no other question."""
+def arithmetic(device: str) -> str:
+    """How a pass is computed now: on which kind of device, in which precision (autocast), and how
+    matrix products and convolutions of fp32 numbers are rounded (TF32 on GPUs, bfloat16 on CPUs,
+    where that is allowed). A pass that was computed otherwise is another answer."""
     autocast = torch.is_autocast_enabled(device)
-    return str(torch.get_autocast_dtype(device) if autocast else torch.float32).split(".")[1]
+    dtype = torch.get_autocast_dtype(device) if autocast else torch.float32
+    return "-".join([device, str(dtype).split(".")[1], *_rounding(device)])
+
+
+def _rounding(device: str) -> list[str]:
+    backends = torch.backends
+    if not hasattr(backends, "fp32_precision"):  # before PyTorch 2.9
+        convolution = "tf32" if device == "cuda" and backends.cudnn.allow_tf32 else "ieee"
+        return [torch.get_float32_matmul_precision(), convolution]
+    parts = {
+        "cuda": (backends.cuda.matmul, backends.cudnn.conv),
+        "cpu": (backends.mkldnn.matmul, backends.mkldnn.conv),
+    }
+    states = [part.fp32_precision for part in parts.get(device, ())]
+    return ["ieee" if state == "none" else state for state in states]  # not rounded at all
 
 
 def picture_digest(picture: Tensor) -> bytes:

@@ -1,9 +1,9 @@
-"""What every CNN backbone here has in common: stage taps, preprocessing, and being frozen.
+"""What every CNN backbone here has in common: stage taps, preprocessing, and being a value.
 
 Few-shot segmentation reads a classification network at three depths (layer2, layer3, layer4) and
-keeps it frozen, BatchNorm statistics included. The released PFENet and QGNet code leaves BatchNorm
-in training mode, so that all running statistics drift to the training images; `official_bn`
-brings that back.
+keeps it frozen, BatchNorm statistics included. One backbone may serve many methods: once frozen it
+stays so, whatever is asked of a module around it. A method that trains it, or lets its BatchNorm
+follow the training images as the released PFENet and QGNet code does, takes a copy (`copied`).
 
 Where nothing is augmented, every epoch asks a frozen network the same: `remember` gives it a cache.
 """
@@ -11,14 +11,15 @@ Where nothing is augmented, every epoch asks a frozen network the same: `remembe
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from fsslib.encoders.identity import Keyed
 from fsslib.encoders.pass_cache import Cache, Made, PassCache
-from fsslib.encoders.weights import network_digest
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -34,12 +35,13 @@ class Stages(NamedTuple):
     layer4: Features
 
 
-class StageBackbone(nn.Module):
+class StageBackbone(Keyed):
     """Base class: `stem`, `layer1` … `layer4` as modules, one forward that taps them.
 
     Attributes:
         channels: output channels of layer2, layer3 and layer4.
-        official_bn: leave BatchNorm in training mode when the method trains (see module text).
+        trainable: its weights learn; as it is constructed, until it is frozen.
+        moving_statistics: frozen, yet in training mode when the method trains (see module text).
     """
 
     stem: nn.Module
@@ -51,7 +53,7 @@ class StageBackbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.official_bn = False
+        self.trainable, self.moving_statistics = True, False
         self.remember(PassCache())  # which keeps nothing
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
@@ -92,13 +94,27 @@ class StageBackbone(nn.Module):
         return self.once("last", layer3, lambda part: (self.layer4(part),))[0]
 
     def fine_features(self, images: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hf wf"]:
-        """layer3 and layer2 of uint8 images side by side, on the grid of stride 8."""
-        return torch.cat(self._middle_of(images)[::-1], 1)
+        """layer3 and layer2 of uint8 images side by side, on the grid of stride 8.
+
+        Raises:
+            ValueError: layer3 lies on a coarser grid.
+        """
+        layer2, layer3 = self._middle_of(images)
+        if layer2.shape[-2:] != layer3.shape[-2:]:
+            raise ValueError(
+                f"layer3 has {tuple(layer3.shape[-2:])} cells, layer2 {tuple(layer2.shape[-2:])}: "
+                "no features on one grid; build the backbone with dilated=True"
+            )
+        return torch.cat([layer3, layer2], 1)
 
     def remember(self, cache: Cache) -> StageBackbone:
         """Take what was said of the same pictures before from `cache`, as long as all weights are
-        frozen. Load them first."""
-        self.cache, self._digest = cache, ""
+        frozen.
+
+        The one setting that is changed in place, for whoever builds a backbone; methods never call
+        it. It changes no answer beyond the last bits: keys name the weights as they are now.
+        """
+        self.cache = cache
         return self
 
     def once(self, what: str, inputs: Tensor, make: Callable[[Tensor], Made]) -> Made:
@@ -109,20 +125,40 @@ class StageBackbone(nn.Module):
         """
         if not self.cache.max_bytes or self.training or not self.frozen:
             return make(inputs)
-        self._digest = self._digest or network_digest(self)
-        return self.cache.collect(f"{what}-{self._digest}", inputs, make)
+        return self.cache.collect(lambda: f"{what}-{self.digest}", inputs, make)
 
     @property
     def frozen(self) -> bool:
         return not any(parameter.requires_grad for parameter in self.parameters())
 
     def freeze(self) -> StageBackbone:
-        """No gradients from here on; BatchNorm stays in evaluation mode whatever `train()` says."""
-        self.requires_grad_(False)
-        return self.train(False)
+        """For good: no gradients, and evaluation mode whatever `train()` says. For whoever builds
+        or trained a backbone; who is given one takes a copy."""
+        return self._under(trainable=False, moving_statistics=False)
+
+    def copied(self, trainable: bool = False, moving_statistics: bool = False) -> StageBackbone:
+        """A copy with a policy of its own, which shares nothing but the cache.
+
+        Args:
+            trainable: its weights learn, and it follows `train()`.
+            moving_statistics: its weights are frozen and it follows `train()`, so that BatchNorm's
+                running statistics drift to the training images.
+        """
+        twin = deepcopy(self)
+        twin.forget()
+        return twin._under(trainable, moving_statistics)
+
+    def _under(self, trainable: bool, moving_statistics: bool) -> StageBackbone:
+        self.trainable, self.moving_statistics = trainable, moving_statistics
+        return self.requires_grad_(trainable).train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> StageBackbone:
+        """ValueError where a frozen backbone would learn: others may read it."""
+        if requires_grad and not self.trainable:
+            raise ValueError(
+                "this backbone is frozen and others may read it; train copied(trainable=True)"
+            )
+        return super().requires_grad_(requires_grad)
 
     def train(self, mode: bool = True) -> StageBackbone:
-        moving = mode and (self.official_bn or not self.frozen)
-        if moving:  # statistics, or weights: from here on it will say something else
-            self._digest = ""
-        return super().train(moving)
+        return super().train(mode and (self.trainable or self.moving_statistics))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -133,21 +134,6 @@ def write_weights(
     write_json(path.with_suffix(".json"), card)
 
 
-def state_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors and their names: other weights can never be taken for these."""
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def network_digest(network: nn.Module) -> str:
-    """24 hexadecimal digits of what a network computes: its layers (strides and dilations are no
-    weights) and its state."""
-    about = repr(network) + state_digest(network.state_dict())
-    return hashlib.sha256(about.encode()).hexdigest()[:24]
-
-
 def cached_tensor(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
     """`make()`, or what it gave before for the same `key`; kept in `<data root>/<kind>/`.
 
@@ -191,20 +177,39 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint:
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """Tensors of a `.safetensors` or torch checkpoint file, fp32, without `module.` prefixes."""
+    state = _unwrap(read_content(path), path)
+    return {k.removeprefix("module."): v.float() if v.is_floating_point() else v for k, v in state}
+
+
+def read_content(path: Path, device: str = "cpu") -> Any:
+    """What a `.safetensors` or torch checkpoint file holds; no code in it is run.
+
+    Args:
+        device: "meta" for shapes alone.
+
+    Raises:
+        WeightsError: the file is not there, cannot be read, or holds more than plain values.
+    """
     if not path.is_file():
         raise WeightsError(f"no weights at {path}; give the path of an existing file")
     try:
         if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            return load_file(path) if device != "meta" else _safetensors_shapes(path)
+        return torch.load(path, map_location=device, weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read ({error}); get it again") from error
+        reason = str(error) or "it ends too early"
+        raise WeightsError(f"{path} cannot be read ({reason}); get it again") from error
     except Exception as error:  # torch's unpickler raises its own type for unsafe content
-        reason = str(error).partition("\n")[0].partition(" (1) ")[0]  # without advice to trust it
+        # Its own message advises to trust the file.
+        unsafe = re.search(r"Unsupported (?:global|class)\W+(?:GLOBAL )?([\w.]+)", str(error))
+        reason = f"it holds a {unsafe[1]}" if unsafe else "no format that torch.load knows"
         raise WeightsError(f"{path} is not a plain checkpoint of tensors ({reason})") from error
-    state = _unwrap(state, path)
-    return {k.removeprefix("module."): v.float() if v.is_floating_point() else v for k, v in state}
+
+
+def _safetensors_shapes(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, "pt") as file:
+        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
 
 
 def _unwrap(state: Any, path: Path) -> list[tuple[str, Tensor]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from fsslib.data.episode import IGNORE
 from fsslib.data.scenes import Scene, render_scene
 from fsslib.encoders.dino import Dino, Facet
-from fsslib.layers.dinoiser import correlate
+from fsslib.layers.weighted_pooling import correlate
 from fsslib.priors.similarity import unit
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -13,15 +14,16 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fsslib.data.benchmark import Benchmark
+from fsslib.data.benchmark import BENCHMARKS, Benchmark
 from fsslib.data.episode import IGNORE, Episode
 from fsslib.data.loading import EpisodeReader, ListedEpisodes, batches
 from fsslib.data.protocol import Protocol
 from fsslib.data.sampler import EpisodeSpec, list_hash
 from fsslib.data.transforms import padded_size
+from fsslib.evaluation.counting import tally
 from fsslib.evaluation.map_scores import MapMeter
 from fsslib.evaluation.meter import Meter
-from fsslib.layers.fem import resize
+from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter
 
 Report = Callable[[int, int], None]
@@ -39,9 +41,16 @@ class Scores:
     """How well those maps point that were asked for."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The part of `results.json` that the evaluation answers for; scores in 0..1."""
+        """The part of `results.json` that the evaluation answers for; scores in 0..1, areas in
+        pixels. What each number is, its method in `Meter` says; a class's `accuracy` is the share
+        of its pixels that are called so (its recall)."""
         per_class = {
-            self.names[c]: {"class_id": c, **row, "iou": row["intersection"] / max(row["union"], 1)}
+            self.names[c]: {
+                "class_id": c,
+                **row,
+                "iou": row["intersection"] / max(row["union"], 1),
+                "accuracy": row["intersection"] / max(row["target"], 1),
+            }
             for c, row in self.meter.per_class().items()
         }
         maps = {name: meter.to_dict() for name, meter in self.maps.items()}
@@ -52,6 +61,8 @@ class Scores:
             "fb_iou": self.meter.fb_iou(),
             "fb_iou_interval": list(self.meter.interval("fb_iou")),
             "per_episode_iou": float(self.meter.per_episode().mean()),
+            "mean_accuracy": self.meter.mean_accuracy(),
+            "pixel_accuracy": self.meter.pixel_accuracy(),
             "classes_seen": len(per_class),
             "episodes": len(self.meter),
             "episode_list": self.list_hash,
@@ -80,23 +91,45 @@ def evaluate(
         maps: names of the method's maps that are scored, too; of 1-way episodes.
     """
     start, meter = perf_counter(), Meter()
-    was_training = method.training
-    method.eval()
     episodes: Dataset = ListedEpisodes(EpisodeReader(benchmark, protocol), specs)
     map_meters = {name: MapMeter() for name in maps}
-    for batch in batches(episodes, batch_size, workers, device):
-        seen = method(batch)
-        for name, map_meter in map_meters.items():
-            map_meter.add(seen.maps[name][:, 0].float().cpu(), batch.query_mask.cpu())
-        logits = seen.logits.float()
-        for b in range(len(batch)):
-            prediction, target = compare_at(logits[b], batch, b, protocol)
-            meter.add(prediction, target, batch.class_ids[b].tolist())
-        if report:
-            report(len(meter), len(specs))
-    method.train(was_training)
+    with evaluating(method):
+        for batch in batches(episodes, batch_size, workers, device):
+            score_batch(method, batch, protocol, meter, map_meters)
+            if report:
+                report(len(meter), len(specs))
     names = {c: benchmark.name_of(c) for c in meter.class_ids()}
     return Scores(meter, list_hash(specs), perf_counter() - start, names, map_meters)
+
+
+@contextmanager
+def evaluating(method: FewShotSegmenter) -> Iterator[None]:
+    """The method in evaluation mode; afterwards in the mode it had, also after an error."""
+    was_training = method.training
+    method.eval()
+    try:
+        yield
+    finally:
+        method.train(was_training)
+
+
+def score_batch(
+    method: FewShotSegmenter,
+    batch: Episode,
+    protocol: Protocol,
+    meter: Meter,
+    map_meters: Mapping[str, MapMeter] | None = None,
+) -> None:
+    """Predict a batch and count it. The device is waited for once, whatever the batch's size."""
+    prediction = method(batch)
+    for name, map_meter in (map_meters or {}).items():
+        map_meter.add(prediction.maps[name][:, 0].float(), batch.query_mask)
+    logits = prediction.logits.float()
+    pairs = (compare_at(logits[b], batch, b, protocol) for b in range(len(batch)))
+    tallies = torch.stack([tally(*pair, batch.way) for pair in pairs])
+    rows = torch.cat([tallies, batch.class_ids], 1).cpu().numpy()
+    for row, ids in zip(rows, batch.ids, strict=True):
+        meter.add_tally(row[: -batch.way], row[-batch.way :].tolist(), ids[0])
 
 
 def compare_at(
@@ -112,11 +145,11 @@ def compare_at(
         content = padded_size(*original.shape, protocol.image_size)
     else:
         content = tuple(target.shape)
-    target = target.to(logits.device).clone()
+    target = target.to(logits.device, non_blocking=True).clone()
     if protocol.border == "background":
         # Only the photograph's own border: what padding added was never part of the image.
         inside = target[: content[0], : content[1]]
-        inside[inside == IGNORE] = 0
+        inside.masked_fill_(inside == IGNORE, 0)
     return logits.argmax(0).byte(), target
 
 
@@ -134,7 +167,7 @@ def _to_original(
         return logits
     if protocol.fit == "stretch":
         return resize(logits[None], (height, width))[0]
-    if protocol.benchmark == "folder":
+    if BENCHMARKS.get(protocol.benchmark).identified_by_root:
         inside = padded_size(height, width, protocol.image_size)
         return F.interpolate(logits[None, :, : inside[0], : inside[1]], size, mode="bilinear")[0]
     longer = max(height, width)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float64, UInt8
-from scipy.stats import rankdata
+from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor
 
 from fsslib.data.episode import IGNORE
@@ -27,17 +27,26 @@ def auroc(maps: Float[Tensor, "b h w"], masks: UInt8[Tensor, "b H W"]) -> Float6
     Raises:
         ValueError: a mask without object or without background (names the picture).
     """
-    scores = []
-    for number, (map_, mask) in enumerate(zip(_resized(maps, masks), masks, strict=True)):
-        valid = mask != IGNORE
-        thing = (mask[valid] == 1).numpy()
-        yes, no = int(thing.sum()), int((~thing).sum())
-        if not yes or not no:
-            what = "no object" if not yes else "nothing but object"
+    both = torch.stack([(masks == value).flatten(1).any(1) for value in (1, 0)]).tolist()
+    for number, (object_, rest) in enumerate(zip(*both, strict=True)):
+        if not object_ or not rest:
+            what = "no object" if not object_ else "nothing but object"
             raise ValueError(f"mask {number} has {what}; the AUROC compares the two")
-        ranks = rankdata(map_[valid].numpy())
-        scores.append((ranks[thing].sum() - yes * (yes + 1) / 2) / (yes * no))
-    return np.array(scores)
+    return _auroc(_resized(maps, masks), masks).cpu().double().numpy()
+
+
+def _auroc(maps: Float[Tensor, "b h w"], masks: UInt8[Tensor, "b h w"]) -> Float[Tensor, " b"]:
+    """The same of maps at the masks' size, on their device; NaN for masks with one label only.
+
+    Pairs are counted: below how many object pixels each background pixel lies, and at how many.
+    """
+    flat, labels = maps.flatten(1).contiguous(), masks.flatten(1)
+    inside, outside = labels == 1, labels == 0
+    background = flat.where(outside, torch.inf).sort(1).values
+    below, up_to = (torch.searchsorted(background, flat, side=side) for side in ("left", "right"))
+    twice = (below + up_to).where(inside, 0).sum(1)  # an integer: exact
+    pairs = 2 * inside.sum(1) * outside.sum(1)
+    return twice.to(_precise(maps)) / pairs
 
 
 def best_iou(maps: Float[Tensor, "b h w"], masks: UInt8[Tensor, "b H W"]) -> float:
@@ -85,29 +94,26 @@ def threshold_curve(
     """
     if empty := ((masks == 1).flatten(1).sum(1) == 0).nonzero().flatten().tolist():
         raise ValueError(f"masks {empty} have no object; recall is a share of it")
-    return _curve(*_counts(maps, masks, thresholds))
+    return _curve(_counts(maps, masks, thresholds).cpu().numpy())
 
 
-def _counts(maps: Tensor, masks: Tensor, thresholds: Sequence[float]) -> tuple[np.ndarray, ...]:
-    """Object pixels found and pixels called object (t, b), object pixels and all that count (b)."""
+def _counts(maps: Tensor, masks: Tensor, thresholds: Sequence[float]) -> Int64[Tensor, "rows b"]:
+    """Rows: object pixels above each threshold, all pixels above each, object pixels, pixels that
+    count."""
     maps, valid, thing = _resized(maps, masks), masks != IGNORE, masks == 1
-    found, said = [], []
-    for threshold in thresholds:
-        above = (maps > threshold) & valid
-        found.append((above & thing).flatten(1).sum(1).double().numpy())
-        said.append(above.flatten(1).sum(1).double().numpy())
-    things, all_ = (part.flatten(1).sum(1).double().numpy() for part in (thing, valid))
-    return np.stack(found), np.stack(said), things, all_
+    above = [(maps > threshold) & valid for threshold in thresholds]
+    parts = [*(part & thing for part in above), *above, thing, valid]
+    return torch.stack([part.flatten(1).sum(1) for part in parts])
 
 
-def _curve(
-    found: np.ndarray, said: np.ndarray, things: np.ndarray, valid: np.ndarray
-) -> ThresholdCurve:
+def _curve(counts: Int64[np.ndarray, "rows b"]) -> ThresholdCurve:
+    counts = counts.astype(np.float64)
+    (found, called), (things, valid) = np.split(counts[:-2], 2), counts[-2:]
     return ThresholdCurve(
         found / things,
         found.sum(1) / things.sum(),
-        said.sum(1) / valid.sum(),
-        found.sum(1) / np.maximum(said.sum(1), 1),
+        called.sum(1) / valid.sum(),
+        found.sum(1) / np.maximum(called.sum(1), 1),
     )
 
 
@@ -119,35 +125,34 @@ class MapMeter:
 
     def __init__(self, thresholds: Sequence[float] = THRESHOLDS) -> None:
         self.thresholds = thresholds
-        self._auroc: list[np.ndarray] = []
-        self._contrast: list[np.ndarray] = []
-        self._counts: list[tuple[np.ndarray, ...]] = []
+        self._scores: list[Float[Tensor, "2 b"]] = []
+        self._counts: list[Int64[Tensor, "rows b"]] = []
 
     def add(self, maps: Float[Tensor, "b h w"], masks: UInt8[Tensor, "b H W"]) -> None:
-        """Count the maps of a batch of pictures; on the CPU."""
-        both = [(masks == value).flatten(1).any(1) for value in (0, 1)]
-        maps, masks = maps[both[0] & both[1]], masks[both[0] & both[1]]
-        if len(maps):
-            maps = _resized(maps, masks)  # once for all three
-            self._auroc.append(auroc(maps, masks))
-            self._contrast.append(contrast(maps, masks))
-            self._counts.append(_counts(maps, masks, self.thresholds))
+        """Count the maps of a batch of pictures; their device is not waited for."""
+        maps = _resized(maps, masks)  # once for all three
+        self._scores.append(torch.stack([_auroc(maps, masks), _contrast(maps, masks)]))
+        self._counts.append(_counts(maps, masks, self.thresholds))
 
     def to_dict(self) -> dict[str, Any]:
         """Means over pictures: `auroc` and its 95 % interval, `dark_on_objects` (how many have one
         below a half), `contrast`; by threshold `recall`, `recall_pooled`, `coverage`, `precision`.
         Nothing where no picture could be asked."""
-        if not self._auroc:
+        if not self._scores:
             return {}
-        scores = np.concatenate(self._auroc)
-        curve = _curve(*(np.concatenate(part, -1) for part in zip(*self._counts, strict=True)))
+        scores, contrasts = torch.cat(self._scores, 1).cpu().double().numpy()
+        asked = ~np.isnan(scores)
+        if not asked.any():
+            return {}
+        scores, contrasts = scores[asked], contrasts[asked]
+        curve = _curve(torch.cat(self._counts, 1).cpu().numpy()[:, asked])
         named = {"recall": curve.recall} | dict(zip(curve._fields[1:], curve[1:], strict=True))
         return {
             "pictures": len(scores),
             "auroc": float(scores.mean()),
             "auroc_interval": list(mean_interval(scores)),
             "dark_on_objects": float((scores < 0.5).mean()),
-            "contrast": float(np.concatenate(self._contrast).mean()),
+            "contrast": float(contrasts.mean()),
             "thresholds": [round(float(threshold), 4) for threshold in self.thresholds],
             **{name: [round(float(x), 4) for x in values] for name, values in named.items()},
         }
@@ -158,13 +163,16 @@ def contrast(
 ) -> Float64[np.ndarray, " b"]:
     """Of each map, its mean on the object minus its mean on the background: above 0, objects are
     bright. Pixels marked 255 are left out."""
-    maps = _resized(maps, masks).double()
-    inside, outside = (masks == 1).double(), (masks == 0).double()
+    return _contrast(_resized(maps, masks), masks).cpu().double().numpy()
+
+
+def _contrast(maps: Float[Tensor, "b h w"], masks: UInt8[Tensor, "b h w"]) -> Float[Tensor, " b"]:
+    precise = maps.to(_precise(maps))
 
     def mean(where: Tensor) -> Tensor:
-        return (maps * where).flatten(1).sum(1) / where.flatten(1).sum(1).clamp(min=1)
+        return precise.where(where, 0).flatten(1).sum(1) / where.flatten(1).sum(1).clamp(min=1)
 
-    return (mean(inside) - mean(outside)).numpy()
+    return mean(masks == 1) - mean(masks == 0)
 
 
 def mean_interval(
@@ -174,6 +182,11 @@ def mean_interval(
     drawn = np.random.default_rng(seed).choice(values, (resamples, len(values)))
     low, high = np.quantile(drawn.mean(1), (0.025, 0.975))
     return float(low), float(high)
+
+
+def _precise(maps: Tensor) -> torch.dtype:
+    """The widest floating point that the maps' device has."""
+    return torch.float32 if maps.device.type == "mps" else torch.float64
 
 
 def _resized(maps: Tensor, masks: Tensor) -> Tensor:

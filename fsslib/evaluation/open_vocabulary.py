@@ -20,7 +20,7 @@ from fsslib.data.benchmark import Benchmark, Split
 from fsslib.data.episode import IGNORE
 from fsslib.data.transforms import resize_image
 from fsslib.evaluation.meter import Meter
-from fsslib.methods.dinoiser import BACKGROUND, ClipDinoiser
+from fsslib.methods.clip_dinoiser.model import BACKGROUND, ClipDinoiser
 
 Segmenter = Callable[[Tensor], Tensor]
 """Pictures (b,3,h,w) uint8 to probabilities (b,classes,h,w)."""

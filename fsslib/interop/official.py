@@ -1,206 +1,141 @@
-"""Reading checkpoints as the papers' authors publish them, key by key.
+"""Loading checkpoints as the papers' authors publish them, key by key.
 
-One list of patterns for each network says how our names are spelled there. Loading is strict: every
-key of the file must be used, and every tensor of the model be given.
+Each network's class says how its names are spelled there (`official_names`). Loading is strict:
+every key of the file must be used, and every tensor of the model be given. Where that fails, the
+error says which setting to build the model with.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
-from fsslib.encoders.vgg import STAGE_NAMES, STAGES, VGG16
-from fsslib.encoders.weights import WeightsError, read_state
-from fsslib.methods.hsnet import HSNet
+from fsslib.encoders.weights import WeightsError
+from fsslib.interop.base_classes import order_trouble
+from fsslib.interop.checkpoint import Checkpoint, read_checkpoint
+from fsslib.interop.facts import Difference, differences, facts_of
+from fsslib.interop.fitting import compare, translated
+from fsslib.interop.infer import candidate_of, infer, used
+from fsslib.interop.other_files import recognise
+from fsslib.methods.base import METHODS, FewShotSegmenter
+from fsslib.methods.base_learner import BaseLearner
+from fsslib.methods.shapes import OfficialNames, official_name
 
-Names = tuple[tuple[str, str], ...]
-"""Our pattern and the official spelling, tried in order; the first one that fits is used."""
-
-_BACKBONE: Names = (
-    (r"backbone\.stem\.", "layer0."),
-    (r"backbone\.(layer[1-4])\.", r"\1."),
-)
-_REDUCTIONS: Names = ((r"reduce_query\.", "down_query."), (r"reduce_support\.", "down_supp."))
-_ENSEMBLE: Names = (
-    (r"ensemble\.(gram_merge|cls_merge)\.", r"\1."),
-    (r"shot_weights\.network\.", "kshot_rw."),
-)
-
-PFENET_NAMES: Names = (
-    *_BACKBONE,
-    *_REDUCTIONS,
-    (r"fem\.merge\.", "init_merge."),
-    (r"fem\.alpha\.", "alpha_conv."),
-    (r"fem\.beta\.", "beta_conv."),
-    (r"fem\.inner\.", "inner_cls."),
-    (r"fem\.fuse\.", "res1."),
-    (r"fem\.refine\.", "res2."),
-    (r"classifier\.", "cls."),
-)
-QGNET_NAMES: Names = (
-    (r"extractor\.stem\.", "layer0_unsuper."),
-    (r"extractor\.(layer[1-4])\.", r"\1_unsuper."),
-    (r"project_bridge\.", "down_learn_super."),
-    (r"project_prior\.", "down_learn_unsuper."),
-    *PFENET_NAMES,
-)
-PSPNET_NAMES: Names = (
-    *_BACKBONE,
-    (r"head\.ppm\.", "ppm."),
-    (r"head\.embed\.", "cls."),
-    (r"head\.classify\.2\.", "cls.4."),
-)
-BAM_NAMES: Names = (
-    *_BACKBONE,
-    *_REDUCTIONS,
-    *_ENSEMBLE,
-    (r"base\.ppm\.", "learner_base.0."),
-    (r"base\.embed\.", "learner_base.1."),
-    (r"base\.classify\.2\.", "learner_base.1.4."),
-    (r"merge\.", "init_merge."),
-    (r"aspp\.branches\.", "ASPP_meta.layer6_"),
-    (r"fuse\.", "res1_meta."),
-    (r"refine\.", "res2_meta."),
-    (r"classifier\.", "cls_meta."),
-)
-DECODER_NAMES: Names = (
-    (r"levels\.(\d)\.embed\.", r"down_sample_layers.\1.0."),
-    (r"levels\.(\d)\.blocks\.0\.attention\.", r"down_sample_layers.\1.1.attn.attn."),
-    (r"levels\.(\d)\.blocks\.1\.attention\.", r"down_sample_layers.\1.2.attn.attn."),
-    (r"levels\.(\d)\.blocks\.0\.reduce\.", r"down_sample_layers.\1.1.attn."),
-    (r"levels\.(\d)\.blocks\.1\.reduce\.", r"down_sample_layers.\1.2.attn."),
-    (r"levels\.(\d)\.blocks\.0\.", r"down_sample_layers.\1.1."),
-    (r"levels\.(\d)\.blocks\.1\.", r"down_sample_layers.\1.2."),
-    (r"levels\.(\d)\.norm\.", r"down_sample_layers.\1.3."),
-    (r"match\.(\d)\.attention\.", r"match_layers.\1.0.attn.attn."),
-    (r"match\.(\d)\.", r"match_layers.\1.0."),
-    (r"merge\.(\d)\.0\.", r"match_layers.\1.1.conv."),
-    (r"merge\.(\d)\.1\.", r"match_layers.\1.1.bn."),
-    (r"parse\.", "parse_layers."),
-    (r"classify\.", "cls."),
-)
-HDMNET_NAMES: Names = (
-    *_BACKBONE,
-    *_REDUCTIONS,
-    *_ENSEMBLE,
-    (r"base\.ppm\.", "ppm."),
-    (r"base\.embed\.", "cls."),
-    (r"base\.classify\.2\.", "base_learnear.2."),
-    (r"merge_query\.", "query_merge."),
-    (r"merge_support\.", "supp_merge."),
-    *((rf"decoder\.{ours}", f"transformer.mix_transformer.{its}") for ours, its in DECODER_NAMES),
-    (r"clip\.encoder\.model\.", "clip_model."),
-)
-"""HDMNet's and, with `prior="pi_clip"`, PI-CLIP's."""
-_HSNET: Names = (
-    *(
-        (rf"decoder\.{ours}\.(\d)\.", rf"hpn_learner.{its}.\1.")
-        for ours, its in (
-            ("coarse", "encoder_layer4"),
-            ("middle", "encoder_layer3"),
-            ("fine", "encoder_layer2"),
-            ("mix_middle", "encoder_layer4to3"),
-            ("mix_fine", "encoder_layer3to2"),
-            ("decode", "decoder1"),
-            ("classify", "decoder2"),
-        )
-    ),
-)
-HSNET_NAMES: Names = (
-    (r"backbone\.stem\.0\.", "backbone.conv1."),
-    (r"backbone\.stem\.1\.", "backbone.bn1."),
-    *_HSNET,
-)
-HSNET_VGG_NAMES: Names = (
-    *(
-        (rf"backbone\.{stage}\.{number}\.", f"backbone.features.{start + number}.")
-        for stage, start in zip(STAGE_NAMES, STAGES[False], strict=False)
-        for number in range(8)
-    ),
-    *_HSNET,
-)
-ASGNET_NAMES: Names = (
-    *_BACKBONE,
-    (r"reduce\.", "down_conv."),
-    (r"fem\.merge\.", "corr_conv."),
-    *PFENET_NAMES[-6:],
-)
-
-NAMES = {
-    "PFENet": PFENET_NAMES,
-    "QGNet": QGNET_NAMES,
-    "BaseLearner": PSPNET_NAMES,
-    "BAM": BAM_NAMES,
-    "HDMNet": HDMNET_NAMES,
-    "MatchingDecoder": DECODER_NAMES,
-    "HSNet": HSNET_NAMES,
-    "ASGNet": ASGNET_NAMES,
-}
-_UNUSED = re.compile(
-    r"encoder\.\d|clip_model\.visual\.positional_embedding_new$|backbone\.(fc|classifier)\."
-)
-"""PSPNet lists its backbone twice; PI-CLIP's test adds a table to its CLIP; HSNet keeps the
-classifier of its backbone."""
-_OWN = ("class_ids",)
-"""Ours alone: a base learner's file does not say which classes it knows."""
+__all__ = [
+    "OfficialMisfit",
+    "load_official",
+    "official_name",
+    "official_state",
+]
+Model = TypeVar("Model", bound=nn.Module)
+CheckpointLike = Path | str | Mapping[str, Any] | Checkpoint
 
 
-def official_name(key: str, names: Names) -> str:
-    """A key of ours as the official code spells it; as it is, where no pattern fits."""
-    for ours, its in names:
-        if match := re.match(ours, key):
-            return match.expand(its) + _rest(key[match.end() :], its)
-    return key
+class OfficialMisfit(WeightsError):
+    """A checkpoint that does not fit a model; the first sentence says what to change.
 
+    Attributes:
+        changes: what to build the model with, by setting or part.
+    """
 
-def _rest(key: str, before: str) -> str:
-    """HSNet's 4-D convolution calls its parts by number."""
-    if not before.startswith("hpn_learner."):
-        return key
-    return key.replace("query.", "conv1.").replace("support.", "conv2.")
-
-
-def _names(model: nn.Module) -> Names:
-    vgg = isinstance(getattr(model, "backbone", None), VGG16)
-    return HSNET_VGG_NAMES if vgg and isinstance(model, HSNet) else NAMES[type(model).__name__]
+    def __init__(self, message: str, changes: Sequence[Difference] = ()) -> None:
+        super().__init__(message)
+        self.changes = {each.name: each.change for each in changes}
 
 
 def load_official(
-    model: nn.Module, checkpoint: Path | str | dict[str, Tensor], names: Names | None = None
-) -> None:
-    """Load an official checkpoint strictly: every key must be used, every tensor be given.
+    model: Model, checkpoint: CheckpointLike, names: OfficialNames | None = None
+) -> Model:
+    """Load an official checkpoint strictly, into the model's parts too: every key must be used,
+    every tensor be given. Afterwards the model is in evaluation mode.
 
     Args:
-        checkpoint: a file, or its state dict; keys with or without `module.`.
-        names: by default those of the model's class, in `NAMES`.
+        checkpoint: a file, its state dict, or a dictionary around that; see `read_checkpoint`.
+        names: by default those that the model's class declares (`official_names`).
+
+    Returns:
+        The model. Where others read its backbone, use `load_head`, which gives it one of its own.
 
     Raises:
-        ValueError: no names for this class. WeightsError: names the missing and unknown keys, in
-        the official spelling, or the shapes.
+        ValueError: no names for this class.
+        OfficialMisfit: says which setting to change, then the keys in the official spelling; or
+            that the model's base classes are not in the released code's order.
+        WeightsError: the file cannot be read, or holds values that are not finite.
     """
-    kind = type(model).__name__
-    if names is None and kind not in NAMES:
-        raise ValueError(f"{kind} has no official names; expected one of {sorted(NAMES)}")
-    state = checkpoint if isinstance(checkpoint, dict) else read_state(Path(checkpoint))
-    state = {key.removeprefix("module."): value for key, value in state.items()}
-    state = {key: value for key, value in state.items() if not _UNUSED.match(key)}
-    wanted = {
-        official_name(key, names or _names(model)): (key, value)
-        for key, value in model.state_dict().items()
-        if key not in _OWN
-    }
-    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    shapes = [
-        f"{key}: file {tuple(state[key].shape)}, model {tuple(value.shape)}"
-        for key, (_, value) in wanted.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if missing or unknown or shapes:
-        raise WeightsError(
-            f"checkpoint does not fit {kind}: missing {missing[:8]}, "
-            f"unknown {unknown[:8]}, other shapes {shapes[:8]}"
-        )
-    ours = {own: state[key] for key, (own, _) in wanted.items()}
+    names = names or names_of(model)
+    held = read_checkpoint(checkpoint)
+    expected = translated(model, names)
+    state = used(held.spelled_like(expected))
+    comparison = compare(model, state, names)
+    if not comparison.fits:
+        raise _misfit(model, held, f"({comparison})")
+    require_released_order(model)
+    broken = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise WeightsError(f"{held.origin} holds values that are not finite in {broken[:5]}")
+    ours = {own: state[key] for key, (own, _) in expected.items() if key in state}
     model.load_state_dict(ours, strict=False)
+    return model.eval()
+
+
+def names_of(model: nn.Module) -> OfficialNames:
+    """How the released code spells the model's tensors; ValueError where its class does not say."""
+    names = getattr(model, "official_names", ())
+    if isinstance(model, FewShotSegmenter) and names:
+        return model.official_names_on(model.backbone)
+    if not names:
+        known = sorted(name for name in METHODS.names() if METHODS.get(name).official_names)
+        raise ValueError(
+            f"{type(model).__name__} has no official names; these methods have: {known}"
+        )
+    return names
+
+
+def require_released_order(model: nn.Module) -> None:
+    """OfficialMisfit where the model's base classes cannot be a released file's."""
+    ids = getattr(model, "base_classes", None)
+    if ids is None and isinstance(model, BaseLearner):
+        ids = model.class_ids.tolist()
+    if ids is not None and (trouble := order_trouble(ids)):
+        raise OfficialMisfit(trouble)
+
+
+def _misfit(model: nn.Module, held: Checkpoint, keys: str) -> OfficialMisfit:
+    """Why a checkpoint does not fit: a setting, another method, or keys alone."""
+    kind = type(model).__name__
+    if not isinstance(model, FewShotSegmenter):
+        return OfficialMisfit(f"{held.origin} does not fit {kind} {keys}")
+    if known := recognise(held):
+        return OfficialMisfit(f"{held.origin} is no {kind} but {known.what} {keys}")
+    state = used(held.state)
+    read = candidate_of(type(model), state)
+    best = read if read is not None and read.fits else infer(held).best
+    if best.fits and best.kind is not type(model):
+        return OfficialMisfit(
+            f"{held.origin} is no {kind} but a {best.kind.__name__}: build_official() builds it "
+            f"({best.words}) {keys}"
+        )
+    built = facts_of(type(model), model.state_dict(), official=False)
+    found = differences(facts_of(type(model), state), built)
+    if not found:
+        return OfficialMisfit(
+            f"{held.origin} does not fit this {kind}, and no setting explains it {keys}"
+        )
+    file, has, change = (
+        ", ".join(getattr(each, side) for each in found) for side in ("file", "model", "change")
+    )
+    return OfficialMisfit(
+        f"{held.origin} does not fit this {kind}: it has {file}, and the model {has}; build the "
+        f"model with {change} {keys}",
+        found,
+    )
+
+
+def official_state(model: nn.Module) -> dict[str, Tensor]:
+    """A model's state dict as the released code spells it, to be read there."""
+    names = names_of(model)
+    return {official: value for official, (_, value) in translated(model, names).items()}

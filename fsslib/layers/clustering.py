@@ -11,12 +11,13 @@ twentieth, all prototypes become one and the same. Never normalise what goes in 
 
 from __future__ import annotations
 
-import numpy as np
+from functools import lru_cache
+
 import torch
 from jaxtyping import Float, Int64, Shaped
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from fsslib.layers.distance import NOWHERE, to_background
 from fsslib.layers.prototype import masked_average
 from fsslib.priors.similarity import unit
 
@@ -50,28 +51,28 @@ def place_seeds(
             background. Then masks get seeds on their edge, and a mask that fills its box has its
             first one in the bottom right corner.
     """
-    seeds = torch.full((len(masks), most, 2), ABSENT)
-    for number, mask in enumerate((masks == 1).cpu().numpy()):
-        count = seed_count(int(mask.sum()), area_per_seed, most)
-        if count:
-            found = _farthest(mask, count, official_border)
-            seeds[number, :count] = torch.from_numpy(found)
-    return seeds.to(masks.device)
+    inside = masks == 1
+    height, width = inside.shape[1:]
+    cells = torch.arange(height * width, device=masks.device)
+    places = torch.stack([cells // width, cells % width], -1)  # (h w, 2)
+    squares = to_background(inside, official_border).where(inside, -1).flatten(1)
+    counts = _seed_counts(height * width, area_per_seed, most)
+    counts = counts.to(masks.device, non_blocking=True)[inside.flatten(1).sum(1)]
+    seeds = []
+    for number in range(most):
+        # Where there is no background at all, the last cell is taken for the farthest.
+        ranked = squares + cells.where(squares == NOWHERE, 0)
+        seed = places[ranked.argmax(1)]  # (b, 2)
+        to_seed = (places - seed[:, None]).square().sum(-1)
+        squares = torch.minimum(squares, to_seed)  # from here on it is no part of the mask
+        seeds.append(seed.where((counts > number)[:, None], ABSENT))
+    return torch.stack(seeds, 1)
 
 
-def _farthest(mask: np.ndarray, count: int, official_border: bool) -> np.ndarray:
-    """`count` times the cell farthest from everything that is not the mask; it then leaves it."""
-    rows, columns = np.nonzero(mask)
-    corner = np.array([rows.min(), columns.min()])
-    inside = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].copy()
-    if not official_border:
-        inside, corner = np.pad(inside, 1), corner - 1
-    found = []
-    for _ in range(count):
-        distance = distance_transform_edt(inside)
-        found.append(np.unravel_index(distance.argmax(), inside.shape))
-        inside[found[-1]] = False
-    return np.array(found) + corner
+@lru_cache
+def _seed_counts(cells: int, area_per_seed: float, most: int) -> Int64[Tensor, " areas"]:
+    """`seed_count` of every area up to `cells`."""
+    return torch.tensor([seed_count(area, area_per_seed, most) for area in range(cells + 1)])
 
 
 def rectify_seeds(seeds: Seeds, similarity: Float[Tensor, "b h w"], window: int = 3) -> Seeds:
@@ -97,7 +98,7 @@ def rectify_seeds(seeds: Seeds, similarity: Float[Tensor, "b h w"], window: int 
         taken = (cells[:, :, None] == others[:, None]).all(-1).any(-1)
         flat = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
         scores = similarity.flatten(1).gather(1, flat).masked_fill(outside | taken, -torch.inf)
-        best = cells[torch.arange(len(cells)), scores.argmax(1)]
+        best = cells.take_along_dim(scores.argmax(1)[:, None, None], 1)[:, 0]
         there = (seeds[:, number] != ABSENT).all(-1, keepdim=True)
         moved[:, number] = torch.where(there, best, seeds[:, number])
     return moved

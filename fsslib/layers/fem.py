@@ -15,36 +15,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fsslib.layers.blocks import classifier, pointwise, two_convolutions
+from fsslib.layers.resize import resize
+
 Features = Float[Tensor, "b d h w"]
-
-
-def resize(maps: Float[Tensor, "b c h w"], size: Sequence[int]) -> Float[Tensor, "b c h2 w2"]:
-    """Bilinear with aligned corners, the papers' only way of resizing features; no channels, no
-    trouble."""
-    if not maps.shape[1]:
-        return maps.new_zeros(len(maps), 0, *size)
-    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=True)
-
-
-def pointwise(channels: int, out: int) -> nn.Sequential:
-    """1x1 convolution and ReLU."""
-    return nn.Sequential(nn.Conv2d(channels, out, 1, bias=False), nn.ReLU(inplace=True))
-
-
-def two_convolutions(channels: int) -> nn.Sequential:
-    """Two 3x3 convolutions with ReLU, the residual branch used throughout."""
-    convolution = [nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2)]
-    return nn.Sequential(convolution[0], nn.ReLU(True), convolution[1], nn.ReLU(True))
-
-
-def classifier(channels: int, classes: int = 2, dropout: float = 0.1) -> nn.Sequential:
-    """3x3 convolution, ReLU, channel dropout, 1x1 convolution to logits."""
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-        nn.ReLU(inplace=True),
-        nn.Dropout2d(dropout),
-        nn.Conv2d(channels, classes, 1),
-    )
 
 
 class FeatureEnrichment(nn.Module):

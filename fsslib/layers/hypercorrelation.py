@@ -14,7 +14,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fsslib.layers.fem import resize
+from fsslib.layers.resize import resize
 
 Correlation = Float[Tensor, "b c hq wq hs ws"]
 COSINE_EPS = 1e-5  # added to norms, as in the released code

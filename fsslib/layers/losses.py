@@ -37,13 +37,17 @@ def segmentation_loss(
 
 def dice_loss(logits: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor, ""]:
     """1 - mean Dice of the foreground classes, per image (Milletari et al. 2016, squared form)."""
+    return 1 - _dice(logits, target).mean()
+
+
+def _dice(logits: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor, "b foreground"]:
     valid = (target != IGNORE)[:, None]
     classes = torch.arange(1, logits.shape[1], device=target.device)
     truth = (target[:, None] == classes[:, None, None]).to(logits.dtype)
     probability = (logits.softmax(1) * valid)[:, 1:]
     overlap = 2 * (probability * truth).sum((-2, -1))
     total = (probability**2).sum((-2, -1)) + truth.sum((-2, -1))
-    return 1 - ((overlap + 1) / (total + 1)).mean()
+    return (overlap + 1) / (total + 1)
 
 
 def balanced_cross_entropy(
@@ -53,8 +57,8 @@ def balanced_cross_entropy(
 
     Counted over the batch, without pixels of 255; no weight is larger than `most`.
     """
-    valid = mask != IGNORE
-    counts = torch.bincount(mask[valid].long(), minlength=logits.shape[1])
+    classes = torch.arange(logits.shape[1], device=mask.device)
+    counts = (mask.flatten() == classes[:, None]).sum(1)
     present = (counts > 0).sum()
     weights = (counts.sum() / (present * counts.clamp_min(1))).clamp_max(most)
     return F.cross_entropy(logits.float(), mask.long(), weights, ignore_index=IGNORE)
@@ -86,3 +90,18 @@ def _divergence(
         teacher = F.interpolate(teacher[:, None], size, mode="bilinear", align_corners=False)[:, 0]
     wanted, given = (maps.flatten(1).softmax(1) for maps in (teacher, student))
     return (wanted * ((wanted + 1e-12).log() - (given + 1e-12).log())).sum(1).mean()
+
+
+def picture_losses(
+    logits: Float[Tensor, "b c h w"],
+    masks: UInt8[Tensor, "b h w"],
+    name: LossName = "cross_entropy",
+) -> Float[Tensor, " b"]:
+    """`segmentation_loss` of each picture by itself; 0 where none of its pixels counts."""
+    logits, target = logits.float(), masks.long()
+    pixels = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none").flatten(1)
+    counted = (target != IGNORE).flatten(1).sum(1)
+    losses = pixels.sum(1) / counted.clamp_min(1)
+    if name == "cross_entropy_dice":
+        losses = losses + 1 - _dice(logits, target).mean(1)
+    return losses

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fsslib.layers.attention import Block, PatchEmbedding, as_map, as_tokens, layer_norm
-from fsslib.layers.fem import resize
+from fsslib.layers.resize import resize
 
 Maps = Float[Tensor, "b d h w"]
 
@@ -49,6 +49,24 @@ class MatchingDecoder(nn.Module):
         reductions: of its keys and values.
         match_heads: of the matching attention.
     """
+
+    official_names = (
+        (r"levels\.(\d)\.embed\.", r"down_sample_layers.\1.0."),
+        (r"levels\.(\d)\.blocks\.0\.attention\.", r"down_sample_layers.\1.1.attn.attn."),
+        (r"levels\.(\d)\.blocks\.1\.attention\.", r"down_sample_layers.\1.2.attn.attn."),
+        (r"levels\.(\d)\.blocks\.0\.reduce\.", r"down_sample_layers.\1.1.attn."),
+        (r"levels\.(\d)\.blocks\.1\.reduce\.", r"down_sample_layers.\1.2.attn."),
+        (r"levels\.(\d)\.blocks\.0\.", r"down_sample_layers.\1.1."),
+        (r"levels\.(\d)\.blocks\.1\.", r"down_sample_layers.\1.2."),
+        (r"levels\.(\d)\.norm\.", r"down_sample_layers.\1.3."),
+        (r"match\.(\d)\.attention\.", r"match_layers.\1.0.attn.attn."),
+        (r"match\.(\d)\.", r"match_layers.\1.0."),
+        (r"merge\.(\d)\.0\.", r"match_layers.\1.1.conv."),
+        (r"merge\.(\d)\.1\.", r"match_layers.\1.1.bn."),
+        (r"parse\.", "parse_layers."),
+        (r"classify\.", "cls."),
+    )
+    """How the released code calls the decoder's tensors."""
 
     def __init__(
         self,

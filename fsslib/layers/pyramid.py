@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fsslib.layers.fem import resize
+from fsslib.layers.resize import resize
 
 Features = Float[Tensor, "b c h w"]
 

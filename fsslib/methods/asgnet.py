@@ -17,34 +17,38 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
+from fsslib.layers.blocks import classifier
 from fsslib.layers.clustering import ITERATIONS, association, distributed_prototypes, place_seeds
-from fsslib.layers.fem import FeatureEnrichment, classifier, resize
+from fsslib.layers.fem import FeatureEnrichment
 from fsslib.layers.losses import LossName, segmentation_loss
-from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
+from fsslib.layers.resize import resize
+from fsslib.methods.base import METHODS, FewShotSegmenter, Prediction, foreground, require_one_way
+from fsslib.methods.pfenet import BACKBONE_NAMES, FEM_NAMES
+from fsslib.methods.shapes import Shapes
+from fsslib.settings import Count, Fraction, Positive, Settings
 
 
 @dataclass(frozen=True)
-class ASGNetConfig:
+class ASGNetConfig(Settings):
     """Numbers of ASGNet; `preset` gives the paper's and the embedded benchmark's."""
 
-    dim: int = 256
-    seeds: int = 5
-    area_per_seed: float = 100
+    dim: Count = 256
+    seeds: Count = 5
+    area_per_seed: Positive = 100
     """In cells of the features' grid."""
-    spacing: float = 10.0
+    spacing: Positive = 10.0
     official_border: bool = False
     scales: tuple[float, ...] = (60, 30, 15, 8)
-    reduce_dropout: float = 0.5
+    reduce_dropout: Fraction = 0.5
     loss: LossName = "cross_entropy"
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> ASGNetConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: PASCAL-5i at 473. `official`: the same with the code's border quirk. `scenes`:
         the embedded benchmark, a grid of 13 x 13, smaller, with a balanced loss."""
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "paper": {},
             "official": {"official_border": True},
             "scenes": {
@@ -55,14 +59,20 @@ class ASGNetConfig:
                 "loss": "cross_entropy_dice",
             },
         }
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
 
 
+@METHODS.register("asgnet")
 class ASGNet(FewShotSegmenter):
     """ASGNet over any stage backbone. Its maps: `probability` (B,1,h,w), the sum of similarities,
     and `guide` (B,1,h,w), the number of the prototype each cell is given."""
+
+    config_class = ASGNetConfig
+    official_names = (
+        *BACKBONE_NAMES,
+        (r"reduce\.", "down_conv."),
+        (r"fem\.merge\.", "corr_conv."),
+        *FEM_NAMES,
+    )
 
     def __init__(
         self,
@@ -79,6 +89,11 @@ class ASGNet(FewShotSegmenter):
         )
         self.fem = FeatureEnrichment(config.dim, 1, config.scales)
         self.classifier = classifier(config.dim)
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        scales = shapes.count("fem.merge.{}.0.weight")
+        return {"dim": shapes.axis("reduce.0.weight", 0), "scales": scales}
 
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, "ASGNet")

@@ -8,14 +8,25 @@ minimises, term by term.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NewType
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from fsslib.config import ConfigError
 from fsslib.data.episode import Episode
+from fsslib.encoders.stages import StageBackbone
+from fsslib.methods.shapes import OfficialNames, Shapes
+from fsslib.registry import Registry
+from fsslib.settings import Settings
 
+PriorExtractor = NewType("PriorExtractor", StageBackbone)
+"""A second backbone, pretrained without labels (QGNet)."""
+Guidance = Literal["mask", "word", "image"]
+"""What says where the object of a support is: its mask, a word, or nothing (the whole image)."""
 BATCH_NORM_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -36,9 +47,32 @@ class Prediction:
         return self.logits.argmax(1).byte()
 
 
-class FewShotSegmenter(nn.Module, ABC):
-    """Base class of all methods. Inputs are batched episodes (see `fsslib.data.episode.stack`)."""
+@dataclass(frozen=True)
+class NoSettings(Settings):
+    """Of methods and priors without a number to choose."""
 
+
+class FewShotSegmenter(nn.Module, ABC):
+    """Base class of all methods. Inputs are batched episodes (see `fsslib.data.episode.stack`).
+
+    A class says about itself what others need to know to build, run and label it; nobody compares
+    names. `build` makes one of its parts and settings.
+    """
+
+    name: ClassVar[str] = ""
+    """In the registry `METHODS`."""
+    config_class: ClassVar[type[Settings]] = NoSettings
+    """Its settings and their presets."""
+    parts: ClassVar[Mapping[str, Any]] = {"backbone": StageBackbone}
+    """What it is built of: the constructor's parameters, and their types."""
+    dilated: ClassVar[bool] = True
+    """Whether its backbone has an output stride of 8; else it is as it classifies."""
+    reads_prior: ClassVar[bool] = False
+    """Whether a `PriorSource` can be plugged in."""
+    fixed_prior: ClassVar[str | None] = None
+    """The prior source whose map a baseline cuts; its settings can be given as `prior=`."""
+    official_names: OfficialNames = ()
+    """How the released code calls the tensors of its state dict, for `fsslib.interop`."""
     trainable: bool = True
     """False for methods without a single learned parameter of their own."""
     binary: bool = True
@@ -50,6 +84,45 @@ class FewShotSegmenter(nn.Module, ABC):
     scored_maps: tuple[str, ...] = ()
     """Names of maps (B,1,h,w) of the query that a run scores beside its prediction: how well they
     point at the object, before anything is segmented."""
+
+    @classmethod
+    def configure(cls, preset: str, **changes: Any) -> Settings:
+        """Its settings: a preset, and changes to it. Classes with one preset take it for any."""
+        if changes and cls.config_class is NoSettings:
+            raise ConfigError(f"settings={changes}: {cls.name!r} has none; leave them out")
+        only = set(cls.config_class.presets()) == {"default"}
+        return cls.config_class.preset("default" if only else preset, **changes)
+
+    @classmethod
+    def build(cls, config: Settings, **parts: Any) -> FewShotSegmenter:
+        """One of these parts; those that the class does not declare have been sorted out."""
+        return cls(**parts) if cls.config_class is NoSettings else cls(**parts, config=config)
+
+    @classmethod
+    def label(cls, config: Settings) -> str:
+        """What its rows in tables are called."""
+        return cls.name
+
+    @classmethod
+    def guided_by(cls, config: Settings) -> Guidance:
+        """What its paper has say where a support's object is."""
+        return "mask"
+
+    @classmethod
+    def reads_names(cls, config: Settings) -> bool:
+        """Whether it reads the names of an episode's classes."""
+        return False
+
+    @classmethod
+    def official_names_on(cls, backbone: StageBackbone) -> OfficialNames:
+        """`official_names`, where these depend on the kind of backbone."""
+        return cls.official_names
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        """Those of its settings that the shapes of its state dict show, for `fsslib.interop`; of a
+        tuple whose values do not show, the number of its entries."""
+        return {}
 
     @abstractmethod
     def forward(self, episodes: Episode) -> Prediction:
@@ -65,14 +138,22 @@ class FewShotSegmenter(nn.Module, ABC):
 
     def head_state(self) -> dict[str, Tensor]:
         """The learned part of the state: everything but the frozen submodules, and of those the
-        statistics that `official_bn` lets drift."""
-        drifting = {name for name in self.frozen if _drifts(getattr(self, name, None))}
-        return {
-            key: value
-            for key, value in self.state_dict().items()
-            if (name := key.split(".")[0]) not in self.frozen
-            or (name in drifting and key.split(".")[-1] in BATCH_NORM_STATISTICS)
-        }
+        statistics that drift (`StageBackbone.moving_statistics`)."""
+        parts = dict(self._frozen_parts())
+
+        def learned(key: str) -> bool:
+            inside = [drifting for path, drifting in parts.items() if key.startswith(f"{path}.")]
+            return not inside or (any(inside) and key.split(".")[-1] in BATCH_NORM_STATISTICS)
+
+        return {key: value for key, value in self.state_dict().items() if learned(key)}
+
+    def _frozen_parts(self) -> Iterator[tuple[str, bool]]:
+        """Paths of all submodules that come trained, those of parts too, and whether their
+        statistics drift."""
+        for path, module in self.named_modules():
+            names = getattr(module, "frozen", ())
+            for name in names if isinstance(names, tuple) else ():
+                yield f"{path}.{name}" if path else name, _drifts(getattr(module, name, None))
 
     def load_head_state(self, state: dict[str, Tensor]) -> None:
         """Load what `head_state` gave; a mismatch names the keys."""
@@ -92,7 +173,11 @@ class FewShotSegmenter(nn.Module, ABC):
 
 
 def _drifts(part: nn.Module | None) -> bool:
-    return getattr(part, "official_bn", False)
+    return getattr(part, "moving_statistics", False)
+
+
+METHODS: Registry[FewShotSegmenter] = Registry("method", FewShotSegmenter)
+"""All methods by name; `fsslib.methods` registers the package's own."""
 
 
 class Around(FewShotSegmenter):
@@ -152,3 +237,8 @@ def require_one_way(episodes: Episode, method: str) -> None:
 def foreground(masks: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
     """1 where a mask is exactly 1: support pixels marked 255 count as background."""
     return (masks == 1).float()
+
+
+def binary_logits(foreground_score: Float[Tensor, "b h w"]) -> Float[Tensor, "b 2 h w"]:
+    """Logits whose arg max is foreground exactly where the score is positive."""
+    return torch.stack([torch.zeros_like(foreground_score), foreground_score], 1)

@@ -7,43 +7,49 @@ A PSPNet, trained once for each fold, whose backbone the few-shot network reads 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
-from fsslib.layers.ensemble import Ensemble, Unsort, known_objects, shot_weights
-from fsslib.layers.fem import resize
+from fsslib.layers.ensemble import (
+    Ensemble,
+    Unsort,
+    known_objects,
+    scene_difference,
+    shot_weights,
+)
 from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.pyramid import BaseHead
+from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter, Prediction
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.prior_guided import Prior, PriorGuided
+from fsslib.methods.features import EpisodeFeatures
+from fsslib.methods.prior_guided import PriorGuided
+from fsslib.methods.prior_source import PriorSource
+from fsslib.methods.shapes import Shapes
+from fsslib.settings import Count, Fraction, Settings
 
 
 @dataclass(frozen=True)
-class BaseLearnerConfig:
+class BaseLearnerConfig(Settings):
     """Numbers of the base learner; `preset` gives the papers' and the embedded benchmark's."""
 
-    dim: int = 512
+    dim: Count = 512
     """Channels of the head's embedding."""
     train_backbone: bool = True
     """The papers' backbone learns too, and BAM and HDMNet then read that one."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> BaseLearnerConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`, and `scenes`: a smaller head on the embedded backbone as it is, which makes a
         training of minutes and a file of 1 MB."""
         scenes = {"dim": 128, "train_backbone": False}
-        presets: dict[str, dict[str, Any]] = {"paper": {}, "scenes": scenes}
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
+        return {"paper": {}, "scenes": scenes}
 
 
 class BaseLearner(FewShotSegmenter):
@@ -51,8 +57,18 @@ class BaseLearner(FewShotSegmenter):
     and no support (N-way, 0-shot), which is what `BaseEpisodes` gives.
 
     Args:
+        backbone: stays as it is; where the base learner trains one, `self.backbone` is a copy.
         class_ids: global ids of the base classes, in the order of the logits.
     """
+
+    config_class = BaseLearnerConfig
+    official_names = (
+        (r"backbone\.stem\.", "layer0."),
+        (r"backbone\.(layer[1-4])\.", r"\1."),
+        (r"head\.ppm\.", "ppm."),
+        (r"head\.embed\.", "cls."),
+        (r"head\.classify\.2\.", "cls.4."),
+    )
 
     def __init__(
         self,
@@ -62,10 +78,15 @@ class BaseLearner(FewShotSegmenter):
     ) -> None:
         super().__init__()
         self.config = config or BaseLearnerConfig()
-        self.backbone = backbone.requires_grad_(self.config.train_backbone)
-        self.frozen = () if self.config.train_backbone else ("backbone",)
+        learns = self.config.train_backbone
+        self.backbone = backbone.copied(trainable=True) if learns else backbone
+        self.frozen = () if learns else ("backbone",)
         self.head = BaseHead(backbone.channels[2], len(class_ids), self.config.dim)
         self.register_buffer("class_ids", torch.tensor(list(class_ids), dtype=torch.int64))
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        return {"dim": shapes.axis("head.classify.2.weight", 1)}
 
     def forward(self, episodes: Episode) -> Prediction:
         with torch.set_grad_enabled(self.config.train_backbone and torch.is_grad_enabled()):
@@ -78,16 +99,20 @@ class BaseLearner(FewShotSegmenter):
     def slow_parameters(self) -> list[nn.Parameter]:
         return list(self.backbone.parameters())
 
+    def freeze(self) -> BaseLearner:
+        """Trained, and from here on what BAM and HDMNet read: its head, and `backbone`."""
+        if self.config.train_backbone:
+            self.backbone.freeze()
+        return self.requires_grad_(False).eval()
+
 
 @dataclass(frozen=True)
-class EnsembleConfig:
+class EnsembleConfig(Settings):
     """What BAM and HDMNet have in common."""
 
-    prior: Prior = "own"
-    """The method's own maps, PI-CLIP's in their place, or none."""
-    shot: int = 1
+    shot: Count = 1
     """Supports of an episode; the shot weights are made for this many."""
-    reduce_dropout: float = 0.5
+    reduce_dropout: Fraction = 0.5
     loss: LossName = "cross_entropy"
     """Of the ensemble and of the meta learner; the papers' is the cross-entropy, which makes an
     ensemble prefer background where objects are small."""
@@ -100,43 +125,59 @@ class WithBaseLearner(PriorGuided):
     """What BAM and HDMNet share: a frozen base learner beside the meta learner, and the ensemble.
 
     Args:
-        base: the base learner's head, on this backbone's layer4.
-        base_classes: global ids of its classes, in the order of its logits.
+        base: trained on this backbone's layer4; its head is read here, a copy if it still learns.
     """
 
-    frozen = ("backbone", "clip", "base")
+    parts: ClassVar = {"backbone": StageBackbone, "base": BaseLearner}
+    frozen = ("backbone", "base")
 
     def __init__(
         self,
         backbone: StageBackbone,
-        base: BaseHead,
-        base_classes: Sequence[int],
+        base: BaseLearner,
         config: EnsembleConfig,
-        clip: ClipPriors | None,
+        prior: PriorSource | None,
     ) -> None:
-        super().__init__(backbone, config.prior, clip)
-        if len(base_classes) != base.classes:
-            raise ValueError(
-                f"base_classes are {len(base_classes)}, but the base learner has {base.classes}: "
-                "give the ids that it was trained on, in order"
-            )
-        self.base, self.base_classes = base.requires_grad_(False), base_classes
-        self.config, self.shot = config, config.shot
+        super().__init__(backbone, prior, config.shot)
+        learns = any(parameter.requires_grad for parameter in base.head.parameters())
+        self.base = deepcopy(base.head).requires_grad_(False) if learns else base.head
+        self.base_classes = tuple(base.class_ids.tolist())
+        self.config = config
+        numbers = torch.zeros(max(self.base_classes, default=0) + 2, dtype=torch.int64)
+        numbers[list(self.base_classes)] = torch.arange(1, len(self.base_classes) + 1)
+        self.register_buffer("_own_class", numbers, persistent=False)
         self.shot_weights = shot_weights(config.shot, config.unsort)
         self.ensemble = Ensemble()
+
+    @classmethod
+    def build(cls, config: Settings, **parts: Any) -> WithBaseLearner:
+        """On the base learner's backbone, which is the given one unless it was trained along."""
+        return cls(**parts | {"backbone": parts["base"].backbone}, config=config)
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        return {"shot": shapes.axis("shot_weights.network.0.weight", 1, absent=1)}
+
+    def embed(self, layer4: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        """The base learner's embedding, which priors may read."""
+        return self.base.features(layer4)
 
     def train(self, mode: bool = True) -> WithBaseLearner:
         super().train(mode)
         self.base.eval()
         return self
 
+    @staticmethod
+    def scene_differences(features: EpisodeFeatures) -> Float[Tensor, "b k"]:
+        """psi: how unlike the query each support is in style (BAM Eq. 6)."""
+        support = features.support_stages[0].unflatten(0, (-1, features.shots))
+        return scene_difference(features.query_stages[0], support)
+
     def own_class(self, class_ids: Tensor | None, batch: int) -> Int64[Tensor, " b"]:
         """Each episode's class among the base learner's logits, 0 if it is not there."""
-        device = next(self.base.parameters()).device
         if class_ids is None:
-            return torch.zeros(batch, dtype=torch.int64, device=device)
-        table = {class_id: number for number, class_id in enumerate(self.base_classes, start=1)}
-        return torch.tensor([table.get(int(c), 0) for c in class_ids], device=device)
+            return self._own_class.new_zeros(batch)
+        return self._own_class[class_ids.clamp(0, len(self._own_class) - 1)]
 
     def together(
         self,

@@ -8,6 +8,7 @@ is PANet's decision rule (Wang et al., ICCV 2019) on frozen features.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,53 +18,61 @@ from torch import Tensor
 
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
-from fsslib.layers.fem import resize
 from fsslib.layers.prototype import masked_average
-from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.prior_guided import masked_stages, middle_features
+from fsslib.layers.resize import resize
+from fsslib.methods.base import (
+    METHODS,
+    FewShotSegmenter,
+    Prediction,
+    binary_logits,
+    foreground,
+    require_one_way,
+)
+from fsslib.methods.features import masked_stages, middle_features
+from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.priors.similarity import prior_mask
-
-
-def binary_logits(foreground_score: Float[Tensor, "b h w"]) -> Float[Tensor, "b 2 h w"]:
-    """Logits whose arg max is foreground exactly where the score is positive."""
-    return torch.stack([torch.zeros_like(foreground_score), foreground_score], 1)
+from fsslib.settings import Fraction, Settings
 
 
 @dataclass(frozen=True)
-class ThresholdConfig:
-    """The setting of the baselines that cut a map."""
+class ThresholdConfig(Settings):
+    """Where the baselines that cut a map cut it."""
 
-    threshold: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"threshold={self.threshold}: expected a value in 0..1")
+    threshold: Fraction = 0.5
+    """Of a map in 0..1."""
 
 
+@dataclass(frozen=True)
+class PriorThresholdConfig(ThresholdConfig):
+    """The same for PFENet's prior mask, which is stretched to 0..1."""
+
+    threshold: Fraction = 0.7
+
+
+@METHODS.register("all_foreground")
 class AllForeground(FewShotSegmenter):
     """Calls every pixel foreground."""
 
     trainable = False
+    parts: ClassVar = {}
 
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, "AllForeground")
-        return Prediction(binary_logits(torch.ones(episodes.query_mask.shape)))
+        shape, device = episodes.query_mask.shape, episodes.query_mask.device
+        return Prediction(binary_logits(torch.ones(shape, device=device)))
 
 
+@METHODS.register("prior_threshold")
 class PriorThreshold(FewShotSegmenter):
-    """PFENet's prior mask cut at a threshold.
-
-    Args:
-        threshold: in 0..1 of the min-max normalised map.
-    """
+    """PFENet's prior mask cut at a threshold."""
 
     trainable = False
+    config_class = PriorThresholdConfig
     scored_maps = ("prior",)
 
-    def __init__(self, backbone: StageBackbone, threshold: float = 0.7) -> None:
+    def __init__(self, backbone: StageBackbone, config: PriorThresholdConfig | None = None) -> None:
         super().__init__()
-        self.backbone, self.threshold = backbone, ThresholdConfig(threshold).threshold
+        self.backbone, self.config = backbone, config or PriorThresholdConfig()
 
     @torch.no_grad()
     def forward(self, episodes: Episode) -> Prediction:
@@ -74,24 +83,29 @@ class PriorThreshold(FewShotSegmenter):
         layer4 = masked_stages(self.backbone, support, masks)[0].layer4
         prior, _ = prior_mask(query.layer4, layer4.unflatten(0, masks.shape[:2]), masks)
         full = resize(prior, episodes.query_mask.shape[-2:])[:, 0]
-        return Prediction(binary_logits(full - self.threshold), {"prior": prior})
+        return Prediction(binary_logits(full - self.config.threshold), {"prior": prior})
 
 
+@METHODS.register("clip_prior")
 class ClipPriorThreshold(FewShotSegmenter):
     """PI-CLIP's visual-text prior cut at a threshold: a word, a CLIP, and no training at all.
 
     Without VTP the mean of the visual-visual prior's maps takes its place.
-
-    Args:
-        threshold: in 0..1.
     """
 
     trainable = False
+    config_class = ThresholdConfig
+    parts: ClassVar = {"clip": ClipPriors}
+    fixed_prior = "pi_clip"
 
-    def __init__(self, clip: ClipPriors, threshold: float = 0.5) -> None:
+    def __init__(self, clip: ClipPriors, config: ThresholdConfig | None = None) -> None:
         super().__init__()
-        self.clip, self.threshold = clip, ThresholdConfig(threshold).threshold
+        self.clip, self.config = clip, config or ThresholdConfig()
         self.scored_maps = ("vtp",) if clip.config.vtp else ()
+
+    @classmethod
+    def reads_names(cls, config: ThresholdConfig) -> bool:
+        return True
 
     @torch.no_grad()
     def forward(self, episodes: Episode) -> Prediction:
@@ -99,9 +113,10 @@ class ClipPriorThreshold(FewShotSegmenter):
         maps = self.clip(episodes)
         prior = maps.vvp.mean(1, keepdim=True) if maps.vtp is None else maps.vtp
         full = resize(prior, episodes.query_mask.shape[-2:])[:, 0]
-        return Prediction(binary_logits(full - self.threshold), maps.named())
+        return Prediction(binary_logits(full - self.config.threshold), maps.named())
 
 
+@METHODS.register("prototype")
 class MaskedAveragePrototype(FewShotSegmenter):
     """Nearest of two prototypes, foreground and background of the support, by cosine.
 

@@ -15,48 +15,86 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.blocks import block_counts, block_features
 from fsslib.encoders.stages import StageBackbone
-from fsslib.encoders.vgg import VGG16
-from fsslib.layers.fem import resize
+from fsslib.encoders.vgg import STAGE_NAMES, STAGES, VGG16
 from fsslib.layers.hypercorrelation import HypercorrelationDecoder, hypercorrelation
 from fsslib.layers.losses import LossName, segmentation_loss
-from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way, vote
-from fsslib.methods.baselines import binary_logits
+from fsslib.layers.resize import resize
+from fsslib.methods.base import (
+    METHODS,
+    FewShotSegmenter,
+    OfficialNames,
+    Prediction,
+    binary_logits,
+    foreground,
+    require_one_way,
+    vote,
+)
+from fsslib.settings import Settings
+
+DECODER_NAMES: OfficialNames = tuple(
+    (rf"decoder\.{ours}\.(\d)\.", rf"hpn_learner.{its}.\1.")
+    for ours, its in (
+        ("coarse", "encoder_layer4"),
+        ("middle", "encoder_layer3"),
+        ("fine", "encoder_layer2"),
+        ("mix_middle", "encoder_layer4to3"),
+        ("mix_fine", "encoder_layer3to2"),
+        ("decode", "decoder1"),
+        ("classify", "decoder2"),
+    )
+)
+RESNET_NAMES: OfficialNames = (
+    (r"backbone\.stem\.0\.", "backbone.conv1."),
+    (r"backbone\.stem\.1\.", "backbone.bn1."),
+)
+VGG_NAMES: OfficialNames = tuple(
+    (rf"backbone\.{stage}\.{number}\.", f"backbone.features.{start + number}.")
+    for stage, start in zip(STAGE_NAMES, STAGES[False], strict=False)
+    for number in range(8)
+)
 
 
 @dataclass(frozen=True)
-class HSNetConfig:
+class HSNetConfig(Settings):
     """What is open in HSNet: its decoder has no numbers to choose."""
 
     loss: LossName = "cross_entropy"
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> HSNetConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`. `scenes`: the embedded benchmark, with a balanced loss."""
-        presets = {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
+        return {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
 
 
+@METHODS.register("hsnet")
 class HSNet(FewShotSegmenter):
     """HSNet over an undilated backbone. Its map: `correlation` (B,1,h,w), the coarsest grid's mean
     over features and, at best, over the first support's object.
 
     Raises:
-        ValueError: a dilated backbone.
+        ValueError: a dilated backbone, or one whose blocks cannot be read (timm's).
     """
+
+    config_class = HSNetConfig
+    dilated = False
+    official_names = DECODER_NAMES
 
     def __init__(self, backbone: StageBackbone, config: HSNetConfig | None = None) -> None:
         super().__init__()
-        self.config = config or HSNetConfig()
+        self.config, counts = config or HSNetConfig(), block_counts(backbone)
         if not isinstance(backbone, VGG16) and backbone.layer3[0].conv2.dilation != (1, 1):
             raise ValueError("HSNet reads an undilated backbone; build it with dilated=False")
         self.backbone = backbone
-        self.decoder = HypercorrelationDecoder(block_counts(backbone))
+        self.decoder = HypercorrelationDecoder(counts)
+
+    @classmethod
+    def official_names_on(cls, backbone: StageBackbone) -> OfficialNames:
+        """The released code spells the two kinds of backbone differently."""
+        kind = VGG_NAMES if isinstance(backbone, VGG16) else RESNET_NAMES
+        return (*kind, *cls.official_names)
 
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, "HSNet")

@@ -17,12 +17,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
-from fsslib.layers.losses import LossName, segmentation_loss
-from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.layers.losses import LossName, picture_losses, segmentation_loss
+from fsslib.layers.resize import spread
+from fsslib.methods.base import METHODS, FewShotSegmenter, Prediction
+from fsslib.settings import NonNegative, Settings
 
 SCALE = 20.0
 """Of the cosine, before the softmax."""
@@ -30,33 +31,33 @@ AREA_EPS = 1e-5  # in pixels, as in the released code
 
 
 @dataclass(frozen=True)
-class PANetConfig:
+class PANetConfig(Settings):
     """Numbers of PANet."""
 
-    alignment_weight: float = 1.0
+    alignment_weight: NonNegative = 1.0
     """Of the supports' loss (Sec. 3.4)."""
     loss: LossName = "cross_entropy"
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> PANetConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`. `scenes`: the embedded benchmark, with a balanced loss."""
-        presets = {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
+        return {"paper": {}, "scenes": {"loss": "cross_entropy_dice"}}
 
 
+@METHODS.register("panet")
 class PANet(FewShotSegmenter):
-    """PANet over any stage backbone, which it trains. Its map: `similarity` (B,1+N,h,w)."""
+    """PANet over a copy of any stage backbone, which it trains. Its map: `similarity`
+    (B,1+N,h,w)."""
 
+    config_class = PANetConfig
     frozen = ()
     binary = False
 
     def __init__(self, backbone: StageBackbone, config: PANetConfig | None = None) -> None:
         super().__init__()
-        self.backbone, self.config = backbone.requires_grad_(True), config or PANetConfig()
-        if isinstance(backbone, VGG16):
-            dilate_vgg(backbone)
+        self.backbone, self.config = backbone.copied(trainable=True), config or PANetConfig()
+        if isinstance(self.backbone, VGG16):
+            dilate_vgg(self.backbone)
 
     def train(self, mode: bool = True) -> PANet:
         super().train(mode)
@@ -68,8 +69,9 @@ class PANet(FewShotSegmenter):
         features = self.backbone(torch.cat([episodes.query_image, shots.flatten(0, 2)])).layer4
         query, flat = features.tensor_split([len(shots)])
         support = flat.unflatten(0, shots.shape[:3])  # (B, N, K, C, h, w)
-        full = F.interpolate(flat, masks.shape[-2:], mode="bilinear").unflatten(0, shots.shape[:3])
-        background, classes = (averages(full, masks == value).mean(2) for value in (0, 1))
+        # The mean over pixels of the enlarged features, as in the released code, without them.
+        shares = (spread(masks == value, flat.shape[-2:]) for value in (0, 1))
+        background, classes = (averages(support, share).mean(2) for share in shares)
         prototypes = torch.cat([background.mean(1, keepdim=True), classes], 1)  # (B, 1 + N, C)
         scores = nearness(query, prototypes)
         logits = F.interpolate(scores, masks.shape[-2:], mode="bilinear")
@@ -110,18 +112,13 @@ class PANet(FewShotSegmenter):
     def _alignment_terms(self, logits: Tensor, episodes: Episode) -> Float[Tensor, "b n k"]:
         """Loss of each support picture."""
         masks = episodes.support_masks
-        parts = zip(logits.flatten(0, 2), masks.flatten(0, 2), strict=True)
-        terms = [_enlarged_loss(part[None], mask[None], self.config.loss) for part, mask in parts]
-        return torch.stack(terms).view(masks.shape[:3])
-
-
-def _enlarged_loss(logits: Tensor, mask: Tensor, name: LossName) -> Tensor:
-    return segmentation_loss(F.interpolate(logits, mask.shape[-2:], mode="bilinear"), mask, name)
+        full = F.interpolate(logits.flatten(0, 2), masks.shape[-2:], mode="bilinear")
+        return picture_losses(full, masks.flatten(0, 2), self.config.loss).view(masks.shape[:3])
 
 
 def averages(features: Float[Tensor, "*batch c h w"], masks: Tensor) -> Float[Tensor, "*batch2 c"]:
-    """Mean feature under each mask (*batch2, h, w); leading dimensions are broadcast."""
-    weights = masks.to(features.dtype)
+    """Mean feature under each mask (*batch2, h, w), in fp32; leading dimensions are broadcast."""
+    weights = masks.float()
     area = weights.sum((-2, -1))[..., None] + AREA_EPS
     return (features * weights[..., None, :, :]).sum((-2, -1)) / area
 

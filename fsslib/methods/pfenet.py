@@ -3,7 +3,7 @@
 A frozen classification network, a training-free prior mask from its highest layer, a prototype
 from its middle layers, and the FEM decoder. Follows the released code where the paper is silent:
 
-* the support mask is applied before layer4 *and* again behind it (`support_mask` leaves one out;
+* the support mask is applied before layer4 *and* again after it (`support_mask` leaves one out;
   the authors say that the second matters more);
 * support pixels of label 255 count as background;
 * the paper's numbers were trained with BatchNorm in training mode and at ten times the learning
@@ -20,41 +20,70 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
-from fsslib.encoders.stages import StageBackbone, Stages
-from fsslib.layers.fem import FeatureEnrichment, classifier, resize
+from fsslib.encoders.stages import StageBackbone
+from fsslib.layers.blocks import classifier
+from fsslib.layers.fem import FeatureEnrichment
 from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.prototype import masked_average
-from fsslib.methods.base import Prediction
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipMaps
-from fsslib.methods.prior_guided import (
-    Prior,
-    PriorGuided,
-    SupportMask,
-    masked_stages,
-    middle_features,
-    reduction,
-)
+from fsslib.layers.resize import resize
+from fsslib.methods.base import METHODS, OfficialNames, Prediction
+from fsslib.methods.features import EpisodeFeatures, SupportMask, reduction
+from fsslib.methods.prior_guided import PriorGuided
+from fsslib.methods.prior_source import PRIORS, Maps, PriorSource
+from fsslib.methods.shapes import Shapes
 from fsslib.priors.similarity import prior_mask
+from fsslib.settings import Count, Fraction, NonNegative, Settings
+
+BACKBONE_NAMES: OfficialNames = (
+    (r"backbone\.stem\.", "layer0."),
+    (r"backbone\.(layer[1-4])\.", r"\1."),
+)
+REDUCTION_NAMES: OfficialNames = (
+    (r"reduce_query\.", "down_query."),
+    (r"reduce_support\.", "down_supp."),
+)
+FEM_NAMES: OfficialNames = (
+    (r"fem\.alpha\.", "alpha_conv."),
+    (r"fem\.beta\.", "beta_conv."),
+    (r"fem\.inner\.", "inner_cls."),
+    (r"fem\.fuse\.", "res1."),
+    (r"fem\.refine\.", "res2."),
+    (r"classifier\.", "cls."),
+)
+
+
+@PRIORS.register("pfenet")
+class PFENetPrior(PriorSource):
+    """PFENet's prior mask (Eqs. 1-4): how much each query cell resembles the support's object at
+    most. One map; each shot's own is shown as `prior_per_shot` (B,K,h,w)."""
+
+    def channels(self, shot: int) -> int:
+        return 1
+
+    def forward(self, episodes: Episode | None, features: EpisodeFeatures) -> Maps:
+        with torch.no_grad():
+            pair = features.query_layer4, features.support_layer4
+            prior, per_shot = prior_mask(*pair, features.compared_masks)
+        features.shown["prior_per_shot"] = per_shot
+        if (weights := features.shot_weights) is not None:  # BAM's, which learn
+            prior = (weights[..., None, None] * per_shot).sum(1, keepdim=True)
+        return {"prior_mask": prior}
 
 
 @dataclass(frozen=True)
-class PFENetConfig:
+class PFENetConfig(Settings):
     """Numbers of PFENet; `preset` gives the paper's and the embedded benchmark's."""
 
-    prior: Prior = "own"
-    """Its own prior mask, PI-CLIP's maps in its place, or none."""
-    shot: int = 1
-    """Supports of an episode; only PI-CLIP's maps depend on it, one for each."""
-    dim: int = 256
+    shot: Count = 1
+    """Supports of an episode; matters to priors with maps for each of them, such as PI-CLIP's."""
+    dim: Count = 256
     """Channels of the reduced features, the prototype and the decoder."""
     scales: tuple[float, ...] = (60, 30, 15, 8)
     """Grid sizes of the FEM, finest first; up to 1 they are fractions of the feature size."""
-    reduce_dropout: float = 0.5
+    reduce_dropout: Fraction = 0.5
     loss: LossName = "cross_entropy"
-    auxiliary_weight: float = 1.0
+    auxiliary_weight: NonNegative = 1.0
     """Weight of the mean loss over the scales' inner predictions (paper: sigma = 1)."""
     support_mask: SupportMask = "both"
     """Where the support's mask is applied for the prior mask."""
@@ -63,12 +92,12 @@ class PFENetConfig:
     shots its statistics are of all of them, there of one shot at a time."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> PFENetConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: PASCAL-5i at 473. `official`: the same with the code's BatchNorm.
         `fractions`: scales relative to the features (VGG, COCO, other sizes). `scenes`: the
         embedded benchmark, smaller, with a balanced loss."""
         fractions = (1, 0.5, 0.25, 0.125)
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "paper": {},
             "official": {"official_bn": True},
             "fractions": {"scales": fractions},
@@ -78,72 +107,70 @@ class PFENetConfig:
                 "loss": "cross_entropy_dice",
             },
         }
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
 
 
+@METHODS.register("pfenet")
 class PFENet(PriorGuided):
-    """PFENet over any stage backbone. Its maps: `prior` (B,M,h,w) as the FEM reads them, and
-    `prior_per_shot` (B,K,h,w) of its own."""
+    """PFENet over any stage backbone.
 
-    own_maps = 1
-    """How many prior maps the FEM reads with `prior="own"`."""
+    Its maps: `prior` (B,M,h,w) as the FEM reads it, and those of its prior source, of its own
+    `prior_mask` (B,1,h,w) and `prior_per_shot` (B,K,h,w).
+    """
+
+    config_class = PFENetConfig
+    official_names = (
+        *BACKBONE_NAMES,
+        *REDUCTION_NAMES,
+        (r"fem\.merge\.", "init_merge."),
+        *FEM_NAMES,
+    )
 
     def __init__(
         self,
         backbone: StageBackbone,
         config: PFENetConfig | None = None,
-        clip: ClipPriors | None = None,
+        prior: PriorSource | None = None,
     ) -> None:
         config = config or PFENetConfig()
-        super().__init__(backbone, config.prior, clip)
-        self.config, self.shot = config, config.shot
-        backbone.official_bn = config.official_bn
+        backbone = backbone.copied(moving_statistics=True) if config.official_bn else backbone
+        super().__init__(backbone, prior, config.shot)
+        self.config, self.support_mask = config, config.support_mask
         self.reduce_query = reduction(backbone, config.dim, config.reduce_dropout)
         self.reduce_support = reduction(backbone, config.dim, config.reduce_dropout)
-        maps = self.channels(self.own_maps, config.shot)
-        self.fem = FeatureEnrichment(config.dim, maps, config.scales)
+        self.fem = FeatureEnrichment(config.dim, self.channels, config.scales)
         self.classifier = classifier(config.dim)
+        self.plug_in(prior)
 
-    def predict(
+    def own_prior(self) -> PriorSource:
+        return PFENetPrior()
+
+    @classmethod
+    def shown_settings(cls, shapes: Shapes) -> dict[str, Any]:
+        return {
+            "dim": shapes.axis("reduce_query.0.weight", 0),
+            "scales": shapes.count("fem.merge.{}.0.weight"),
+        }
+
+    @classmethod
+    def shown_channels(cls, shapes: Shapes) -> int | None:
+        merged = shapes.pair("fem.merge.0.0.weight")
+        return merged and merged[1] - 2 * merged[0]
+
+    def decode(
         self,
-        query: Float[Tensor, "b 3 h w"],
-        support: Float[Tensor, "bk 3 h w"],
-        masks: Float[Tensor, "b k h w"],
-        maps: ClipMaps | None = None,
-        class_ids: Tensor | None = None,
+        features: EpisodeFeatures,
+        maps: Maps | None,
+        class_ids: Tensor | None,
+        episodes: Episode | None,
     ) -> Prediction:
-        shots = masks.shape[1]
-        if maps is not None:
-            self.require_shot(shots)
-        with torch.no_grad():
-            q = self.backbone.stages(query)
-            where = self.config.support_mask
-            s, soft = masked_stages(self.backbone, support, masks, where != "behind")
-            s4 = s.layer4.unflatten(0, (-1, shots))
-            compared = torch.ones_like(masks) if where == "before" else masks
-            prior, per_shot = prior_mask(q.layer4, s4, compared)
-        features = self.reduce_query(middle_features(q))
-        pooled = masked_average(self.reduce_support(middle_features(s)), soft)
-        prototype = pooled.unflatten(0, (-1, shots)).mean(1)  # (B, D, 1, 1)
-        grid = features.shape[-2:]
-        prior = self.own_prior(query, q, prior, grid) if maps is None else maps.on(grid)
-        prior = prior[:, :0] if self.prior == "none" else prior
-        enriched, inner = self.fem(features, prototype, prior)
-        logits = resize(self.classifier(enriched), query.shape[-2:])
-        return Prediction(logits, {"prior": prior, "prior_per_shot": per_shot}, inner)
-
-    def own_prior(
-        self, query: Tensor, stages: Stages, prior: Tensor, grid: tuple[int, int]
-    ) -> Float[Tensor, "b m h w"]:
-        """The prior mask on the features' grid; QGNet adds a map of its own.
-
-        Args:
-            query: normalised images, and `stages` their features.
-            prior: the prior mask as it was made, on layer4's grid.
-        """
-        return resize(prior, grid)
+        query = self.reduce_query(features.query_middle)
+        support = self.reduce_support(features.support_middle)
+        pooled = masked_average(support, features.soft_masks)
+        prototype = pooled.unflatten(0, (-1, features.shots)).mean(1)  # (B, D, 1, 1)
+        prior, named = self.prior_maps(features, maps, episodes)
+        enriched, inner = self.fem(query, prototype, prior)
+        logits = resize(self.classifier(enriched), features.query.shape[-2:])
+        return Prediction(logits, named, inner)
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`main`, and `auxiliary`: the weighted mean over the inner predictions (Eq. 8)."""

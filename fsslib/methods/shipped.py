@@ -4,6 +4,7 @@ another method that is put beside them loads in the same way."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state, write_weights
 from fsslib.files import PACKAGE, read_json
-from fsslib.methods import PRIOR_GUIDED, WITH_BASE, build_method
+from fsslib.methods import METHODS, PriorSpec, build_method, parts_of
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipPriorConfig
-from fsslib.methods.prior_guided import Prior
+from fsslib.methods.pi_clip.config import ClipPriorConfig
+from fsslib.methods.pi_clip.priors import ClipPriors
+from fsslib.methods.words import WordConfig, WordMasks
 
 FOLDER = PACKAGE / "methods" / "weights"
 
@@ -32,7 +33,7 @@ def shipped_path(fold: int, label: str = "pfenet") -> Path:
     return FOLDER / f"{label}-scenes10i-f{fold}.safetensors"
 
 
-def load_shipped(fold: int = 0, method: str = "pfenet", prior: Prior = "own") -> FewShotSegmenter:
+def load_shipped(fold: int = 0, method: str = "pfenet", prior: str = "own") -> FewShotSegmenter:
     """A method for Scenes-10i, trained on the 30 classes that are not novel in `fold`.
 
     Raises:
@@ -42,17 +43,21 @@ def load_shipped(fold: int = 0, method: str = "pfenet", prior: Prior = "own") ->
     if not path.is_file():
         there = sorted(each.stem for each in FOLDER.glob("*-scenes10i-f?.safetensors"))
         raise WeightsError(f"no head {path.stem!r} is shipped; there are {there}")
-    backbone, parts = build_backbone("scenes-resnet", "scenes"), {}
-    if method in WITH_BASE:
-        parts["base"] = load_base_learner(backbone, base_path(fold), "scenes")
-    if prior == "pi_clip":
-        clip = load_clip("scenes-clip-vit")
-        parts["clip"] = ClipPriors(clip, ClipPriorConfig.preset("scenes"), CLASS_NAMES)
-    if method in PRIOR_GUIDED:
-        parts["prior"] = prior
-    if method == "qgnet":
-        parts["extractor"] = build_backbone("scenes-moco", "scenes")
-    model = build_method(method, backbone, "scenes", **parts)
+    needed = parts_of(METHODS.get(method), PriorSpec.parse(prior))
+    backbone = build_backbone("scenes-resnet", "scenes")
+    makers: dict[str, Callable[[], Any]] = {
+        "backbone": lambda: backbone,
+        "base": lambda: load_base_learner(backbone, base_path(fold), "scenes"),
+        "clip": lambda: ClipPriors(
+            load_clip("scenes-clip-vit"), ClipPriorConfig.preset("scenes"), CLASS_NAMES
+        ),
+        "words": lambda: WordMasks(
+            load_clip("scenes-clip-rn"), CLASS_NAMES, WordConfig.preset("scenes")
+        ),
+        "extractor": lambda: build_backbone("scenes-moco", "scenes"),
+    }
+    parts = {name: makers[name]() for name in needed}
+    model = build_method(method, preset="scenes", prior=prior, **parts)
     model.load_head_state(read_state(path))
     return model.eval()
 
@@ -70,7 +75,8 @@ def dinoiser_path() -> Path:
 def load_base_learner(backbone: StageBackbone, path: Path | str, preset: str) -> BaseLearner:
     """A trained base learner on `backbone`, frozen.
 
-    Where its backbone was trained too, the file holds that one, and `backbone` becomes it.
+    Where its backbone was trained too, the file holds that one: give methods its `backbone`, as
+    they read what the head reads.
 
     Args:
         path: a file that `train_base` wrote.
@@ -86,8 +92,7 @@ def load_base_learner(backbone: StageBackbone, path: Path | str, preset: str) ->
     config = BaseLearnerConfig.preset(preset)
     learner = BaseLearner(backbone, state["class_ids"].tolist(), config)
     learner.load_head_state(state)
-    learner.requires_grad_(False)
-    return learner.eval()
+    return learner.freeze()
 
 
 def shipped_card(fold: int, label: str = "pfenet") -> dict[str, Any]:

@@ -11,8 +11,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from typing import Any, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Shaped
@@ -20,20 +20,22 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
-from fsslib.config import strict
 from fsslib.data.episode import Episode
 from fsslib.encoders.clip import ClipEncoder, Norm
 from fsslib.encoders.clip_dense import score_map
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.prompts import BACKGROUND_NAMES, class_words
 from fsslib.methods.base import Around, FewShotSegmenter, Prediction
+from fsslib.methods.features import EpisodeFeatures
+from fsslib.methods.prior_source import PRIORS, Maps, PriorSource, require_episodes
 from fsslib.priors.word_masks import WordMask, word_mask
+from fsslib.settings import Settings
 
 Backgrounds = Literal["none", "names"]
 
 
 @dataclass(frozen=True)
-class WordConfig:
+class WordConfig(Settings):
     """How a word becomes a mask."""
 
     templates: str = "maskclip"
@@ -49,17 +51,14 @@ class WordConfig:
     """Statistics of the pictures; MaskCLIP's code uses ImageNet's."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> WordConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`paper`: LFSS's size. `official`: MaskCLIP's statistics as well. `scenes`: the embedded
         benchmark, whose pictures have the size that its CLIPs were trained at."""
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "paper": {"size": 400},
             "official": {"size": 400, "norm": "imagenet"},
             "scenes": {"size": 96},
         }
-        if name not in presets:
-            raise ValueError(f"preset={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
 
 
 class WordMasks(nn.Module):
@@ -93,12 +92,12 @@ class WordMasks(nn.Module):
             words += BACKGROUND_NAMES[benchmark]
         self.words = tuple(words)
 
-    @cached_property
+    @property
     def text(self) -> Float[Tensor, "names d"]:
         """Embeddings of all names."""
-        return self.encoder.encode_text(self.words, self.config.templates)
+        make = partial(self.encoder.encode_text, self.words, self.config.templates)
+        return self.encoder.while_unchanged(f"{self.words} {self.config.templates}", make)
 
-    @cached_property
     def _kind(self) -> str:
         """What scores depend on besides the picture."""
         about = json.dumps([self.encoder.digest, self.words, asdict(self.config)])
@@ -127,14 +126,19 @@ class WordMasks(nn.Module):
         """
         if unknown := sorted(set(names) - set(self.names)):
             raise ValueError(f"names {unknown}: expected some of {list(self.names[:5])}, …")
-        target = torch.tensor([self.names.index(name) for name in names], device=images.device)
+        target = torch.tensor([self.names.index(name) for name in names])
+        target = target.to(images.device, non_blocking=True)
         return word_mask(self.scores(images), target, size)
+
+
+PSEUDO = "support_pseudo_masks"
 
 
 class WordGuided(Around):
     """Any method with pseudo masks in the place of the supports' annotation ("I" in LFSS's tables).
 
-    Training still minimises the method's loss on the query's true mask, as IMR-HSNet does.
+    Training still minimises the method's loss on the query's true mask, as IMR-HSNet does. The
+    masks are among the maps, as `support_pseudo_masks` (B,N,K,H,W).
     """
 
     frozen = ("words",)
@@ -151,5 +155,35 @@ class WordGuided(Around):
             for name in classes
             for _ in range(masks.shape[2])
         ]
-        found = self.words(images, names, tuple(masks.shape[-2:])).mask
-        return self.method(replace(episodes, support_masks=found.byte().view_as(masks)))
+        pseudo = self.words(images, names, tuple(masks.shape[-2:])).mask.byte().view_as(masks)
+        prediction = self.method(replace(episodes, support_masks=pseudo))
+        return replace(prediction, maps=prediction.maps | {PSEUDO: pseudo})
+
+    def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
+        """The method's, which must not see the supports' annotation either (PANet aligns with
+        their masks)."""
+        guided = replace(episodes, support_masks=prediction.maps[PSEUDO])
+        return self.method.loss(prediction, guided)
+
+
+@PRIORS.register("word")
+class WordPrior(PriorSource):
+    """The pseudo mask of the query as a map: what the episode's word alone says."""
+
+    parts: ClassVar = {"words": WordMasks}
+    frozen = ("words",)
+    reads_names = True
+
+    def __init__(self, words: WordMasks) -> None:
+        super().__init__()
+        self.words = words
+
+    def channels(self, shot: int) -> int:
+        return 1
+
+    @torch.no_grad()
+    def forward(self, episodes: Episode | None, features: EpisodeFeatures) -> Maps:
+        episodes = require_episodes(episodes, self)
+        names = [name for (name,) in episodes.class_names]
+        mask = self.words(episodes.query_image, names, features.grid).mask
+        return {"word_mask": mask[:, None]}

@@ -8,13 +8,13 @@ relic of CLIP-ES), and masks the columns of R where Eq. 12 prints a mask on its 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
-from jaxtyping import Float, Shaped, UInt8
-from scipy import ndimage
+from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor
+
+from fsslib.priors.components import components
 
 Affinity = Float[Tensor, "b n n"]
 BoxOn = Literal["columns", "result"]
@@ -57,16 +57,11 @@ def box_mask(prior: Float[Tensor, "b h w"], threshold: float = 0.4) -> UInt8[Ten
     before the last row and column. A piece that lies only there gets no box, an all-zero prior
     gets none at all.
     """
-    levels = (255 * prior.float()).to(torch.uint8).cpu().numpy()
-    limits = (threshold * levels.max((1, 2))).astype(np.int64)
-    # One labelling for the whole batch: neighbours in rows and columns, none across images.
-    inside = np.zeros((3, 3, 3), bool)
-    inside[1] = True
-    labels, count = ndimage.label(levels > limits[:, None, None], inside)
-    image, row, column = np.nonzero(labels)
-    piece = labels[image, row, column] - 1
-    boxes = _bounds(piece, count, image, row, column)
-    return torch.from_numpy(_filled(boxes, levels.shape)).to(prior.device)
+    levels = (255 * prior.float()).to(torch.uint8).long()
+    # In double precision, as the code's numpy has it; made by the host, for devices without it.
+    limits = (threshold * torch.arange(256, dtype=torch.float64)).long()
+    limits = limits.to(prior.device, non_blocking=True)[levels.amax((1, 2))]
+    return _filled(_boxes(levels > limits[:, None, None])).to(torch.uint8)
 
 
 def refine(
@@ -91,36 +86,47 @@ def refine(
     return spread.view_as(prior)
 
 
-def _bounds(
-    piece: np.ndarray, count: int, image: np.ndarray, row: np.ndarray, column: np.ndarray
-) -> np.ndarray:
-    """(pieces, 5): image, first and last row, first and last column."""
-    boxes = np.zeros((count, 5), np.int64)
-    boxes[piece, 0] = image
-    for place, values in ((1, row), (3, column)):
-        boxes[:, place] = np.iinfo(np.int64).max
-        np.minimum.at(boxes[:, place], piece, values)
-        np.maximum.at(boxes[:, place + 1], piece, values)
-    return boxes
+class _Boxes(NamedTuple):
+    """Of each cell that is the first of its piece; ends are inclusive. (b, h w) each, and `exists`
+    is 0 for all other cells."""
+
+    exists: Tensor
+    top: Tensor
+    bottom: Tensor
+    left: Tensor
+    right: Tensor
+    size: tuple[int, int]
 
 
-def _filled(boxes: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Union of boxes whose ends are exclusive and at most the last row and column.
+def _boxes(masks: Bool[Tensor, "b h w"]) -> _Boxes:
+    """Bounding boxes of all 8-connected pieces."""
+    height, width = masks.shape[-2:]
+    labels = components(masks).flatten(1)
+    cells = torch.arange(height * width, device=masks.device)
+    first = (labels == cells) & masks.flatten(1)
+    ends = [
+        places.expand_as(labels).scatter_reduce(1, labels, places.expand_as(labels), how)
+        for places in (cells // width, cells % width)
+        for how in ("amin", "amax")
+    ]
+    return _Boxes(first, *ends, (height, width))
+
+
+def _filled(boxes: _Boxes) -> Bool[Tensor, "b h w"]:
+    """Union of boxes that end before the last row and column.
 
     Corners are marked and summed along rows and columns: no loop over boxes.
     """
-    count, height, width = shape
-    image, top, bottom, left, right = boxes.T
-    bottom, right = np.minimum(bottom + 1, height - 1), np.minimum(right + 1, width - 1)
-    real = (bottom > top) & (right > left)
-    image, top, bottom, left, right = (v[real] for v in (image, top, bottom, left, right))
-    corners = np.zeros((count, height + 1, width + 1), np.int64)
-    for rows, columns, sign in (
-        (top, left, 1),
-        (bottom, right, 1),
-        (top, right, -1),
-        (bottom, left, -1),
+    height, width = boxes.size
+    bottom = (boxes.bottom + 1).clamp(max=height - 1)
+    right = (boxes.right + 1).clamp(max=width - 1)
+    one = (boxes.exists & (bottom > boxes.top) & (right > boxes.left)).long()
+    corners = one.new_zeros(len(one), (height + 1) * (width + 1))
+    for row, column, sign in (
+        (boxes.top, boxes.left, one),
+        (bottom, right, one),
+        (boxes.top, right, -one),
+        (bottom, boxes.left, -one),
     ):
-        np.add.at(corners, (image, rows, columns), sign)
-    covered = corners.cumsum(1).cumsum(2)[:, :height, :width] > 0
-    return covered.astype(np.uint8)
+        corners.scatter_add_(1, row * (width + 1) + column, sign)
+    return corners.unflatten(1, (height + 1, width + 1)).cumsum(1).cumsum(2)[:, :-1, :-1] > 0

@@ -19,58 +19,48 @@ from jaxtyping import Bool, Float32, Int64, Shaped, UInt8, UInt16
 from PIL import Image
 from skimage.segmentation import felzenszwalb, slic
 
-from fsslib.config import require_least, strict
+from fsslib.settings import Count, NonNegative, Positive, Settings
 
 Labels = UInt16[np.ndarray, "_ _"]
 
 
 @dataclass(frozen=True)
-class SuperpixelConfig:
+class SuperpixelConfig(Settings):
     """How pictures become segments, and which segments become patches. Lengths in pixels."""
 
+    preset_word = "superpixels"
+
     algorithm: Literal["slic", "felzenszwalb"] = "slic"
-    long_side: int = 473
+    long_side: Count = 473
     """Pictures are resized to it first; segments, areas and boxes are of the resized picture."""
-    n_segments: int = 50
+    n_segments: Count = 50
     """Asked of SLIC."""
-    compactness: float = 10.0
+    compactness: Positive = 10.0
     """SLIC's weight of nearness against likeness of colour."""
-    scale: float = 100.0
+    scale: Positive = 100.0
     """Felzenszwalb's k: larger makes larger segments."""
-    sigma: float | None = None
+    sigma: NonNegative | None = None
     """Blur before; None: 0 for SLIC, 0.5 for Felzenszwalb."""
-    min_size: int = 50
+    min_size: Count = 50
     """Felzenszwalb's smallest segment."""
-    min_area: int = 1024
+    min_area: Count = 1024
     """A patch's smallest area."""
-    min_side: int = 32
+    min_side: Count = 32
     """The smallest short side of a patch's box."""
-    margin: float = 0.1
+    margin: NonNegative = 0.1
     """Share of a box's sides that it grows by on each side."""
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> SuperpixelConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`slic` and `felzenszwalb`: for photographs. With `scenes_` before: for 96 pixels, where
         thresholds in proportion would leave patches of seven pixels, hence higher ones."""
         scenes = {"long_side": 96, "n_segments": 25, "min_area": 100, "min_side": 10}
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "slic": {},
             "felzenszwalb": {"algorithm": "felzenszwalb"},
             "scenes_slic": scenes,
             "scenes_felzenszwalb": {**scenes, "algorithm": "felzenszwalb"},
         }
-        if name not in presets:
-            raise ValueError(f"superpixels={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
-
-    def __post_init__(self) -> None:
-        require_least(self, long_side=1, n_segments=1, min_size=1, min_area=1, min_side=1)
-        for name in ("compactness", "scale"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}={getattr(self, name)}: expected more than 0")
-        for name in ("margin", "sigma"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name}={getattr(self, name)}: expected 0 or more")
 
 
 class Segments(NamedTuple):

@@ -42,7 +42,7 @@ def word_mask(
     if size is not None and scores.shape[-2:] != size:
         scores = F.interpolate(scores, size, mode="bilinear", align_corners=False)
     won = scores.argmax(1) == target[:, None, None]
-    own = scores.flatten(2)[torch.arange(len(scores)), target]  # (b, cells)
+    own = scores.flatten(2).take_along_dim(target[:, None, None], 1)[:, 0]  # (b, cells)
     closest = own.topk(min(FALLBACK_CELLS, own.shape[1])).indices
     fallback = torch.zeros_like(own, dtype=torch.bool).scatter(1, closest, True)
     empty = ~won.flatten(1).any(1)

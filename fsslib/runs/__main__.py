@@ -2,6 +2,8 @@
 
 python -m fsslib.runs run train -p fold=1 -p shot=5
 python -m fsslib.runs run evaluate -p method=prototype -p fold=1
+python -m fsslib.runs run train --help
+python -m fsslib.runs methods
 python -m fsslib.runs status
 python -m fsslib.runs table papermill_runs/published
 python -m fsslib.runs study pi_clip
@@ -17,11 +19,13 @@ from typing import Any
 
 import yaml
 
-from fsslib.config import ConfigError
+from fsslib.config import ConfigError, require_known
 from fsslib.files import repository
+from fsslib.runs.config import CONFIGS
 from fsslib.runs.demo import demo
+from fsslib.runs.describe import TOPICS, template_help
 from fsslib.runs.results import read_results, table
-from fsslib.runs.runner import run, shown
+from fsslib.runs.runner import run, shown, write_cells
 from fsslib.runs.status import RunError, read_status
 from fsslib.runs.studies import run_study
 from fsslib.runs.study import load_study
@@ -59,6 +63,10 @@ def parameter(text: str) -> tuple[str, Any]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.help:
+        require_known("template", options.template, sorted(CONFIGS))
+        print(template_help(options.template))
+        return 0
     run(options.template, dict(options.parameters), options.out, options.again)
     return 0
 
@@ -98,6 +106,17 @@ def _study(options: argparse.Namespace) -> int:
     return 0
 
 
+def _topic(options: argparse.Namespace) -> int:
+    print(options.text())
+    return 0
+
+
+def _templates(options: argparse.Namespace) -> int:
+    for path in write_cells():
+        print(f"written: {shown(path)}")
+    return 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     demo(options.again)
     return 0
@@ -107,8 +126,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fsslib.runs", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(required=True)
-    one = commands.add_parser("run", help="run a template of notebooks/runs on papermill")
-    one.add_argument("template")
+    one = commands.add_parser(
+        "run", help="run a template of notebooks/runs on papermill", add_help=False
+    )
+    one.add_argument("template", nargs="?", default="train", help=f"one of {sorted(CONFIGS)}")
+    one.add_argument("-h", "--help", action="store_true", help="the template's parameters")
     one.add_argument("-p", dest="parameters", type=parameter, action="append", default=[])
     one.add_argument("--out", type=Path, help="folder of the run (default: from the parameters)")
     one.add_argument("--again", action="store_true", help="repeat a finished run")
@@ -127,6 +149,11 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--table", action="store_true", help="only show what is published")
     study.add_argument("--missing", action="store_true", help="run only what is not published yet")
     study.set_defaults(command=_study)
+    for topic, text in TOPICS.items():
+        shown_topic = commands.add_parser(topic, help=text.__doc__.partition(".")[0].lower())
+        shown_topic.set_defaults(command=_topic, text=text)
+    cells = commands.add_parser("templates", help="write the parameters cells of all templates")
+    cells.set_defaults(command=_templates)
     show = commands.add_parser("demo", help="train and evaluate PFENet beside its baselines")
     show.add_argument("--again", action="store_true", help="repeat finished runs")
     show.set_defaults(command=_demo)

@@ -1,7 +1,9 @@
-"""From a run's parameters to its method: every encoder and part that it needs."""
+"""From a run's parameters to its method: every part that the method and its prior declare."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +19,105 @@ from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.encoders.disk_cache import DiskCache
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.stages import StageBackbone
-from fsslib.encoders.weights import card_beside, read_state
+from fsslib.encoders.weights import read_state
 from fsslib.files import data_root
+from fsslib.interop.heads import brought_parts, load_head, untrained_base
 from fsslib.interop.official import load_official
-from fsslib.methods import (
-    UNDILATED,
-    WITH_BASE,
-    WITH_DINOISER,
-    WITH_WORDS,
-    FewShotSegmenter,
-    build_method,
-)
+from fsslib.methods import FewShotSegmenter, build_prior
+from fsslib.methods.base import PriorExtractor
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
-from fsslib.methods.dinoiser import ClipDinoiser, load_heads
-from fsslib.methods.dinoiser_teachers import DinoClip, load_teachers
+from fsslib.methods.clip_dinoiser.config import DinoiserConfig
+from fsslib.methods.clip_dinoiser.model import ClipDinoiser, load_heads
+from fsslib.methods.clip_dinoiser.teachers import DinoClip, load_teachers
 from fsslib.methods.n_way import any_way
 from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner, shipped_path
+from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner
 from fsslib.methods.words import WordGuided, WordMasks
-from fsslib.runs.config import PATHS
 from fsslib.runs.evaluate_config import EvaluateConfig
-from fsslib.runs.unlabelled_config import ZeroShotRunConfig
+from fsslib.runs.groups import Weights
+from fsslib.runs.heads import head_path, require_encoders, require_learner, require_unseen
+
+
+@dataclass
+class Workshop:
+    """What parts are made of: a run's parameters, its benchmark and protocol, a cache."""
+
+    config: EvaluateConfig
+    benchmark: Benchmark
+    protocol: Protocol
+    cache: Cache
+    backbone: StageBackbone | None = None
+
+    def clip_priors(self) -> ClipPriors:
+        """PI-CLIP's priors, with the benchmark's names. Positions of a ViT are resized as in the
+        released code; those of the embedded one as in its training."""
+        chosen = self.config.clip_weights_of("clip")
+        positions = "bicubic" if chosen.name in SMALL_CLIPS else "bilinear"
+        encoder = load_clip(chosen.name, chosen.weights, positions)
+        settings, names = self.config.clip_prior_settings, self.benchmark.class_names
+        return ClipPriors(encoder, settings, names, self.cache)
+
+    def word_masks(self) -> WordMasks:
+        """Masks from words, with the benchmark's names."""
+        chosen, settings = self.config.clip_weights_of("words"), self.config.word_settings
+        encoder, benchmark = load_clip(chosen.name, chosen.weights), self.protocol.benchmark
+        return WordMasks(encoder, self.benchmark.class_names, settings, benchmark, self.cache)
+
+    def dinoiser(self) -> ClipDinoiser:
+        chosen, heads = self.config.clip_weights_of("dinoiser"), self.config.trained_parts.heads
+        settings = self.config.method_settings
+        return clip_dinoiser(chosen, heads, settings, self.cache)
+
+    def stage_backbone(self) -> StageBackbone:
+        chosen = self.config.backbone_weights
+        asked, usual = chosen.dilated, self.config.method_class.dilated
+        dilated = usual if asked is None else asked
+        self.backbone = build_backbone(chosen.name, chosen.weights, dilated=dilated)
+        return self.backbone.remember(self.cache)
+
+    def prior_extractor(self) -> StageBackbone:
+        chosen = self.config.trained_parts.prior_extractor
+        return build_backbone(chosen.name, chosen.weights).remember(self.cache)
+
+    def base_learner(self) -> BaseLearner:
+        """From a file of `train_base`, or one that BAM's authors publish; an official head brings
+        its own.
+
+        Raises:
+            ConfigError: one that knows other classes than the run trains on, or learned on another
+                backbone or other weights.
+        """
+        config, base = self.config, self.config.trained_parts.base
+        classes = ClassSplit.of(self.benchmark, self.protocol).train
+        if config.head is not None and "base" in brought_parts(head_path(config)):
+            return untrained_base(self.backbone, classes, head_path(config))
+        path = base_path(config.fold) if base == "shipped" else Path(base)
+        require_learner(config, path)
+        if "class_ids" not in read_state(path):
+            settings = BaseLearnerConfig.preset(_learner_preset(config.preset))
+            learner = BaseLearner(self.backbone.copied(), classes, settings)
+            load_official(learner, path)  # which brings a backbone of its own
+            return learner.freeze()
+        learner = load_base_learner(self.backbone, path, _learner_preset(config.preset))
+        if tuple(learner.class_ids.tolist()) != classes:
+            raise ConfigError(
+                f"base={base!r} knows other classes than fold {config.fold} with held_out="
+                f"{self.protocol.held_out} trains on; make one with train_base"
+            )
+        return learner
+
+
+BEFORE_SEED: dict[Any, Callable[[Workshop], Any]] = {
+    ClipPriors: Workshop.clip_priors,
+    WordMasks: Workshop.word_masks,
+    ClipDinoiser: Workshop.dinoiser,
+}
+"""Who makes parts of a type. These draw random numbers, which nothing later may depend on."""
+AFTER_SEED: dict[Any, Callable[[Workshop], Any]] = {
+    StageBackbone: Workshop.stage_backbone,
+    BaseLearner: Workshop.base_learner,
+    PriorExtractor: Workshop.prior_extractor,
+}
 
 
 def assemble(
@@ -47,76 +127,51 @@ def assemble(
 
     Its own weights are drawn after the seed is set, and after CLIP is built: they are equal for
     equal configs, whatever a CLIP draws.
+
+    Raises:
+        ConfigError: a part of a type that runs cannot make.
     """
-    name = config.method
-    clip = clip_priors(config, benchmark, cache) if config.reads_clip else None
-    words = word_masks(config, benchmark, cache) if config.reads_words else None
-    dinoiser = clip_dinoiser(config, cache) if name in WITH_DINOISER else None
-    torch.manual_seed(getattr(config, "seed", 0))
-    backbone = build_backbone(config.backbone, config.weights, dilated=name not in UNDILATED)
-    parts: dict[str, Any] = {"clip": clip, "words": words, "dinoiser": dinoiser}
-    if name in WITH_BASE:
-        parts["base"] = base_learner(config, benchmark, protocol, backbone)
-    backbone.remember(cache)
-    if name == "qgnet":
-        extractor = build_backbone(config.extractor, config.extractor_weights)
-        parts["extractor"] = extractor.remember(cache)
-    method = build_method(name, backbone, config.preset, **parts, **config.method_settings())
-    if config.guidance == "word" and name not in WITH_WORDS:
-        method = WordGuided(method, words)
+    workshop, types = Workshop(config, benchmark, protocol, cache), dict(config.part_types)
+    if config.word_guided:
+        types["words"] = WordMasks
+    known = BEFORE_SEED.keys() | AFTER_SEED.keys()
+    if foreign := [name for name, kind in types.items() if kind not in known]:
+        names = sorted(getattr(kind, "__name__", str(kind)) for kind in known)
+        raise ConfigError(
+            f"method={config.label!r} needs {foreign[0]}=, which runs cannot make; they make parts "
+            f"of the types {names}: build others inside of the method"
+        )
+    made: dict[str, Any] = {}
+    for makers in (BEFORE_SEED, AFTER_SEED):
+        if makers is AFTER_SEED:
+            torch.manual_seed(getattr(config, "seed", 0))
+        for kind, make in makers.items():
+            for name in (name for name, wanted in types.items() if wanted is kind):
+                made[name] = make(workshop)
+    method = _method(config, made)
+    if config.word_guided:
+        method = WordGuided(method, made["words"])
     if config.head is not None:
         require_unseen(config, protocol)
         require_encoders(config)
-        method.load_head_state(read_state(head_path(config)))
+        load_head(method, head_path(config))
     return any_way(method, protocol.way)
 
 
-def head_path(config: EvaluateConfig) -> Path:
-    """The trained head that `config.head` names."""
-    prior = "" if config.prior == "own" else f"+{config.prior}"
-    shipped = config.head == "shipped"
-    return shipped_path(config.fold, config.method + prior) if shipped else Path(config.head)
+def _method(config: EvaluateConfig, made: dict[str, Any]) -> FewShotSegmenter:
+    """The method of its parts and its prior."""
+    kind = config.method_class
+    if not kind.reads_prior:
+        return kind.build(config.method_settings, **{name: made[name] for name in kind.parts})
+    prior = build_prior(config.prior_spec, kind, made, config.preset)
+    own = {**kind.parts, **({} if prior else kind.own_prior_parts)}
+    parts = {name: made[name] for name in own}
+    return kind.build(config.method_settings, prior=prior, **parts)
 
 
-def head_card(config: EvaluateConfig) -> dict[str, Any]:
-    """How the head was trained, as the card beside it says; empty without head or card."""
-    return {} if config.head is None else card_beside(head_path(config))
-
-
-def require_unseen(config: EvaluateConfig, protocol: Protocol) -> None:
-    """ConfigError for a head whose card says that it was trained on this test's classes."""
-    trained = head_card(config).get("protocol", {})
-    if trained.get("benchmark") != protocol.benchmark:
-        return  # other classes altogether, or nobody knows
-    for name in ("fold", "coco_folds"):
-        if trained[name] != getattr(protocol, name):
-            raise ConfigError(
-                f"head={config.head!r} was trained with {name}={trained[name]!r}, and classes of "
-                f"{name}={getattr(protocol, name)!r} are no novel ones for it; give its own"
-            )
-
-
-def require_encoders(config: EvaluateConfig) -> None:
-    """ConfigError for a head whose card names other encoders than it would now be put on."""
-    read = ["backbone", "weights"]
-    read += ["extractor", "extractor_weights"] if config.method == "qgnet" else []
-    read += ["clip_model", "clip_weights"] if config.reads_clip or config.reads_words else []
-    _require_read(config, f"head={config.head!r}", head_card(config), read)
-
-
-def _require_read(config: EvaluateConfig, what: str, card: dict[str, Any], read: list[str]) -> None:
-    """ConfigError unless the parameters `read` are those that `card` tells of."""
-    trained = card.get("config", {})
-    for name in read:
-        then, now = (
-            Path(value).name if name in PATHS and value is not None else value
-            for value in (trained.get(name), getattr(config, name))
-        )
-        if name in trained and then != now:
-            raise ConfigError(
-                f"{what} was trained with {name}={then!r} and reads nothing else; got "
-                f"{name}={now!r}"
-            )
+def _learner_preset(preset: str) -> str:
+    """The base learner's preset that goes with a method's."""
+    return preset if preset in BaseLearnerConfig.presets() else "paper"
 
 
 def encoder_cache(gigabytes: int, megabytes: int = 0) -> Cache:
@@ -126,52 +181,12 @@ def encoder_cache(gigabytes: int, megabytes: int = 0) -> Cache:
     return PassCache(megabytes * 2**20)
 
 
-def clip_dinoiser(config: EvaluateConfig | ZeroShotRunConfig, cache: Cache) -> ClipDinoiser:
+def clip_dinoiser(
+    chosen: Weights, heads: str, settings: DinoiserConfig, cache: Cache
+) -> ClipDinoiser:
     """CLIP with trained heads, or with the teachers that they learn from."""
-    name = config.clip_model or "scenes-clip-vit"
-    encoder, settings = load_clip(name, config.clip_weights), config.dinoiser()
-    if config.heads == "teachers":
-        return DinoClip(encoder, load_teachers(name), settings, cache)
-    path = dinoiser_path() if config.heads == "shipped" else Path(config.heads)
+    encoder = load_clip(chosen.name, chosen.weights)
+    if heads == "teachers":
+        return DinoClip(encoder, load_teachers(chosen.name), settings, cache)
+    path = dinoiser_path() if heads == "shipped" else Path(heads)
     return ClipDinoiser(encoder, load_heads(path, encoder.width), settings, cache)
-
-
-def clip_priors(config: EvaluateConfig, benchmark: Benchmark, cache: Cache) -> ClipPriors:
-    """PI-CLIP's priors, with the benchmark's names. Positions of a ViT are resized as in the
-    released code; those of the embedded one as in its training."""
-    name = config.clip_model or "scenes-clip-vit"
-    positions = "bicubic" if name in SMALL_CLIPS else "bilinear"
-    encoder = load_clip(name, config.clip_weights, positions)
-    return ClipPriors(encoder, config.clip_priors(), benchmark.class_names, cache)
-
-
-def word_masks(config: EvaluateConfig, benchmark: Benchmark, cache: Cache) -> WordMasks:
-    """LFSS's masks from words, with the benchmark's names."""
-    encoder = load_clip(config.clip_model or "scenes-clip-rn", config.clip_weights)
-    settings = config.word_masks()
-    return WordMasks(encoder, benchmark.class_names, settings, config.benchmark, cache)
-
-
-def base_learner(
-    config: EvaluateConfig, benchmark: Benchmark, protocol: Protocol, backbone: StageBackbone
-) -> BaseLearner:
-    """From a file of `train_base`, or one that BAM's authors publish.
-
-    Raises:
-        ConfigError: one that knows other classes than the run trains on, or learned on another
-            backbone or other weights.
-    """
-    classes = ClassSplit.of(benchmark, protocol).train
-    path = base_path(config.fold) if config.base == "shipped" else Path(config.base)
-    _require_read(config, f"base={config.base!r}", card_beside(path), ["backbone", "weights"])
-    if "class_ids" not in read_state(path):
-        learner = BaseLearner(backbone, classes, BaseLearnerConfig.preset(config.preset))
-        load_official(learner, path)
-        return learner.requires_grad_(False).eval()
-    learner = load_base_learner(backbone, path, config.preset)
-    if tuple(learner.class_ids.tolist()) != classes:
-        raise ConfigError(
-            f"base={config.base!r} knows other classes than fold {config.fold} with "
-            f"held_out={protocol.held_out} trains on; make one with train_base"
-        )
-    return learner

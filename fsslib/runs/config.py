@@ -1,39 +1,30 @@
-"""Typed configurations of the run templates: what papermill's parameters become.
-
-A template's `parameters` cell and its dataclass list the same names.
-"""
+"""Typed configurations of the run templates: what papermill's parameters become."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError, require_known, strict
+from fsslib.methods import METHODS, PRIORS
 from fsslib.runs.evaluate_config import EvaluateConfig
-from fsslib.runs.pretrain_config import (
+from fsslib.runs.pretraining.config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
     PretrainRunConfig,
 )
-from fsslib.runs.train_config import TrainRunConfig
-from fsslib.runs.unlabelled_config import (
+from fsslib.runs.pretraining.unlabelled_config import (
     PretrainDinoRunConfig,
     PretrainMocoRunConfig,
     TrainDinoiserRunConfig,
     ZeroShotRunConfig,
 )
+from fsslib.runs.run_config import PATHS, RunConfig, file_name
+from fsslib.runs.train_config import TrainRunConfig
 
-PATHS = ("root", "data", "head", "base", "heads", "weights", "extractor_weights", "clip_weights")
-PATHS += ("dino_weights", "found_head", "start")
-"""Parameters that may be paths, made relative to the run's folder."""
-
-OF_THE_MACHINE = ("root", "device", "workers", "prepare_workers", "feature_cache", "clip_cache")
-"""Parameters that change where and how fast a run goes, not what it finds."""
-
-CONFIGS = {
+CONFIGS: dict[str, type[RunConfig]] = {
     "train": TrainRunConfig,
     "evaluate": EvaluateConfig,
     "train_base": BaseLearnerRunConfig,
@@ -44,61 +35,60 @@ CONFIGS = {
     "zero_shot": ZeroShotRunConfig,
     "pretrain_moco": PretrainMocoRunConfig,
 }
-RunConfig = (
-    TrainRunConfig
-    | EvaluateConfig
-    | BaseLearnerRunConfig
-    | PretrainRunConfig
-    | PretrainClipRunConfig
-    | PretrainDinoRunConfig
-    | TrainDinoiserRunConfig
-    | ZeroShotRunConfig
-    | PretrainMocoRunConfig
-)
 
 
 def parse(template: str, parameters: dict[str, Any]) -> RunConfig:
     """Check every parameter of a template before anything starts; ConfigError names the trouble."""
     require_known("template", template, sorted(CONFIGS))
     try:
-        return strict(CONFIGS[template], parameters)
+        return strict(CONFIGS[template], CONFIGS[template].expand(parameters))
     except ConfigError:
         raise
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         raise ConfigError(str(error)) from error
+
+
+def parse_card(template: str, parameters: dict[str, Any]) -> RunConfig:
+    """The typed parameters that a card or a result holds, also of one that an older version wrote:
+    there all were flat, and `clip` was the gradient norm."""
+    known = dict(parameters)
+    if "clip_model" in known:
+        known["max_grad_norm"] = known.pop("clip", None)
+        if known["clip_model"] is None:
+            known.pop("clip_weights", None)
+        if known.get("extractor_weights") == "scenes":
+            known.pop("extractor_weights")
+        if known.get("prior") == "own" and METHODS.get(known["method"]).fixed_prior is None:
+            known = {k: v for k, v in known.items() if k not in PRIORS.names()}  # read by nobody
+    own = CONFIGS[template].accepts()
+    return parse(template, {name: value for name, value in known.items() if name in own})
 
 
 def command_of(config: RunConfig) -> str:
     """The command that makes the same: its template and the parameters that differ from the usual.
     Of files only their names are told, and nothing of the machine."""
-    kind = type(config)
-    template = next(name for name, known in CONFIGS.items() if known is kind)
+    template = next(name for name, known in CONFIGS.items() if known is type(config))
     words = [f"python -m fsslib.runs run {template}"]
-    for name, field in kind.__dataclass_fields__.items():
-        value = getattr(config, name)
-        if value != field.default and name not in OF_THE_MACHINE:
-            text = Path(str(value)).name if name in PATHS else str(value)
-            words.append(f'-p {name}="{text}"' if " " in text else f"-p {name}={text}")
+    for name, value in portable(config).items():
+        if value != type(config).__dataclass_fields__[name].default and name != "machine":
+            text = str(value)
+            quote = "'" if '"' in text else '"'
+            words.append(f"-p {name}={quote}{text}{quote}" if " " in text else f"-p {name}={text}")
     return " ".join(words)
 
 
-def decisive(config: RunConfig) -> dict[str, Any]:
-    """The parameters that decide what a training makes, and not where or how fast."""
-    speed = (*OF_THE_MACHINE, "batch_size")
-    return {name: value for name, value in asdict(config).items() if name not in speed}
+def portable(config: RunConfig) -> dict[str, Any]:
+    """Parameters with files by their names alone: what cards and results hold."""
+    values = config.with_paths(file_name)
+    for name in PATHS:  # a plain name may be a folder, too
+        if values.get(name):
+            values[name] = Path(str(values[name])).name
+    return values
 
 
 def run_id(config: RunConfig) -> str:
-    """Eight hexadecimal digits: the same parameters always lead to the same folder, and files or
-    folders of one name in two places to two."""
-    text = json.dumps([type(config).__name__, located(asdict(config))], sort_keys=True)
+    """Eight hexadecimal digits of what decides the result: the same run on another machine, with
+    other workers or caches, goes to the same folder."""
+    content = [type(config).__name__, config.decisive()]
+    text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def located(values: dict[str, Any]) -> dict[str, Any]:
-    """Parameters with the paths among them in full, where there is such a file or folder."""
-    values = dict(values)
-    for name in PATHS:
-        if values.get(name) and (path := Path(str(values[name])).expanduser()).exists():
-            values[name] = str(path.resolve())
-    return values

@@ -1,104 +1,171 @@
-"""Parameters of `evaluate.ipynb`, which `train.ipynb` shares: a method on a benchmark.
-
-None means "as the preset of this benchmark or recipe says"; everything that is given wins over the
-preset.
-"""
+"""Parameters of `evaluate.ipynb`, which `train.ipynb` shares: a method on a benchmark."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
-from fsslib.config import ConfigError, require_least
-from fsslib.data.folds import COCO_CLASSES, FOLDS, PASCAL_CLASSES
-from fsslib.data.protocol import BenchmarkName, NovelInTrain, Protocol, Selection
-from fsslib.data.scenes import CLASS_NAMES
-from fsslib.methods import BASELINES, WITH_DINOISER
-from fsslib.runs.machine import require_device
-from fsslib.runs.method_config import MethodConfig
+from fsslib.config import ConfigError, format_group, parse_group, parse_preset
+from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.folds import FOLDS
+from fsslib.data.protocol import Protocol
+from fsslib.data.registry import require_root
+from fsslib.methods import METHODS, PRIORS
+from fsslib.runs.groups import MachineConfig, PartsConfig
+from fsslib.runs.method_config import MethodGroups
+from fsslib.settings import Count, Settings
 
-_CLASSES = {"scenes10i": CLASS_NAMES, "pascal5i": PASCAL_CLASSES, "coco20i": COCO_CLASSES}
+_OWN = ("fold", "way", "shot")
+"""Fields of the protocol that are parameters of their own: what a sweep goes over."""
 
 
-def require_root(benchmark: str, root: str | None) -> None:
-    """ConfigError for a root where there can be none, and for none where there has to be one."""
-    if benchmark == "scenes10i" and root is not None:
-        raise ConfigError(f"root={root!r}: Scenes-10i is rendered; leave the root out")
-    if benchmark == "folder" and root is None:
-        raise ConfigError("benchmark='folder' needs root=, the folder that holds its files")
+def protocol_group(text: str, *own: str) -> tuple[str, dict[str, Any]]:
+    """A benchmark and the changes to its protocol; ConfigError for one of the `own` parameters."""
+    benchmark, changes = parse_preset("protocol", text)
+    for name in own:
+        if name in changes:
+            raise ConfigError(f"protocol={text!r}: {name} is a parameter of its own")
+    return benchmark, changes
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(MethodConfig):
+class EvaluateConfig(MethodGroups):
     """Parameters of `evaluate.ipynb`: a method on a protocol, trained elsewhere or not at all."""
 
-    clip_cache: int = 0
-    """MiB of memory for what frozen encoders have said of pictures before."""
-    feature_cache: int = 0
-    """GiB on disk for what frozen encoders said of pictures, kept from run to run and in
-    place of `clip_cache`; Scenes-10i is then rendered once and kept, too. Pays without
-    augmentation."""
-    benchmark: BenchmarkName = "scenes10i"
+    method: str = "prototype"
+    """Name of a method, or module:Class; then changes to its preset, "bam preset=paper dim=128"."""
+    prior: str = "own"
+    """Where the decoder's maps come from: own, none, or sources: "pi_clip vvp=false+region"."""
+    guidance: Literal["mask", "word"] | None = None
+    """What says where the supports' object is: an annotated mask, or a word; None: as the paper."""
+    words: str = "scenes"
+    """Preset of how a word becomes a mask, and changes to it: "paper background=names"."""
+    backbone: str = "scenes-resnet"
+    """Network and weights: "resnet50 weights=imagenet", a tag or a path."""
+    clip: str | None = None
+    """CLIP of priors and words: "ViT-B-16-quickgelu weights=openai"; None: the embedded ones."""
+    parts: str = ""
+    """What else comes trained: "base=FILE", "extractor=resnet50 extractor_weights=FILE"."""
+    protocol: str = "scenes10i"
+    """Benchmark, and changes to its protocol: "pascal5i fit=stretch episodes=1000"."""
     root: str | None = None
+    """Folder of the benchmark; none for scenes10i."""
     fold: int = 0
-    way: int = 1
-    episodes: int | None = None
-    episode_seed: int = 0
-    image_size: int | None = None
-    minimum_object_pixels: int | None = None
-    scarce_classes: Literal["error", "skip"] = "error"
-    sampling: Literal["balanced", "image_first"] = "balanced"
-    resolution: Literal["original", "resized"] = "original"
-    border: Literal["ignore", "background"] = "ignore"
-    coco_folds: Literal["interleaved", "contiguous"] = "interleaved"
-    train_list: Literal["sbd", "sbd_aug"] = "sbd"
-    fit: Literal["pad", "stretch"] = "pad"
-    novel_in_train: NovelInTrain | None = None
-    selection: Selection = "last"
-    held_out: int = 0
-    batch_size: int = 8
-    workers: int = 1
-    device: str = "auto"
+    """Which quarter of the classes is novel: 0 to 3."""
+    way: Count = 1
+    """Classes in an episode; binary methods are asked about each against the rest."""
+    shot: Count = 1
+    """Support images of a class."""
+    episodes_file: str | None = None
+    """A list of test episodes to use, HSNet's, PFENet's or one of `fsslib.data export-episodes`."""
+    head: str | None = None
+    """Trained head: a file, also one that the paper's authors publish, or "shipped"."""
+    machine: str = "auto"
+    """Device, and what else changes nothing: "cuda workers=4 batch_size=16 feature_cache=40"."""
+
+    groups: ClassVar[Mapping[str, type[Settings]]] = {
+        "machine": MachineConfig,
+        "protocol": Protocol,
+        "parts": PartsConfig,
+    }
+    aliases: ClassVar = MethodGroups.aliases | {
+        "benchmark": ("protocol", None),
+        "episode_seed": ("protocol", "seed"),
+    }
+    merged: ClassVar = {"settings": "method"}
+
+    @classmethod
+    def accepts(cls) -> set[str]:
+        """As the base class, and the name of any prior source: its settings, if it is read."""
+        return super().accepts() | set(PRIORS.names())
+
+    @classmethod
+    def expand(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As the base class; settings of a prior source go to where it is read."""
+        given = dict(given)
+        for name in PRIORS.names():
+            if (text := given.pop(name, None)) is not None:
+                given = _with_source(given, name, str(text))
+        return super().expand(given)
 
     def __post_init__(self) -> None:
-        require_least(self, batch_size=1, workers=0, clip_cache=0, feature_cache=0)
-        require_device(self.device)
-        require_root(self.benchmark, self.root)
-        novel = len(_CLASSES.get(self.benchmark, ())) // FOLDS
+        super().__post_init__()
+        _, protocol = self.machine_config, self.test_protocol  # checked by being read
+        require_root(protocol.benchmark, self.root)
+        kind = BENCHMARKS.get(protocol.benchmark)
+        novel = len(kind.known_classes) // FOLDS
         if novel and self.way > novel:
             raise ConfigError(
-                f"way={self.way}: a fold of {self.benchmark} has {novel} novel classes; expected "
-                "at most as many"
+                f"way={self.way}: a fold of {protocol.benchmark} has {novel} novel classes; "
+                "expected at most as many"
             )
-        super().__post_init__()
-        original = self.reads_clip and self.clip_priors().vtp_size == "original"
-        if original and self.fit == "pad" and self.benchmark != "scenes10i":
+        self.require_readable()
+        clip = self.clip_prior_settings
+        padded = protocol.fit == "pad" and not kind.rendered
+        if clip is not None and clip.vtp_size == "original" and padded:
             raise ConfigError(
-                f"pi_clip={self.pi_clip!r} with fit='pad': a padded square has not the shape of "
-                "its photograph; use fit=stretch, or add vtp_size=tensor (the code's on COCO)"
+                f"prior={self.prior!r} with fit='pad': a padded square has not the shape of its "
+                "photograph; use fit=stretch, or add vtp_size=tensor (the code's on COCO)"
             )
-        trainable = self.method not in BASELINES
-        if type(self) is EvaluateConfig and trainable != (self.head is not None):
-            need = "needs head=: a trained file, or 'shipped'" if trainable else "has no head"
-            raise ConfigError(f"head={self.head!r}: method {self.method!r} {need}")
-        self.protocol()
+        if type(self) is EvaluateConfig:
+            self._require_head()
 
-    def protocol(self) -> Protocol:
+    def _require_head(self) -> None:
+        """ConfigError for a head where there can be none, or none where there has to be one."""
+        trainable, name = self.method_class.trainable, self.method_class.name
+        if trainable != (self.head is not None):
+            need = "needs head=: a trained file, or 'shipped'" if trainable else "has no head"
+            raise ConfigError(f"head={self.head!r}: method {name!r} {need}")
+
+    @cached_property
+    def test_protocol(self) -> Protocol:
         """The protocol that these parameters describe."""
-        names = ("fold", "way", "shot", "sampling", "resolution", "border", "coco_folds")
-        names += ("selection", "held_out", "scarce_classes", "train_list", "fit")
-        values = {name: getattr(self, name) for name in names}
-        for name in ("episodes", "image_size", "minimum_object_pixels", "novel_in_train"):
-            if getattr(self, name) is not None:
-                values[name] = getattr(self, name)
-        if self.reads_clip and self.clip_priors().candidate_classes == "oracle":
-            values["query_labels"] = "oracle"
-        return Protocol.preset(self.benchmark, seed=self.episode_seed, **values)
+        benchmark, changes = protocol_group(self.protocol, *_OWN)
+        clip = self.clip_prior_settings
+        if clip is not None and clip.candidate_classes == "oracle":
+            changes["query_labels"] = "oracle"
+        own = {name: getattr(self, name) for name in _OWN}
+        return Protocol.preset(benchmark, **own, **changes)
 
     @property
     def run_name(self) -> str:
         """`pfenet/scenes10i_f0_1shot_scenes-resnet`: the folder of runs that belong together."""
-        way = f"{self.way}way_" if self.way > 1 else ""
-        clip = self.method in WITH_DINOISER
-        network = self.clip_model or "scenes-clip-vit" if clip else self.backbone
-        return f"{self.label}/{self.benchmark}_f{self.fold}_{way}{self.shot}shot_{network}"
+        protocol, way = self.test_protocol, f"{self.way}way_" if self.way > 1 else ""
+        clip = "dinoiser" in self.part_types
+        network = self.clip_weights_of("dinoiser").name if clip else self.backbone_weights.name
+        where = f"{protocol.benchmark}_f{self.fold}_{way}{self.shot}shot"
+        return f"{self.label}/{where}_{network.replace('/', '-')}"
+
+    def typed(self) -> dict[str, Any]:
+        protocol = {k: v for k, v in self.test_protocol.changed().items() if k not in _OWN}
+        root = BENCHMARKS.get(self.test_protocol.benchmark).identity(self.root)
+        files = {"episodes_file": self.episodes_file and _content(Path(self.episodes_file))}
+        return super().typed() | {"protocol": protocol, "root": root} | files
+
+
+def _content(path: Path) -> str | None:
+    """What a small file holds, as 16 hexadecimal digits; None where there is none."""
+    path = path.expanduser()
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else None
+
+
+def _with_source(given: dict[str, Any], name: str, text: str) -> dict[str, Any]:
+    """`pi_clip="official vvp=false"` as the settings of that source in `prior`.
+
+    Raises:
+        ConfigError: nothing reads the source.
+    """
+    preset, changes = parse_preset(name, text)
+    prior = str(given.get("prior", "own"))
+    method = parse_group("method", str(given.get("method", "")))[0]
+    if prior == "own" and method and METHODS.get(method).fixed_prior == name:
+        prior = name
+    sources = prior.split("+")
+    if name not in sources:
+        raise ConfigError(f"{name}={text!r} with prior={prior!r}: nobody reads it; leave it out")
+    sources[sources.index(name)] = format_group(name, {"preset": preset, **changes})
+    return given | {"prior": "+".join(sources)}

@@ -13,21 +13,23 @@ import numpy as np
 import torch
 
 from fsslib.config import ConfigError
+from fsslib.data.augmentation import Augmentation
 from fsslib.data.benchmark import Benchmark
+from fsslib.data.episode_files import read_episode_file
 from fsslib.data.loading import TrainingEpisodes
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
-from fsslib.data.transforms import Augmentation
 from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.weights import seen_by
 from fsslib.evaluation.evaluator import Scores, evaluate
 from fsslib.files import write_json
-from fsslib.methods import BASELINES, FewShotSegmenter
+from fsslib.methods import FewShotSegmenter
 from fsslib.methods.n_way import OneVersusRest
 from fsslib.methods.shipped import save_head
-from fsslib.runs.assembly import assemble, encoder_cache, head_card
-from fsslib.runs.config import PATHS, command_of, decisive
+from fsslib.runs.assembly import assemble, encoder_cache
+from fsslib.runs.config import command_of, portable
 from fsslib.runs.evaluate_config import EvaluateConfig
+from fsslib.runs.heads import head_card
 from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.train_config import TrainRunConfig
 from fsslib.training.loop import train
@@ -40,7 +42,8 @@ class Experiment:
     def __init__(self, config: EvaluateConfig, folder: Path | str) -> None:
         self.config, self.folder = config, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.protocol, self.device = config.protocol(), pick_device(config.device)
+        self.protocol, self.machine = config.test_protocol, config.machine_config
+        self.device = pick_device(self.machine.device)
         if self.device == "cpu":
             # Two threads on a busy two-core machine were measured ten times slower than one.
             torch.set_num_threads(1)
@@ -48,17 +51,20 @@ class Experiment:
 
     @cached_property
     def benchmark(self) -> Benchmark:
-        keep = self.config.feature_cache > 0
+        keep = self.machine.feature_cache > 0
         return load_benchmark(self.protocol, self.config.root, keep)
 
     @cached_property
     def cache(self) -> Cache:
         """Of what frozen encoders say: on disk if the config says so."""
-        return encoder_cache(self.config.feature_cache, self.config.clip_cache)
+        return encoder_cache(self.machine.feature_cache, self.machine.clip_cache)
 
     @cached_property
     def specs(self) -> list[EpisodeSpec]:
-        """The test list."""
+        """The test list: a function of the protocol, or one that a file holds."""
+        if self.config.episodes_file is not None:
+            path = Path(self.config.episodes_file)
+            return read_episode_file(path, self.benchmark, self.protocol)
         return test_episodes(self.benchmark, self.protocol)
 
     @cached_property
@@ -72,7 +78,7 @@ class Experiment:
         config = self.config
         if not isinstance(config, TrainRunConfig):
             raise ConfigError("this run's config describes an evaluation; use the train template")
-        settings, protocol = config.training(), self.protocol
+        settings, protocol = config.training, self.protocol
         if isinstance(self.method, OneVersusRest):
             protocol = replace(protocol, way=1)  # binary methods learn from 1-way episodes
         stream = partial(
@@ -89,8 +95,8 @@ class Experiment:
             settings,
             self.folder,
             self.device,
-            self.validate if settings.validate_every else None,
-            about=decisive(config),
+            self.validate if settings.validate_every and self._validation_lists else None,
+            about=config.decisive(),
         )
         chosen = "last" if self.protocol.selection == "last" else "best"
         self.method.load_head_state(outcome[chosen])
@@ -105,7 +111,7 @@ class Experiment:
         return self.training
 
     def augmentation(self, settings: TrainConfig) -> Augmentation:
-        scale = (0.8, 1.25) if self.protocol.benchmark == "coco20i" else (0.9, 1.1)
+        scale = self.benchmark.augmentation_scale
         return Augmentation(scale=scale, last=settings.augment_last)
 
     @cached_property
@@ -115,7 +121,7 @@ class Experiment:
         `held_out`: base classes that are not trained on; `base`: classes that are, on images of
         the val split. Comparing the two shows overfitting to the base classes.
         """
-        count = self.config.validation_episodes
+        count = self.config.training.validation_episodes
         changes = {"episodes": count, "seed": 1000 + self.protocol.seed}
         protocol = type(self.protocol)(**{**self.protocol.to_dict(), **changes})
         if self.protocol.selection == "test_fold":
@@ -123,6 +129,8 @@ class Experiment:
         lists = {}
         if self.protocol.held_out:
             lists["held_out"] = test_episodes(self.benchmark, protocol, "held_out")
+        if not self.benchmark.val_has_base:
+            return lists
         trained = ClassSplit.of(self.benchmark, protocol).train
         lists["base"] = listed(EpisodeSampler(self.benchmark, protocol, "val", trained), count)
         return lists
@@ -138,7 +146,7 @@ class Experiment:
         self, method: FewShotSegmenter, specs: list[EpisodeSpec], maps: Sequence[str] = ()
     ) -> Scores:
         about = (method, self.benchmark, self.protocol, specs, self.device)
-        return evaluate(*about, self.config.batch_size, self.config.workers, maps=maps)
+        return evaluate(*about, self.machine.batch_size, self.machine.loaders, maps=maps)
 
     def evaluate(self) -> dict[str, Any]:
         """Score the method on the test list and write `results.json`."""
@@ -152,18 +160,15 @@ class Experiment:
 
     def card(self) -> dict[str, Any]:
         """What must be known about a result besides its numbers."""
-        config = asdict(self.config)
-        for name in PATHS:  # a path says nothing elsewhere
-            if name in config:
-                config[name] = Path(config[name]).name if config[name] else None
         oracle = self.protocol.query_labels == "oracle"
         head = head_card(self.config)
         about_head = ("run", "git", "training", "selected_step", "protocol")
         seen = [(name, seen_by(name, weights)) for name, weights in self.config.encoders]
         return {
             "run": self.config.run_name,
-            "method": self.config.method,
-            "trained": self.config.method not in BASELINES,
+            "method": self.config.method_class.name,
+            "label": self.config.label,
+            "trained": self.config.method_class.trainable,
             "privileged_query_labels": oracle,
             "n_way": type(self.method).__name__ if self.protocol.way > 1 else None,
             "class_names_read": self.config.class_names_read,
@@ -174,7 +179,8 @@ class Experiment:
             "protocol_hash": self.protocol.hash,
             "head": {name: head[name] for name in about_head if name in head} or None,
             "data": self._data(),
-            "config": config,
+            "config": portable(self.config),
+            "machine": asdict(self.machine),
             **self.training,
             **environment(self.device),
         }

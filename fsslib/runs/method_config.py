@@ -1,209 +1,211 @@
-"""Which method a run asks, and what its parameters say of it."""
+"""Which method a run asks, and of what it is built."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
-import open_clip
-
-from fsslib.config import ConfigError, parse_changes, parse_preset, require_known, strict
-from fsslib.encoders import BACKBONES
-from fsslib.encoders.clip_small import SMALL_CLIPS
-from fsslib.methods import (
-    BASELINES,
-    METHODS,
-    PRIOR_GUIDED,
-    THRESHOLDED,
-    TRAINED,
-    WITH_DINOISER,
-    WITH_WORDS,
-    ThresholdConfig,
-)
-from fsslib.methods.dinoiser_config import DinoiserConfig
-from fsslib.methods.lfss_config import Guidance
-from fsslib.methods.pi_clip_config import ClipPriorConfig
-from fsslib.methods.prior_guided import Prior
+from fsslib.config import ConfigError, parse_group
+from fsslib.methods import METHODS, FewShotSegmenter, PriorSpec, parts_of
+from fsslib.methods.build import suitable_preset
+from fsslib.methods.pi_clip import ClipPriorConfig
 from fsslib.methods.words import WordConfig
+from fsslib.runs.groups import PartsConfig, Weights
+from fsslib.runs.run_config import RunConfig, class_identity, resolved
+from fsslib.settings import Settings
 
-_NO_BACKBONE = ("all_foreground", "clip_prior")  # nor support masks
+EMBEDDED_CLIP = {
+    "words": "scenes-clip-rn",
+    "clip": "scenes-clip-vit",
+    "dinoiser": "scenes-clip-vit",
+}
+"""The CLIP of each part that has one, where none is named."""
 
 
-def require_clip(name: str, model: str) -> None:
-    """ConfigError for a CLIP that nobody knows; run folders are named after it."""
-    if model not in SMALL_CLIPS and model not in open_clip.list_models():
-        known = sorted(SMALL_CLIPS)
-        raise ConfigError(f"{name}={model!r}: expected one of {known} or a model of open_clip")
+class MethodGroups(RunConfig):
+    """What the parameters of a method mean; `EvaluateConfig` declares them."""
 
+    method: str
+    prior: str
+    guidance: Literal["mask", "word"] | None
+    words: str
+    backbone: str
+    clip: str | None
+    parts: str
+    shot: int
+    aliases: ClassVar = {
+        "preset": ("method", "preset"),
+        "weights": ("backbone", "weights"),
+        "clip_model": ("clip", None),
+        "clip_weights": ("clip", "weights"),
+    }
 
-@dataclass(frozen=True)
-class MethodConfig:
-    """A method with its encoders, weights and settings."""
+    @cached_property
+    def method_class(self) -> type[FewShotSegmenter]:
+        return METHODS.get(parse_group("method", self.method)[0] or "")
 
-    method: str = "prototype"
-    preset: str = "scenes"
-    backbone: str = "scenes-resnet"
-    weights: str = "scenes"
-    settings: str = ""
-    """Changes to the method's preset, "dps=false window=1"; of `prior_threshold` and `clip_prior`
-    where they cut: "threshold=0.3"."""
-    head: str | None = None
-    """Trained head: a `.safetensors` file, or "shipped"."""
-    prior: Prior = "own"
-    """Of PFENet, BAM and HDMNet: as published, PI-CLIP's in its place, or none."""
-    base: str = "shipped"
-    """Base learner of BAM and HDMNet: a `.safetensors` file of `train_base`, or "shipped", which
-    finds the one of the fold in `methods/weights`."""
-    extractor: str = "scenes-moco"
-    extractor_weights: str = "scenes"
-    """Prior extractor of QGNet, as backbone and weights: one that learned without labels, such as a
-    checkpoint of MoCo, of which the key encoder is taken."""
-    heads: str = "shipped"
-    """CLIP-DINOiser's: a `.safetensors` file of `train_dinoiser`, the published checkpoint,
-    "shipped", or "teachers", which asks DINO and FOUND instead."""
-    guidance: Guidance | None = None
-    """What says where the supports' object is: an annotated mask, or a word (LFSS's tables: "P" and
-    "I"). None: LFSS reads a word, all others a mask."""
-    words: str = "scenes"
-    """Preset of how a word becomes a mask, and changes to it: "paper background=names"."""
-    clip_model: str | None = None
-    clip_weights: str = "scenes"
-    """CLIP of priors and words: model and weights tag of open_clip, or an embedded one. None:
-    `scenes-clip-vit` for priors, `scenes-clip-rn` for words."""
-    pi_clip: str = "scenes"
-    """Preset of PI-CLIP's priors, and changes to it: "scenes vvp=false candidate_classes=all"."""
-    shot: int = 1
-    """Supports of a class; three of the methods are built for a number of them."""
+    @cached_property
+    def prior_spec(self) -> PriorSpec:
+        """The sources of the prior; none for the method's own. A baseline that cuts one source has
+        that one."""
+        fixed = self.method_class.fixed_prior
+        return PriorSpec.parse(fixed if fixed and self.prior == "own" else self.prior)
 
-    def __post_init__(self) -> None:
-        require_known("method", self.method, METHODS)
-        require_known("backbone", self.backbone, sorted(BACKBONES))
-        require_known("extractor", self.extractor, sorted(BACKBONES))
-        require_clip("clip_model", self.clip_model or "scenes-clip-vit")
-        embedded = [name.startswith("scenes") for name in (self.backbone, self.extractor)]
-        if self.method == "qgnet" and embedded[0] != embedded[1]:
-            raise ConfigError(
-                f"extractor={self.extractor!r} beside backbone={self.backbone!r}: one of them is "
-                "the embedded benchmark's; name the extractor, such as extractor=resnet50 with "
-                "extractor_weights=PATH of a MoCo checkpoint"
-            )
-        self._require_settings()
-        if self.prior != "own" and self.method not in PRIOR_GUIDED:
-            raise ConfigError(f"prior={self.prior!r}: method {self.method!r} reads no prior")
-        blind = self.method in _NO_BACKBONE or self._maskless is not None
-        if self.guidance is not None and blind:
-            raise ConfigError(f"guidance={self.guidance!r}: {self.label!r} reads no support mask")
-        self.word_masks()
+    @cached_property
+    def preset(self) -> str:
+        """Of the method's settings: what is named, or what suits the backbone."""
+        named = parse_group("method", self.method)[1].get("preset")
+        usual = "scenes" if self.backbone.startswith("scenes") else "paper"
+        return named or suitable_preset(self.method_class.config_class, usual)
 
-    def _require_settings(self) -> None:
-        """That the method knows its preset and all `settings`."""
-        if self.method in TRAINED or self.method == "word_mask":
-            kind = "lfss" if self.method == "word_mask" else self.method
-            made = TRAINED[kind].preset(self.preset, **self.method_settings())
-            if min(getattr(made, name, 1) for name in ("dim", "reduce_dim")) < 1:
-                raise ConfigError(f"settings={self.settings!r}: expected channels, 1 or more")
-        elif self.method in WITH_DINOISER:
-            self.dinoiser()
-        elif self.method in THRESHOLDED:
-            strict(ThresholdConfig, self.method_settings())
-        elif self.settings:
-            raise ConfigError(f"settings={self.settings!r}: {self.method!r} has none")
+    @cached_property
+    def method_settings(self) -> Settings:
+        """The method's settings, typed and checked; what other parameters imply is in them."""
+        changes = parse_group("method", self.method)[1]
+        changes.pop("preset", None)
+        known = self.method_class.config_class.__dataclass_fields__
+        implied = {"shot": self.shot, "guidance": self.guidance}
+        for name, value in implied.items():
+            if name in known and value is not None:
+                if name in changes:
+                    raise ConfigError(f"method={self.method!r}: {name} is a parameter of its own")
+                changes[name] = value
+        return self.method_class.configure(self.preset, **changes)
+
+    @cached_property
+    def part_types(self) -> dict[str, Any]:
+        """Names and types of all parts: the method's, its prior's, and those of its guidance."""
+        parts = parts_of(self.method_class, self.prior_spec)
+        return parts | {"words": None} if self.word_guided and "words" not in parts else parts
 
     @property
-    def reads_clip(self) -> bool:
-        """Whether PI-CLIP's priors are needed."""
-        return self.prior == "pi_clip" or self.method == "clip_prior"
-
-    def clip_priors(self) -> ClipPriorConfig:
-        """The settings of PI-CLIP's priors that `pi_clip` describes."""
-        preset, changes = parse_preset("pi_clip", self.pi_clip)
-        return ClipPriorConfig.preset(preset, **changes)
-
-    def word_masks(self) -> WordConfig:
-        """How words become masks, as `words` describes it."""
-        preset, changes = parse_preset("words", self.words)
-        return WordConfig.preset(preset, **changes)
-
-    def dinoiser(self) -> DinoiserConfig:
-        """The settings of CLIP-DINOiser with supports that `preset` and `settings` describe."""
-        return DinoiserConfig.preset(self.preset, **self.method_settings())
-
-    @property
-    def class_names_read(self) -> bool:
-        """Whether a method reads the names of an episode's classes."""
-        if self.method in WITH_DINOISER:
-            return self.dinoiser().variant in ("text", "fusion", "finetuned")
-        return self.reads_words or self.reads_clip
+    def word_guided(self) -> bool:
+        """Whether masks of a word take the place of those that a method reads."""
+        own = "guidance" in self.method_class.config_class.__dataclass_fields__
+        return self.guidance == "word" and not own
 
     @property
     def guided_by(self) -> str:
-        """`guidance`, or what the method's paper has: a mask, a word, a whole "image"."""
-        return self.guidance or self._maskless or self._usual_guidance
+        """What says where a support's object is: `guidance`, or what the method's paper has."""
+        return self.guidance or self.method_class.guided_by(self.method_settings)
 
     @property
-    def _usual_guidance(self) -> Guidance:
-        return "word" if self.method in WITH_WORDS else "mask"
-
-    @property
-    def _maskless(self) -> str | None:
-        """What guides the variants of CLIP-DINOiser that read no support mask."""
-        if self.method not in WITH_DINOISER:
-            return None
-        return {"text": "word", "global_image": "image"}.get(self.dinoiser().variant)
+    def class_names_read(self) -> bool:
+        """Whether the names of an episode's classes are read by anything."""
+        prior = any(source.kind.reads_names for source in self.prior_spec.sources)
+        return self.word_guided or prior or self.method_class.reads_names(self.method_settings)
 
     @property
     def supervision(self) -> str:
         """What the head learned from: `gt`, masks of base classes; `pseudo`, masks that words gave;
         `none` without training."""
-        if self.method in BASELINES:
+        if not self.method_class.trainable:
             return "none"
-        return self.method_settings().get("supervision", "gt")
-
-    @property
-    def reads_words(self) -> bool:
-        """Whether masks are made of words: also LFSS's of the query."""
-        return self.method in WITH_WORDS or self.guidance == "word"
-
-    @property
-    def encoders(self) -> list[tuple[str, str]]:
-        """The frozen encoders that are asked, and their weights; two may be of one kind."""
-        without = self.method in WITH_DINOISER or self.method in _NO_BACKBONE
-        known = [] if without else [(self.backbone, self.weights)]
-        if self.method == "qgnet":
-            known.append((self.extractor, self.extractor_weights))
-        if self.reads_words:
-            known.append((self.clip_model or "scenes-clip-rn", self.clip_weights))
-        if self.reads_clip or self.method in WITH_DINOISER:
-            known.append((self.clip_model or "scenes-clip-vit", self.clip_weights))
-        return known
-
-    def method_settings(self) -> dict[str, Any]:
-        """Changes to the method's preset: those given, and those that other parameters imply."""
-        settings = parse_changes("settings", self.settings.split())
-        if self.method in PRIOR_GUIDED:
-            settings |= {"prior": self.prior, "shot": self.shot}
-        if self.method in WITH_WORDS:
-            settings["guidance"] = self.guided_by
-        if self.method in WITH_DINOISER:
-            trained = self.method == "clip_dinoiser_finetuned"
-            variant = settings.get("variant", "finetuned" if trained else "prototype")
-            if (variant == "finetuned") != trained:
-                raise ConfigError(
-                    f"settings={self.settings!r} with method {self.method!r}: finetuned is the "
-                    "variant of 'clip_dinoiser_finetuned' alone, and the only one it has"
-                )
-            if trained:
-                settings["variant"] = variant
-        return settings
+        return getattr(self.method_settings, "supervision", "gt")
 
     @property
     def label(self) -> str:
         """The method, where its prior comes from, what guides it if that is not what its paper has,
         and whether it learned from pseudo masks: `hdmnet`, `hdmnet+pi_clip`, `panet+word`,
         `lfss+mask`, `lfss+pseudo`."""
-        label = self.method if self.prior == "own" else f"{self.method}+{self.prior}"
-        if self.method == "clip_dinoiser":
-            label = f"{label}+{self.dinoiser().variant}"
-        usual = self.guidance in (None, self._usual_guidance)
-        label = label if usual else f"{label}+{self.guidance}"
-        return f"{label}+pseudo" if self.supervision == "pseudo" else label
+        parts = [self.method_class.label(self.method_settings)]
+        if not self.method_class.fixed_prior and self.prior_spec.sources:
+            parts.append(self.prior_spec.label)
+        own = self.method_class.configure(self.preset)
+        if self.guidance not in (None, self.method_class.guided_by(own)):
+            parts.append(self.guidance)
+        if self.supervision == "pseudo":
+            parts.append("pseudo")
+        return "+".join(parts)
+
+    @cached_property
+    def backbone_weights(self) -> Weights:
+        return Weights.of_backbone("backbone", self.backbone)
+
+    @cached_property
+    def trained_parts(self) -> PartsConfig:
+        return PartsConfig.parse("parts", self.parts)
+
+    def clip_weights_of(self, part: str) -> Weights:
+        """The CLIP of a part, which is one of `EMBEDDED_CLIP`."""
+        return Weights.of_clip("clip", self.clip or "", EMBEDDED_CLIP[part])
+
+    @property
+    def word_settings(self) -> WordConfig:
+        """How a word becomes a mask."""
+        return WordConfig.parse("words", self.words)
+
+    @property
+    def clip_prior_settings(self) -> ClipPriorConfig | None:
+        """The settings of PI-CLIP's priors where they are made, as `prior` says."""
+        for source in self.prior_spec.sources:
+            if source.kind.config_class is ClipPriorConfig:
+                return source.config(self.preset)
+        return None
+
+    @property
+    def encoders(self) -> list[tuple[str, str]]:
+        """The frozen encoders that are asked, and their weights; two may be of one kind."""
+        known = {"backbone": lambda: self.backbone_weights}
+        known |= {"extractor": lambda: self.trained_parts.prior_extractor}
+        known |= {name: lambda name=name: self.clip_weights_of(name) for name in EMBEDDED_CLIP}
+        chosen = [known[name]() for name in known if name in self.part_types]
+        return [(one.name, one.weights) for one in chosen]
+
+    def typed(self) -> dict[str, Any]:
+        """Of the groups what decides a result, and only of those that are read."""
+        parts, trained = self.part_types, self.trained_parts
+        sources = zip(self.prior.split("+"), self.prior_spec.sources, strict=False)
+        return {
+            "method": [class_identity("method", self.method), self.method_settings.changed()],
+            "prior": [
+                [class_identity("prior", text), source.config(self.preset).changed()]
+                for text, source in sources
+            ],
+            "encoders": [[name, resolved(weights)] for name, weights in self.encoders],
+            "words": self.word_settings.changed() if "words" in parts else None,
+            "base": resolved(trained.base) if "base" in parts else None,
+            "heads": resolved(trained.heads) if "dinoiser" in parts else None,
+            "dilated": self.backbone_weights.dilated,
+            **dict.fromkeys(("backbone", "clip", "parts")),
+        }
+
+    def require_readable(self) -> None:
+        """ConfigError for groups that say what is impossible, or what nobody would read."""
+        _ = self.word_settings, self.clip_weights_of("clip")  # checked by being read
+        self._require_unread()
+        weights = self.backbone_weights
+        if "extractor" in self.part_types:
+            extractor = self.trained_parts.prior_extractor
+            if extractor.embedded != weights.embedded:
+                raise ConfigError(
+                    f"extractor={extractor.name!r} beside backbone={weights.name!r}: one of them "
+                    "is the embedded benchmark's; name the extractor, such as extractor=resnet50 "
+                    "with extractor_weights=PATH of a MoCo checkpoint"
+                )
+        reads_no_mask = not {"backbone", "dinoiser"} & self.part_types.keys()
+        maskless = self.method_class.guided_by(self.method_settings) in ("word", "image")
+        own = "guidance" in self.method_class.config_class.__dataclass_fields__
+        if self.guidance is not None and not own and (reads_no_mask or maskless):
+            raise ConfigError(f"guidance={self.guidance!r}: {self.label!r} reads no support mask")
+
+    def _require_unread(self) -> None:
+        """ConfigError for what is given and read by nobody."""
+        readers = {"base": ("base",), "dinoiser": ("heads",), "extractor": ("extractor",)}
+        readers["extractor"] = ("extractor", "extractor_weights")
+        given = self.trained_parts.changed()
+        for part, names in readers.items():
+            unread = [name for name in names if name in given]
+            if unread and part not in self.part_types:
+                raise ConfigError(
+                    f"{unread[0]}={given[unread[0]]!r}: method {self.label!r} reads none; leave it "
+                    "out"
+                )
+        usual = type(self).__dataclass_fields__["words"].default
+        if self.words != usual and "words" not in self.part_types:
+            raise ConfigError(
+                f"words={self.words!r}: method {self.label!r} reads no word; leave it out, or add "
+                "guidance=word"
+            )
+        if self.clip is not None and not EMBEDDED_CLIP.keys() & self.part_types.keys():
+            raise ConfigError(f"clip={self.clip!r}: method {self.label!r} has none; leave it out")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ def begin(template: str, namespace: Mapping[str, Any]) -> tuple[RunConfig, Path]
 
     `output` names the folder; None means the same folder that the command line would choose.
     """
-    names = {field.name for field in fields(CONFIGS[template])}
+    names = CONFIGS[template].__dataclass_fields__
     config = parse(template, {name: namespace[name] for name in names if name in namespace})
     folder = Path(namespace["output"]) if namespace.get("output") else default_folder(config)
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from traitlets.config import Config
 
 from fsslib.config import ConfigError
 from fsslib.files import atomic_path, repository
-from fsslib.runs.config import PATHS, RunConfig, parse, run_id
+from fsslib.runs.config import CONFIGS, parse, run_id
+from fsslib.runs.describe import parameters_cell
+from fsslib.runs.run_config import RunConfig, resolved
 from fsslib.runs.status import Heartbeat, RunError, alone, read_status, require_own
 
 
@@ -58,7 +60,7 @@ def run(
     # Absolute, because papermill changes into the run's folder before it writes there.
     chosen, folder = folder, Path(folder or default_folder(config)).resolve()
     if chosen:
-        require_own(folder, _parameters(template, config), again)
+        require_own(folder, config, again)
     with alone(folder):
         status = read_status(folder)
         if status and status["state"] == "finished" and not again:
@@ -70,7 +72,7 @@ def run(
         _write_parameters(folder / "params.yaml", template, config)
         say(f"{template}: {shown(folder)}")
         with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
-            _execute(template, _injected(parameters, folder), folder)
+            _execute(template, _injected(config, folder), folder)
     return folder
 
 
@@ -80,18 +82,38 @@ def check_template(template: str, config: RunConfig) -> None:
     known = {field.name for field in fields(config)}
     if declared != known:
         raise RunError(
-            f"{template}.ipynb and {type(config).__name__} differ in {sorted(declared ^ known)}"
+            f"{template}.ipynb and {type(config).__name__} differ in {sorted(declared ^ known)}; "
+            "`python -m fsslib.runs templates` writes the cell anew"
         )
 
 
-def _injected(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
+def write_cells() -> list[Path]:
+    """Write the parameters cell of every template as its typed config has it; returns the templates
+    that changed."""
+    changed = []
+    for template in CONFIGS:
+        path, book = template_path(template), nbformat.read(template_path(template), 4)
+        cell = next(c for c in book.cells if "parameters" in c.metadata.get("tags", ()))
+        source = parameters_cell(template)
+        if cell.source != source:
+            cell.source = source
+            with atomic_path(path) as temporary:
+                nbformat.write(book, temporary)
+            changed.append(path)
+    return changed
+
+
+def _injected(config: RunConfig, folder: Path) -> dict[str, Any]:
     """Parameters as the kernel sees them: it runs inside the folder, so paths become relative."""
-    injected = {**parameters, "output": "."}
-    for name in PATHS:
-        value = injected.get(name)
-        if value and Path(value).expanduser().exists():  # not a tag, such as "shipped"
-            injected[name] = os.path.relpath(Path(value).expanduser().resolve(), folder)
-    return injected
+
+    def relative(value: str) -> str:
+        path = Path(value).expanduser()
+        return os.path.relpath(path.resolve(), folder) if path.exists() else value
+
+    usual = {field.name: field.default for field in fields(config)}
+    values = config.with_paths(relative)
+    given = {name: value for name, value in values.items() if value != usual[name]}
+    return {**given, "output": "."}
 
 
 def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
@@ -144,8 +166,7 @@ def _write_parameters(path: Path, template: str, config: RunConfig) -> None:
 
 def _parameters(template: str, config: RunConfig) -> dict[str, Any]:
     """What `params.yaml` holds."""
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
-    return {"template": template, **plain}
+    return {"template": template, **config.with_paths(resolved)}
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from filelock import FileLock, Timeout
 
 from fsslib.config import differences
 from fsslib.files import read_json, write_json
-from fsslib.runs.config import OF_THE_MACHINE, located
+from fsslib.runs.config import parse
+from fsslib.runs.run_config import RunConfig
 
 BEAT_SECONDS = 5.0
 LOST_AFTER = 6 * BEAT_SECONDS
@@ -37,7 +38,7 @@ class BusyError(RunError):
     """Another process is running it."""
 
 
-def require_own(folder: Path, parameters: dict[str, Any], again: bool = False) -> None:
+def require_own(folder: Path, config: RunConfig, again: bool = False) -> None:
     """RunError unless a folder is new, or this run's; with `again` another run's will do."""
     if found := next((path for path in (folder, *folder.parents) if path.is_file()), None):
         raise RunError(f"{found} is a file; expected a folder (a new one is made): another --out")
@@ -50,18 +51,24 @@ def require_own(folder: Path, parameters: dict[str, Any], again: bool = False) -
                     "overwrite it; use another --out, or remove it"
                 )
         return
-    try:
-        there = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError):
-        there = None
-    if not isinstance(there, dict) or "template" not in there:
-        raise RunError(f"{path} was written by no run; use another --out, or remove it")
-    changed = differences(located(there), located(parameters), OF_THE_MACHINE)
+    changed = differences(_parameters_of(path).decisive(), config.decisive())
     if changed and not again:
         raise RunError(
             f"{folder} holds a run with other parameters ({changed}); use another --out, remove "
             "it, or --again to overwrite it"
         )
+
+
+def _parameters_of(path: Path) -> RunConfig:
+    """The typed parameters of a `params.yaml`; RunError for one that no run wrote."""
+    try:
+        there = dict(yaml.safe_load(path.read_text()))
+        return parse(there.pop("template"), there)
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        raise RunError(
+            f"{path} was written by no run of this version ({error}); use another --out, or "
+            "remove it"
+        ) from error
 
 
 @contextmanager

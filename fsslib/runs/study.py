@@ -27,6 +27,7 @@ from fsslib.config import ConfigError, cast, require_known, require_parameters, 
 from fsslib.data.folds import FOLDS
 from fsslib.files import repository
 from fsslib.runs.config import CONFIGS, parse
+from fsslib.runs.run_config import RunConfig
 from fsslib.runs.runner import default_folder
 
 
@@ -70,7 +71,7 @@ class Study:
         for row, given in self.rows.items():
             if not isinstance(given, dict):
                 raise ConfigError(f"row {row!r}: {given!r}, expected such as {{method: pfenet}}")
-            known |= self._fields(row).keys()
+            known |= self._config(row).accepts()
             if not set(self.of(row, "folds")) <= set(range(FOLDS)):
                 folds = list(self.of(row, "folds"))
                 raise ConfigError(f"row {row!r}: folds={folds}: expected some of 0, 1, 2 and 3")
@@ -115,11 +116,11 @@ class Study:
             raise ConfigError(f"row {row!r}: {name}={asked!r}: expected one at least")
         return numbers
 
-    def _fields(self, row: str) -> dict[str, Any]:
-        """What a row's template knows."""
+    def _config(self, row: str) -> type[RunConfig]:
+        """The parameters of a row's template."""
         template = self.rows[row].get("template", "train")
         require_known(f"row {row!r}: template", template, sorted(CONFIGS))
-        return CONFIGS[template].__dataclass_fields__
+        return CONFIGS[template]
 
     def job(self, row: str, fold: int, seed: int, readers: tuple[str, ...] = ()) -> Job:
         """A row's run on a fold; of `always` what the row's template does not have is left out.
@@ -136,11 +137,15 @@ class Study:
                 "of another row"
             )
         given = {k: v for k, v in self.rows[row].items() if k not in ("template", "folds", "seeds")}
-        template, known = self.rows[row].get("template", "train"), self._fields(row)
-        usual = {name: value for name, value in self.always.items() if name in known}
-        # What is not trained can only see other episodes.
-        seeded = "seed" if "seed" in known or "head" in given else "episode_seed"
-        usual |= {k: v for k, v in (("fold", fold), (seeded, seed)) if k in known}
+        template, kind = self.rows[row].get("template", "train"), self._config(row)
+        own = kind.__dataclass_fields__
+        usual = {k: v for k, v in self.always.items() if k in kind.accepts()}
+        if "fold" in own:
+            usual["fold"] = fold
+        if "seed" in own:
+            usual["seed"] = seed
+        elif "head" not in given and "episode_seed" in kind.accepts():
+            usual["episode_seed"] = seed  # what is not trained can only see other episodes
         parameters, needs = {**usual, **given}, []
         for name, value in parameters.items():
             if isinstance(value, str) and value.startswith("@"):

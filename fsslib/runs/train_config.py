@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, ClassVar
 
-from fsslib.config import ConfigError, require_least
-from fsslib.methods import BASELINES
+from fsslib.config import ConfigError, parse_preset
+from fsslib.data.benchmark import BENCHMARKS
 from fsslib.runs.evaluate_config import EvaluateConfig
+from fsslib.runs.run_config import identity
+from fsslib.settings import Natural
 from fsslib.training.recipe import TrainConfig
+
+
+def training_config(text: str, seed: int, workers: int) -> TrainConfig:
+    """A recipe with changes, a seed and what the machine says."""
+    name, changes = parse_preset("recipe", text)
+    for own in ("seed", "workers"):
+        if own in changes:
+            raise ConfigError(f"recipe={text!r}: {own} is a parameter of its own")
+    return TrainConfig.preset(name, **changes, seed=seed, workers=workers)
 
 
 @dataclass(frozen=True)
@@ -17,51 +29,41 @@ class TrainRunConfig(EvaluateConfig):
 
     method: str = "pfenet"
     recipe: str = "scenes"
-    seed: int = 0
-    steps: int | None = None
-    train_batch_size: int | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    clip: float | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    augment: bool | None = None
-    validate_every: int | None = None
-    patience: int | None = None
-    validation_episodes: int = 200
-    checkpoint_every: int | None = None
+    """Training recipe, and changes to it: "hdmnet lr=1e-4 optimizer=sgd"."""
+    seed: Natural = 0
+    """Of initial weights and training episodes."""
+
+    groups: ClassVar = EvaluateConfig.groups | {"recipe": TrainConfig}
+    aliases: ClassVar = EvaluateConfig.aliases | {"train_batch_size": ("recipe", "batch_size")}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.method in BASELINES:
-            raise ConfigError(f"method={self.method!r} is training-free; run evaluate instead")
+        if not self.method_class.trainable:
+            name = self.method_class.name
+            raise ConfigError(f"method={name!r} is training-free; run evaluate instead")
         if self.head is not None:
             raise ConfigError(f"head={self.head!r}: training makes the head; leave it out")
-        require_least(self, validation_episodes=1, train_batch_size=1)
-        training = self.training()
-        if self.held_out and self.way > self.held_out:
+        training, protocol = self.training, self.test_protocol
+        if protocol.held_out and self.way > protocol.held_out:
             raise ConfigError(
-                f"way={self.way} with held_out={self.held_out}: episodes of the classes held out "
-                "select the checkpoint; hold out at least as many"
+                f"way={self.way} with held_out={protocol.held_out}: episodes of the classes held "
+                "out select the checkpoint; hold out at least as many"
             )
-        if self.selection != "last" and not 1 <= training.validate_every <= training.steps:
+        if protocol.selection != "last" and not 1 <= training.validate_every <= training.steps:
             raise ConfigError(
-                f"selection={self.selection!r} with validate_every={training.validate_every}: "
+                f"selection={protocol.selection!r} with validate_every={training.validate_every}: "
                 f"expected 1 to {training.steps}, the steps of the training"
             )
-        if self.benchmark == "folder":
-            raise ConfigError(
-                "benchmark='folder' has no classes to train on, all of them are novel; run evaluate"
-            )
+        BENCHMARKS.get(protocol.benchmark).require_base(self.root)
 
+    @cached_property
     def training(self) -> TrainConfig:
         """The training settings that these parameters describe."""
-        names = ("steps", "lr", "weight_decay", "clip", "augment", "validate_every", "patience")
-        values = {name: getattr(self, name) for name in (*names, "checkpoint_every")}
-        values["batch_size"] = self.train_batch_size
-        given = {name: value for name, value in values.items() if value is not None}
-        given |= {"seed": self.seed, "precision": self.precision, "workers": self.workers}
-        return TrainConfig.preset(self.recipe, **given)
+        return training_config(self.recipe, self.seed, self.machine_config.loaders)
 
     @property
     def run_name(self) -> str:
         return f"{super().run_name}_s{self.seed}"
+
+    def typed(self) -> dict[str, Any]:
+        return super().typed() | {"recipe": identity(self.training)}

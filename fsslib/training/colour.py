@@ -25,13 +25,15 @@ def jitter(
 
     Args:
         factors: of the four, in this order; 1 (hue: 0) changes nothing.
-        order: which of the four comes first, second, …; a row of -1 leaves its picture alone.
+        order: which of the four comes first, second, …; a row of -1 leaves its picture alone. On
+            the CPU, as it decides which pictures are changed.
     """
     pictures = pictures.clone()
     for place in range(4):
         for kind, change in enumerate((_brighten, _contrast, _saturate, _turn_hue)):
             rows = (order[:, place] == kind).nonzero()[:, 0]
             if len(rows):
+                rows = rows.to(pictures.device, non_blocking=True)
                 strength = factors[rows, kind].view(-1, 1, 1, 1)
                 pictures[rows] = change(pictures[rows], strength).clamp_(0, 1)
     return pictures
@@ -43,14 +45,15 @@ def grey(pictures: Pictures, chosen: Bool[Tensor, " n"]) -> Pictures:
 
 
 def blur(pictures: Pictures, sigma: Float[Tensor, " n"]) -> Pictures:
-    """Gaussian blur with a deviation in pixels for each picture; 0 leaves it alone.
+    """Gaussian blur with a deviation in pixels (on the CPU) for each picture; 0 leaves it alone.
 
     Two products with a matrix of weights: the pictures are small, and no kernel is ever cut off.
     """
     rows = (sigma > 0).nonzero()[:, 0]
     if not len(rows):
         return pictures
-    down, across = (_weights(sigma[rows], length) for length in pictures.shape[-2:])
+    strength, rows = (part.to(pictures.device, non_blocking=True) for part in (sigma[rows], rows))
+    down, across = (_weights(strength, length) for length in pictures.shape[-2:])
     lines = rearrange(pictures[rows], "n c h w -> n h (c w)")
     columns = rearrange(down @ lines, "n h (c w) -> n (c h) w", c=3)
     pictures = pictures.clone()

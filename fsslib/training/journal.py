@@ -60,6 +60,6 @@ def require_finite(step: int, lr: float, losses: dict[str, float]) -> None:
     broken = {name: value for name, value in losses.items() if not math.isfinite(value)}
     if broken:
         raise TrainingDiverged(
-            f"step {step}: loss {broken} is not finite at learning rate {lr:g}. Lower lr, clip "
-            "gradients (clip=1.0), or use precision='fp32'; the last checkpoint is from before"
+            f"step {step}: loss {broken} is not finite at learning rate {lr:g}. Lower lr, "
+            "set max_grad_norm=1, or use precision='fp32'; the last checkpoint is from before"
         )

@@ -141,10 +141,10 @@ def _step(
         loss = torch.stack(list(terms.values())).sum()
     optimizer.zero_grad(set_to_none=True)
     scaler.scale(loss).backward()
-    if config.clip:
+    if config.max_grad_norm:
         scaler.unscale_(optimizer)
         trained = [p for group in optimizer.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(trained, config.clip)
+        torch.nn.utils.clip_grad_norm_(trained, config.max_grad_norm)
     scaler.step(optimizer)
     scaler.update()
     return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}

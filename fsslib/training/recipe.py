@@ -3,49 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
 from typing import Any, Literal
 
-from fsslib.config import require_least, strict
+from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
 from fsslib.training.schedule import Schedule
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How a head is trained. `preset` names the papers' recipes."""
+class TrainConfig(Settings):
+    """How a head is trained. `presets` are the papers' recipes."""
 
-    steps: int = 1000
+    preset_word = "recipe"
+
+    steps: Count = 1000
     """Optimiser steps."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Episodes in a step."""
     optimizer: Literal["sgd", "adamw"] = "adamw"
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     """The learning rate in force at the start; nothing multiplies it afterwards."""
-    slow: float = 1.0
+    slow: NonNegative = 1.0
     """Learning rate of what a method calls its slow part, in parts of `lr`: HDMNet's decoder and a
     base learner's backbone learn at a tenth. Others have none."""
-    weight_decay: float = 1e-2
+    weight_decay: NonNegative = 1e-2
     schedule: Schedule = "poly"
-    warmup: int = 0
-    clip: float = 0.0
+    warmup: Natural = 0
+    max_grad_norm: NonNegative = 0.0
     """Largest gradient norm; 0 leaves gradients as they are."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Autocast on the GPU; on the CPU always fp32."""
     augment: bool = True
     augment_last: Literal["crop", "resize"] = "crop"
     """What brings an augmented picture to the network's size."""
-    seed: int = 0
+    seed: Natural = 0
     """Of initial weights, dropout and training episodes (not of the test list)."""
-    validate_every: int = 0
+    validate_every: Natural = 0
     """Steps between validations; 0 validates never."""
-    patience: int = 0
+    validation_episodes: Count = 200
+    """Episodes on each validation list."""
+    patience: Natural = 0
     """Validations without a better score after which training stops; 0 never stops early."""
-    checkpoint_every: int = 200
-    log_every: int = 20
-    workers: int = 1
+    checkpoint_every: Count = 200
+    log_every: Count = 20
+    workers: Natural = 1
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> TrainConfig:
+    def presets(cls) -> dict[str, dict[str, Any]]:
         """`scenes`: the embedded benchmark. `demo`: the same in three minutes.
 
         `paper`: PFENet on PASCAL-5i as stated (SGD 0.0025; 200 epochs of 5,953 images). `official`:
@@ -65,7 +68,7 @@ class TrainConfig:
         adam = {"lr": 1e-3, "weight_decay": 0.0, "schedule": "constant", "augment": False}
         seed = {"lr": 1e-4, "schedule": "stairs", "augment": False, "batch_size": 4, "patience": 5}
         voc, coco = 5953, 82081
-        presets: dict[str, dict[str, Any]] = {
+        return {
             "scenes": {"steps": 1600, "augment": False},
             "demo": {"steps": 300, "checkpoint_every": 100, "augment": False},
             "paper": {**sgd, "lr": 0.0025, **_epochs(200, voc, 4)},
@@ -90,16 +93,6 @@ class TrainConfig:
             "base_coco": {**sgd, "lr": 0.0025, **_epochs(20, coco, 12)},
             "base_scenes": {"steps": 1000, "batch_size": 16, "augment": False},
         }
-        if name not in presets:
-            raise ValueError(f"recipe={name!r}: expected one of {sorted(presets)}")
-        return strict(cls, presets[name] | changes)
-
-    def __post_init__(self) -> None:
-        require_least(self, steps=1, batch_size=1, checkpoint_every=1, log_every=1)
-        require_least(self, slow=0, weight_decay=0, warmup=0, clip=0, seed=0, workers=0)
-        require_least(self, validate_every=0, patience=0)
-        if not 0 < self.lr < inf:
-            raise ValueError(f"lr={self.lr}: expected a positive learning rate")
 
 
 def _epochs(epochs: int, images: int, batch_size: int) -> dict[str, int]:

@@ -19,7 +19,7 @@ import torch
 
 from fsslib.data.loading import TrainingEpisodes
 from fsslib.encoders.backbones import BACKBONES
-from fsslib.methods import TRAINED
+from fsslib.methods import METHODS
 from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
 from fsslib.training.loop import train
@@ -27,7 +27,7 @@ from fsslib.training.loop import train
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--method", default="lfss", choices=sorted(TRAINED))
+    parser.add_argument("--method", default="lfss", choices=METHODS.names())
     parser.add_argument("--backbone", default="scenes-resnet", choices=BACKBONES)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--batch", type=int, default=8)
@@ -63,7 +63,7 @@ def speed(options: argparse.Namespace, gigabytes: int, folder: Path) -> float:
         },
     )
     experiment = Experiment(config, folder)
-    settings = config.training()
+    settings = config.training
     episodes = settings.steps * settings.batch_size
     method = experiment.method  # building it is not measured
 

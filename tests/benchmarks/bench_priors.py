@@ -25,8 +25,7 @@ from fsslib.data.sampler import test_episodes
 from fsslib.encoders.clip_loading import load_clip, wrap
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.pass_cache import PassCache
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipPriorConfig
+from fsslib.methods.pi_clip import ClipPriorConfig, ClipPriors
 
 ROWS = {
     "as published (two passes)": {"shared_pass": False, "vvp_norm": "imagenet"},

@@ -6,9 +6,12 @@ import torch
 from golden import golden
 from toy import ToyBenchmark, crowded
 
+from fsslib.data.augmentation import Augmentation
+from fsslib.data.drawn import collate
 from fsslib.data.episode import stack
-from fsslib.data.loading import EpisodeReader, ListedEpisodes, TrainingEpisodes, batches, relabel
+from fsslib.data.loading import EpisodeReader, ListedEpisodes, TrainingEpisodes, batches
 from fsslib.data.protocol import Protocol
+from fsslib.data.reader import relabel
 from fsslib.data.sampler import EpisodeSpec, test_episodes
 
 
@@ -87,6 +90,57 @@ def test_workers_do_not_change_episodes(workers):
     for one, other in zip(alone, parallel, strict=True):
         assert torch.equal(one.query_image, other.query_image) and one.ids == other.ids
         assert torch.equal(one.support_masks, other.support_masks)
+
+
+def of_sizes(*sides: int) -> ToyBenchmark:
+    """Photographs of different sizes, with an object of every class in each."""
+    labels = []
+    for number, side in enumerate(sides):
+        label = np.zeros((side, side + 8), np.uint8)
+        label[2:14, 2:14] = number % 4 + 17
+        label[-1] = 255
+        labels.append(label)
+    return ToyBenchmark(labels)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_do_not_change_augmented_episodes(workers):
+    benchmark = of_sizes(*range(24, 48), 200)
+    chosen = protocol(shot=2, scarce_classes="skip")
+    stream = TrainingEpisodes(benchmark, chosen, 7, seed=3, augmentation=Augmentation())
+    alone, parallel = (list(batches(stream, 3, count)) for count in (0, workers))
+    assert [len(batch) for batch in alone] == [3, 3, 1]
+    for one, other in zip(alone, parallel, strict=True):
+        assert one.ids == other.ids and one.class_names == other.class_names
+        for part in ("query_image", "query_mask", "support_images", "support_masks", "class_ids"):
+            assert torch.equal(getattr(one, part), getattr(other, part))
+        assert one.support_images.shape == (len(one), 1, 2, 3, 33, 33)
+        assert set(one.support_masks.unique().tolist()) <= {0, 1, 255}
+
+
+def test_a_drawn_episode_is_a_function_of_seed_and_number():
+    settings = (of_sizes(*range(24, 48)), protocol(scarce_classes="skip"), 8)
+    whole = TrainingEpisodes(*settings, seed=3, augmentation=Augmentation())
+    rest = TrainingEpisodes(*settings, seed=3, start=5, augmentation=Augmentation())
+    other = TrainingEpisodes(*settings, seed=4, augmentation=Augmentation())
+    assert whole.load(6).warps == rest.load(1).warps != other.load(6).warps
+    single, (_, second) = whole[6], whole.__getitems__([0, 6])
+    assert not single.batched and torch.equal(single.query_mask, second.render().query_mask)
+    assert single.ids == second.ids and single.class_ids.shape == (1,)
+    with pytest.raises(IndexError):
+        rest[3]
+
+
+def test_drawn_batches_without_supports_and_of_unequal_episodes():
+    benchmark = of_sizes(30, 40, 50, 24)
+    reader, rng = EpisodeReader(benchmark, protocol()), np.random.default_rng(0)
+    bare = EpisodeSpec("train", 0, (17, 18), ((), ()))
+    full = EpisodeSpec("train", 0, (17,), ((1,),))
+    drawn = [reader.draw(spec, Augmentation(), rng) for spec in (bare, bare, full)]
+    batch = collate(drawn[:2]).render()
+    assert batch.support_images.shape == (2, 2, 0, 3, 33, 33) and batch.shot == 0
+    with pytest.raises(ValueError, match="differ"):
+        collate(drawn)
 
 
 def test_a_stream_goes_on_where_it_was():

@@ -10,8 +10,9 @@ from torch import nn
 
 from fsslib.encoders import BACKBONES, WeightsError, build_backbone
 from fsslib.encoders.backbones import load_backbone_state
+from fsslib.encoders.identity import network_digest
 from fsslib.encoders.resnet import ResNet
-from fsslib.encoders.weights import network_digest, seen_by
+from fsslib.encoders.weights import seen_by
 
 IMAGE = torch.randint(256, (1, 3, 65, 65), dtype=torch.uint8)
 
@@ -141,7 +142,7 @@ def test_images_are_never_normalised_twice():
 
 def test_official_bn_lets_the_statistics_move():
     backbone = build_backbone("scenes-resnet", "random")
-    backbone.official_bn = True
+    backbone = backbone.copied(moving_statistics=True)
     assert backbone.train().training
     assert isinstance(backbone, ResNet) and isinstance(backbone.stem[1], nn.BatchNorm2d)
     assert backbone.stem[1].training

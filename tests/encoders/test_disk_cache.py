@@ -31,22 +31,22 @@ def pictures(count: int, seed: int = 0) -> torch.Tensor:
 
 def test_what_was_made_is_not_made_again(tmp_path):
     make, shown = Counter(), pictures(4)
-    first = DiskCache(tmp_path, 2**20).collect("double", shown, make)
+    first = DiskCache(tmp_path, 2**20).collect(lambda: "double", shown, make)
     again = DiskCache(tmp_path, 2**20)
     for order in ([0, 1, 2, 3], [3, 3, 0]):
-        found = again.collect("double", shown[order], make)
+        found = again.collect(lambda: "double", shown[order], make)
         assert all(torch.equal(a, b[order]) for a, b in zip(found, first, strict=True))
     assert make.seen == 4
     assert (again.passes, again.hits) == (0, 7)
-    again.collect("other", shown[:1], make)
+    again.collect(lambda: "other", shown[:1], make)
     assert make.seen == 5, "another kind is another question"
 
 
 def test_only_new_pictures_are_made(tmp_path):
     make, cache = Counter(), DiskCache(tmp_path, 2**20)
     shown = pictures(5)
-    cache.collect("double", shown[:3], make)
-    doubled, sums = cache.collect("double", shown[[4, 1, 4, 3]], make)
+    cache.collect(lambda: "double", shown[:3], make)
+    doubled, sums = cache.collect(lambda: "double", shown[[4, 1, 4, 3]], make)
     assert make.seen == 5
     assert torch.equal(doubled, 2.0 * shown[[4, 1, 4, 3]])
     assert torch.equal(sums, shown[[4, 1, 4, 3]].flatten(1).sum(1))
@@ -69,14 +69,14 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_made_again_with_a_warning(tmp_path, damage):
     make, cache, shown = Counter(), DiskCache(tmp_path, 2**20), pictures(2)
-    expected = cache.collect("double", shown, make)
+    expected = cache.collect(lambda: "double", shown, make)
     broken = sorted(tmp_path.rglob("*.kept"))[0]
     broken.write_bytes(DAMAGES[damage](broken.read_bytes()))
     with pytest.warns(UserWarning, match="is damaged"):
-        found = cache.collect("double", shown, make)
+        found = cache.collect(lambda: "double", shown, make)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     assert make.seen == 3
-    cache.collect("double", shown, make)
+    cache.collect(lambda: "double", shown, make)
     assert make.seen == 3
 
 
@@ -87,7 +87,7 @@ def test_a_full_disk_costs_time_and_no_result(tmp_path, monkeypatch):
     monkeypatch.setattr(disk_cache, "atomic_path", full)
     make, cache, shown = Counter(), DiskCache(tmp_path, 2**20), pictures(2)
     for turn in (1, 2):
-        doubled = cache.collect("double", shown, make)[0]
+        doubled = cache.collect(lambda: "double", shown, make)[0]
         assert torch.equal(doubled, 2.0 * shown) and make.seen == 2 * turn
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -95,21 +95,21 @@ def test_a_full_disk_costs_time_and_no_result(tmp_path, monkeypatch):
 def test_the_oldest_go_when_the_bound_is_reached(tmp_path):
     make, shown = Counter(), pictures(40)
     one = DiskCache(tmp_path / "one", 2**20)
-    one.collect("double", shown[:1], make)
+    one.collect(lambda: "double", shown[:1], make)
     size = next(tmp_path.rglob("*.kept")).stat().st_size
     cache = DiskCache(tmp_path / "many", 10 * size)
     for start in range(0, 40, 4):
-        cache.collect("double", shown[start : start + 4], make)
+        cache.collect(lambda: "double", shown[start : start + 4], make)
         files = list((tmp_path / "many").rglob("*.kept"))
         assert sum(path.stat().st_size for path in files) <= 10 * size
     assert len(files) >= 6
     make.seen = 0
-    cache.collect("double", shown[36:], make)
+    cache.collect(lambda: "double", shown[36:], make)
     assert make.seen == 0, "the newest are there"
 
 
 def test_nothing_half_written_stays(tmp_path):
-    DiskCache(tmp_path, 2**20).collect("double", pictures(3), Counter())
+    DiskCache(tmp_path, 2**20).collect(lambda: "double", pictures(3), Counter())
     assert all(path.suffix == ".kept" for path in tmp_path.rglob("*.*"))
 
 
@@ -119,7 +119,7 @@ def fill(folder, seed):
     cache, order = DiskCache(folder, 2**16), torch.randperm(30)
     for chosen in order.split(5):
         shown = pictures(30, seed)[chosen]
-        doubled, _ = cache.collect("double", shown, Counter())
+        doubled, _ = cache.collect(lambda: "double", shown, Counter())
         if not torch.equal(doubled, 2.0 * shown):
             raise SystemExit(1)
 
@@ -133,7 +133,7 @@ def test_two_processes_fill_it(tmp_path):
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0, 0]
     make = Counter()
-    DiskCache(tmp_path, 2**16).collect("double", pictures(30, 7), make)
+    DiskCache(tmp_path, 2**16).collect(lambda: "double", pictures(30, 7), make)
     assert make.seen < 30
 
 
@@ -153,12 +153,9 @@ def test_features_of_other_weights_are_never_mistaken(tmp_path):
 
 def test_a_backbone_that_learns_is_always_asked(tmp_path):
     cache, shown = DiskCache(tmp_path, 2**24), torch.randint(256, (2, 3, 33, 33)).byte()
-    backbone = tiny_backbone().remember(cache).requires_grad_(True)
-    backbone(shown)
     frozen = tiny_backbone().remember(cache)
-    frozen.official_bn = True
-    frozen.train()
-    frozen(shown)
+    frozen.copied(trainable=True)(shown)
+    frozen.copied(moving_statistics=True).train()(shown)
     assert (cache.passes, cache.hits) == (0, 0)
 
 
@@ -180,7 +177,7 @@ def test_half_precision_is_another_question(tmp_path, on_disk):
     make, shown = Counter(), pictures(2)
     cache = DiskCache(tmp_path, 2**20) if on_disk else PassCache(2**20)
     for _ in range(2):
-        cache.collect("double", shown, make)
+        cache.collect(lambda: "double", shown, make)
         with torch.autocast("cpu", torch.bfloat16):
-            cache.collect("double", shown, make)
+            cache.collect(lambda: "double", shown, make)
     assert make.seen == 4

@@ -9,7 +9,7 @@ from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.encoders.weights import SHIPPED
 from fsslib.evaluation.zero_shot import dense_classes, zero_shot
 from fsslib.files import PACKAGE
-from fsslib.training.clip_recipe import ClipConfig
+from fsslib.training.pretraining.clip_recipe import ClipConfig
 
 LARGEST = 12_000_000
 both = pytest.mark.parametrize("name", sorted(SMALL_CLIPS))

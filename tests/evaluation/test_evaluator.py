@@ -98,6 +98,9 @@ def test_results_hold_what_is_needed_to_compute_them_again():
     (row,) = results["per_class"].values()
     assert results["miou"] == row["intersection"] / row["union"] == row["iou"]
     assert results["episodes"] == 3 and results["classes_seen"] == 1
+    assert row["accuracy"] == row["intersection"] / row["target"]
+    assert results["pixel_accuracy"] == scores.meter.pixel_accuracy()
+    assert results["mean_accuracy"] == scores.meter.mean_accuracy()
     assert results["miou_interval"][0] <= results["miou"] <= results["miou_interval"][1]
 
 
@@ -106,6 +109,24 @@ def test_evaluation_leaves_the_method_in_its_mode():
     chosen = protocol()
     evaluate(method, benchmark(), chosen, test_episodes(benchmark(), chosen))
     assert method.training
+
+
+def test_evaluation_leaves_the_method_in_its_mode_after_an_error():
+    class Broken(Memory):
+        def forward(self, episodes):
+            raise ValueError("broken")
+
+    method, chosen = Broken().train(), protocol()
+    with pytest.raises(ValueError, match="broken"):
+        evaluate(method, benchmark(), chosen, test_episodes(benchmark(), chosen))
+    assert method.training
+
+
+def test_every_episode_keeps_its_query_picture():
+    chosen = protocol()
+    specs = test_episodes(benchmark(), chosen)
+    meter = evaluate(Memory(), benchmark(), chosen, specs, batch_size=2).meter
+    assert [meter.queries[n] for n in range(3)] == [f"val/{spec.query}" for spec in specs]
 
 
 def test_maps_are_scored_on_what_the_network_saw():

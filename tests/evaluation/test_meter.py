@@ -20,7 +20,7 @@ def test_a_case_counted_by_hand():
     meter = Meter()
     meter.add(prediction, target, (7,))
     assert meter.miou() == 0.5 and meter.fb_iou() == pytest.approx((0.5 + 0.6) / 2)
-    assert meter.per_class() == {7: {"intersection": 2, "union": 4, "episodes": 1}}
+    assert meter.per_class() == {7: {"intersection": 2, "union": 4, "target": 3, "episodes": 1}}
 
 
 def test_two_way_counts_by_class_and_merges_the_foreground():
@@ -69,7 +69,7 @@ def test_what_cannot_be_counted_is_refused():
 def test_a_class_absent_from_the_query_costs_when_predicted():
     meter = Meter()
     meter.add(labels("2222"), labels("1111"), (1, 2))
-    assert meter.per_class()[2] == {"intersection": 0, "union": 4, "episodes": 1}
+    assert meter.per_class()[2] == {"intersection": 0, "union": 4, "target": 0, "episodes": 1}
     assert meter.miou() == 0.0
 
 
@@ -93,8 +93,9 @@ def test_random_maps_against_brute_force():
 def test_counts_are_exact_beyond_float32():
     meter = Meter()
     meter.classes = [(1,), (1,)]
-    pair = np.array([[0, 1], [2**24 + 1, 2**24 + 3], [2**24 + 1, 2**24 + 3]], np.int64)
-    meter.counts = [pair, pair]
+    object_ = (2**24 + 1, 2**24 + 3, 2**24 + 2)
+    areas = np.array([(0, 1, 1), object_, object_], np.int64)
+    meter.counts = [areas, areas]
     assert meter.per_class()[1]["intersection"] == 2 * (2**24 + 1)
 
 
@@ -118,3 +119,81 @@ def test_an_empty_meter_and_unequal_sizes_are_errors():
         Meter().fb_iou()
     with pytest.raises(ValueError, match="differ in size"):
         count(labels("11"), labels("1"), way=1)
+
+
+def test_accuracies_are_those_of_the_released_codes():
+    """PFENet's mAcc and allAcc, counted by hand: each row's target is 3 and 4 pixels."""
+    meter = Meter()
+    meter.add(labels("1100"), labels("1110"), (1,))  # 2 of 3 object pixels, 1 of 1 background
+    meter.add(labels("1000"), labels("x001"), (2,))  # 0 of 1, 2 of 2
+    assert meter.mean_accuracy() == pytest.approx((2 / 4 + 3 / 3) / 2)
+    assert meter.pixel_accuracy() == pytest.approx(5 / 7)
+    assert [row["target"] for row in meter.per_class().values()] == [3, 1]
+
+
+def test_accuracies_of_several_classes():
+    """Swapped classes are foreground all the same, and wrong pixels."""
+    meter = Meter()
+    meter.add(labels("1220"), labels("2120"), (1, 2))
+    assert meter.mean_accuracy() == 1.0
+    assert meter.pixel_accuracy() == pytest.approx(2 / 4)
+
+
+def episodes_of(rng, classes, episodes, quality, area):
+    """A meter of simulated episodes: the IoU of a picture, of its class's quality and its own luck,
+    is shared by its two episodes."""
+    meter = Meter()
+    for number in range(episodes // 2):
+        luck = rng.normal(0, 0.8)
+        for class_id in rng.integers(0, classes, 2):
+            odds = np.log(quality / (1 - quality))[class_id] + luck + rng.normal(0, 0.4)
+            union = int(np.exp(area[class_id] + rng.normal(0, 0.6)))
+            pair = (round(union / (1 + np.exp(-odds))), union, union)
+            meter.queries[len(meter)] = f"picture{number}"
+            meter.classes.append((int(class_id),))
+            meter.counts.append(np.array([(1000, 1100, 1050), pair, pair]))
+    return meter
+
+
+@pytest.mark.parametrize(("classes", "episodes"), [(5, 60), (20, 160), (5, 400)])
+def test_intervals_cover_the_truth(classes, episodes):
+    """In 95 % of simulated lists, also where a class has a handful of episodes; the truth is the
+    score of a list that is a hundred times as long."""
+    rng = np.random.default_rng(classes)
+    quality, area = rng.uniform(0.2, 0.8, classes), rng.uniform(5, 8, classes)
+    truth = episodes_of(rng, classes, 40_000, quality, area).miou()
+    hits, draws = 0, 250
+    for _ in range(draws):
+        meter = episodes_of(rng, classes, episodes, quality, area)
+        low, high = meter.interval("miou")
+        hits += low <= truth <= high
+        assert min(meter.miou() - low, high - meter.miou()) > 0.3 * (high - low)
+    assert 0.90 < hits / draws < 0.985, hits / draws
+
+
+def test_a_class_of_one_picture_does_not_count_as_zero_where_it_is_left_out():
+    """Equal episodes of twenty classes, one each, leave nothing to vary; with classes that are not
+    there as zeros every resample would be below the score."""
+    meter = Meter()
+    for class_id in range(20):
+        meter.add(labels("1100"), labels("1110"), (class_id,))
+    assert meter.interval("miou") == pytest.approx((2 / 3, 2 / 3))
+
+
+def test_episodes_of_one_picture_are_left_out_together():
+    """Told that pairs of episodes show one picture, the interval is wider than of all apart."""
+    rng = np.random.default_rng(0)
+    meter = episodes_of(rng, 5, 200, np.full(5, 0.5), np.full(5, 6.0))
+    apart = Meter()
+    apart.classes, apart.counts = meter.classes, meter.counts
+    assert len(meter.by_picture("miou")) == 100 and len(apart.by_picture("miou")) == 200
+    (low, high), (low_apart, high_apart) = (each.interval("miou") for each in (meter, apart))
+    assert high - low > 1.1 * (high_apart - low_apart)
+    assert apart.miou() == meter.miou()
+
+
+def test_one_picture_says_nothing_of_others():
+    meter = Meter()
+    meter.add(labels("1100"), labels("1110"), (1,), "a")
+    meter.add(labels("1000"), labels("1110"), (2,), "a")
+    assert meter.interval("miou") == (0.0, 1.0)

@@ -7,9 +7,8 @@ from toy import crowded
 from fsslib.data.scenes import CLASS_NAMES
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary, segment, slide
-from fsslib.layers.dinoiser import DinoiserHeads
-from fsslib.methods.dinoiser import ClipDinoiser
-from fsslib.methods.dinoiser_config import DinoiserConfig
+from fsslib.layers.weighted_pooling import DinoiserHeads
+from fsslib.methods.clip_dinoiser import ClipDinoiser, DinoiserConfig
 
 
 def test_sizes_and_starts():

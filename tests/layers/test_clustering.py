@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden import golden, prefixed
+from scipy.ndimage import distance_transform_edt
 
 from fsslib.layers.clustering import (
     ABSENT,
@@ -50,6 +51,40 @@ def test_seeds_stay_off_the_border():
     rows, columns = place_seeds(two)[0, :2].T.tolist()
     assert (np.array(columns) < 14).sum() == 1, "one seed in each part"
     assert two[0, rows, columns].all()
+
+
+def farthest(mask: np.ndarray, count: int, official_border: bool) -> np.ndarray:
+    """Seeds by scipy's distance transform, one mask at a time."""
+    rows, columns = np.nonzero(mask)
+    corner = np.array([rows.min(), columns.min()])
+    inside = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].copy()
+    if not official_border:
+        inside, corner = np.pad(inside, 1), corner - 1
+    seeds = []
+    for _ in range(count):
+        seeds.append(np.unravel_index(distance_transform_edt(inside).argmax(), inside.shape))
+        inside[seeds[-1]] = False
+    return np.array(seeds) + corner
+
+
+@pytest.mark.parametrize("official_border", [False, True])
+def test_seeds_of_a_batch_are_scipys(official_border):
+    """Blobs, frames, full pictures and boxes; ties go to the first cell."""
+    generator = torch.Generator().manual_seed(0)
+    for height, width in ((5, 9), (13, 13), (30, 21)):
+        noise = torch.rand(6, 1, height + 4, width + 4, generator=generator)
+        blobs = F.avg_pool2d(noise, 5, 1)[:, 0]
+        masks = (blobs > blobs.flatten(1).quantile(0.4, 1)[:, None, None]).float()
+        masks[0] = 1
+        masks[1] = 0
+        masks[1, 1:4, 2:5] = 1
+        masks[2, 2:-2, 2:-2] = 0
+        placed = place_seeds(masks, 5, 2, official_border)
+        for mask, seeds in zip(masks, placed, strict=True):
+            count = seed_count(int(mask.sum()), 2, 5)
+            expected = farthest(mask.numpy() == 1, count, official_border)
+            assert seeds[:count].tolist() == expected.tolist()
+            assert (seeds[count:] == ABSENT).all()
 
 
 def test_soft_borders_and_small_objects_have_no_seeds():

@@ -5,7 +5,7 @@ import torch
 from golden import golden
 
 from fsslib.layers.fem import FeatureEnrichment
-from fsslib.layers.losses import dice_loss, segmentation_loss
+from fsslib.layers.losses import dice_loss, picture_losses, segmentation_loss
 from fsslib.layers.prototype import masked_average
 
 
@@ -52,3 +52,13 @@ def test_dice_is_zero_for_a_perfect_prediction_and_high_for_the_opposite():
     right = torch.stack([1 - mask, mask], 1) * 40.0
     assert dice_loss(right, mask) < 1e-4
     assert dice_loss(-right, mask) > 0.9
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "cross_entropy_dice"])
+def test_losses_of_pictures_are_those_of_each_alone(name):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 2, 5, 6, generator=generator)
+    masks = torch.tensor([0, 1, 255])[torch.randint(3, (3, 5, 6), generator=generator)].byte()
+    alone = [segmentation_loss(logits[i : i + 1], masks[i : i + 1], name) for i in range(3)]
+    torch.testing.assert_close(picture_losses(logits, masks, name), torch.stack(alone))
+    assert picture_losses(logits, torch.full_like(masks, 255), name).tolist() == [0, 0, 0]

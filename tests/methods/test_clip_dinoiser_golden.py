@@ -11,14 +11,14 @@ from timm.models.vision_transformer import VisionTransformer
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import Dino
 from fsslib.encoders.weights import WeightsError
-from fsslib.layers.dinoiser import (
+from fsslib.layers.weighted_pooling import (
     DinoiserHeads,
     correlate,
     cut_correlations,
     refine_background,
     weighted_pool,
 )
-from fsslib.methods.dinoiser import load_heads
+from fsslib.methods.clip_dinoiser.model import load_heads
 from fsslib.priors.similarity import unit
 
 

@@ -83,9 +83,9 @@ def test_asgnet_is_the_released_one(shot):
 
 def test_panet_is_the_released_one():
     """Its VGG-16 with overlapping pools; logits and the alignment loss."""
-    method = PANet(build_backbone("vgg16", "random")).train()
+    method = PANet(build_backbone("vgg16", "random"))
     shapes = panet_shapes(method)
-    load_official(method, formula_weights(shapes), tuple(panet_names(method).items()))
+    load_official(method, formula_weights(shapes), tuple(panet_names(method).items())).train()
     recorded, episodes = golden("lfss/panet_official"), recorded_episodes(65, 2)
     prediction = method(episodes)
     assert_within(prediction.logits[:, :, ::8, ::8], recorded["logits"], 2e-4)

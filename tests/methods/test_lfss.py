@@ -14,8 +14,8 @@ from fsslib.encoders import build_backbone
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.methods.base import FewShotSegmenter, Prediction
-from fsslib.methods.lfss import LFSS, Pass
-from fsslib.methods.lfss_config import LFSSConfig
+from fsslib.methods.lfss import LFSSConfig
+from fsslib.methods.lfss.network import LFSS, Pass
 from fsslib.methods.words import WordConfig, WordGuided, WordMasks
 from fsslib.predict import predict
 from fsslib.priors.word_masks import FALLBACK_CELLS, word_mask

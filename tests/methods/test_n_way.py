@@ -75,7 +75,7 @@ def test_classes_absent_from_the_query_cost():
     meter.add(torch.tensor([[1, 1, 0, 0]], dtype=torch.uint8), target, (4, 7))
     assert meter.miou() == 1.0 and meter.per_class()[7]["union"] == 0
     meter.add(torch.tensor([[1, 2, 2, 0]], dtype=torch.uint8), target, (4, 7))
-    assert meter.per_class()[7] == {"intersection": 0, "union": 2, "episodes": 2}
+    assert meter.per_class()[7] == {"intersection": 0, "union": 2, "target": 0, "episodes": 2}
     assert meter.miou() == pytest.approx((3 / 4 + 0) / 2)
     assert meter.miou_with_background() == pytest.approx((3 / 4 + 0 + 3 / 4) / 3)
     assert meter.fb_iou() == pytest.approx((4 / 5 + 3 / 4) / 2)  # foreground merged

@@ -17,11 +17,11 @@ from torch import nn
 
 from fsslib.encoders import WeightsError, build_backbone
 from fsslib.encoders.pass_cache import PassCache
-from fsslib.interop.official import PFENET_NAMES, load_official, official_name
-from fsslib.layers.fem import resize
+from fsslib.interop.official import load_official, official_name
 from fsslib.layers.prototype import masked_average
+from fsslib.layers.resize import resize
+from fsslib.methods.features import masked_stages, middle_features
 from fsslib.methods.pfenet import PFENet, PFENetConfig
-from fsslib.methods.prior_guided import masked_stages, middle_features
 from fsslib.priors.similarity import prior_mask
 
 
@@ -81,7 +81,7 @@ def test_head_and_gradients_equal_the_released_code():
     loss = assert_head_equals(case, model, prediction)
     sum(loss.values()).backward()
     wanted = prefixed(case, "g/")
-    named = {official_name(n, PFENET_NAMES): p.grad for n, p in model.named_parameters()}
+    named = {official_name(n, PFENet.official_names): p.grad for n, p in model.named_parameters()}
     given = {name: named[name] for name in wanted}
     for name, gradient in wanted.items():
         scale = gradient.abs().max()
@@ -119,7 +119,7 @@ def test_official_checkpoint_mismatch_names_the_keys():
     with pytest.raises(
         WeightsError, match=r"missing \['cls.0.weight'\].*unknown \['extra.weight'\]"
     ):
-        load_official(model, state, PFENET_NAMES)
+        load_official(model, state, PFENet.official_names)
 
 
 @pytest.mark.parametrize("shot", [1, 3])
@@ -167,14 +167,14 @@ def test_the_supports_mask_can_be_left_out_on_either_side_of_layer4():
     query = backbone.stages(backbone.preprocess(episodes.query_image)).layer4
     layer3 = backbone.stages(images).layer3
     soft = resize(masks.flatten(0, 1)[:, None], layer3.shape[-2:])
-    for where, seen in (("both", soft), ("before", soft), ("behind", torch.ones_like(soft))):
+    for where, seen in (("both", soft), ("before", soft), ("after", torch.ones_like(soft))):
         config = PFENetConfig.preset("scenes", dim=8, support_mask=where)
         layer4 = backbone.last(layer3 * seen).unflatten(0, (2, 2))
         wanted = prior_mask(query, layer4, torch.ones_like(masks) if where == "before" else masks)
         maps = PFENet(backbone, config).eval()(episodes).maps
         torch.testing.assert_close(maps["prior_per_shot"], wanted[1])
-    with pytest.raises(ValueError, match="support_mask='after'"):
-        PFENetConfig.preset("scenes", support_mask="after")
+    with pytest.raises(ValueError, match="support_mask='behind'"):
+        PFENetConfig.preset("scenes", support_mask="behind")
 
 
 def test_empty_support_mask_gives_a_zero_prior_and_finite_logits():

@@ -17,9 +17,8 @@ from fsslib.data.sampler import test_episodes
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.pass_cache import PassCache
-from fsslib.layers.fem import resize
-from fsslib.methods.pi_clip import ClipPriors
-from fsslib.methods.pi_clip_config import ClipPriorConfig
+from fsslib.layers.resize import resize
+from fsslib.methods.pi_clip import ClipPriorConfig, ClipPriors
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +78,7 @@ def test_target_prompts_equal_the_papers_softmax():
     case, priors, episode = recorded_case()
     alone = replace(priors.config, candidate_classes="target")
     priors = ClipPriors(priors.encoder, alone)
-    priors.text.made = recorded_case()[1].text.made
+    priors.text.made.update(recorded_case()[1].text.made)
     assert_near(priors(episode).cam[0], case["single/cam"], 1e-2)
 
 
@@ -108,7 +107,7 @@ def test_the_codes_way_on_coco_takes_the_tensor_for_the_photograph():
     side = episode.query_image.shape[-1]
     square = replace(episode, original_mask=(torch.zeros(side, side, dtype=torch.uint8),))
     tensor = ClipPriors(priors.encoder, replace(priors.config, vtp_size="tensor"))
-    tensor.text.made = priors.text.made
+    tensor.text.made.update(priors.text.made)
     assert torch.equal(tensor(episode).vtp, priors(square).vtp)
     assert tensor(episode).vtp.shape[-1] == side
     assert not torch.equal(tensor(episode).vtp, priors(episode).vtp)

@@ -16,8 +16,8 @@ from stand_ins import (
 from torch import nn
 
 from fsslib.encoders import build_backbone
-from fsslib.interop.official import QGNET_NAMES, load_official, official_name
-from fsslib.layers.fem import resize
+from fsslib.interop.official import load_official, official_name
+from fsslib.layers.resize import resize
 from fsslib.methods.qgnet import QGNet, QGNetConfig
 from fsslib.priors.similarity import best_match, prior_region_map
 
@@ -75,7 +75,7 @@ def test_both_maps_reach_the_decoder_in_the_official_order():
 def test_gradients_equal_the_released_code_through_the_map():
     case, model, prediction = head_case()
     sum(model.loss(prediction, official_episodes(case)).values()).backward()
-    given = {official_name(n, QGNET_NAMES): p.grad for n, p in model.named_parameters()}
+    given = {official_name(n, QGNet.official_names): p.grad for n, p in model.named_parameters()}
     wanted = prefixed(case, "g/")
     assert "down_learn_unsuper.0.weight" in wanted
     for name, gradient in wanted.items():
@@ -89,7 +89,9 @@ def test_official_checkpoint_keys_load_completely(prefix):
     state = {prefix + key: value for key, value in formula_weights(shapes).items()}
     model = QGNet(build_backbone("resnet50-v2", "random"), build_backbone("resnet50", "random"))
     load_official(model, state)
-    assert torch.equal(model.extractor.stem[0].weight, state[prefix + "layer0_unsuper.0.weight"])
+    assert torch.equal(
+        model.region.extractor.stem[0].weight, state[prefix + "layer0_unsuper.0.weight"]
+    )
     assert sum(p.numel() for p in model.parameters()) == 67_395_082
 
 
@@ -109,7 +111,7 @@ def test_predicts_any_shot_and_trains_only_the_head(shot):
     assert torch.equal(torch.cat(both, 1), prediction.maps["prior"])
     sum(model.loss(prediction, episodes).values()).backward()
     for name, parameter in model.named_parameters():
-        head = not name.startswith(("backbone.", "extractor."))
+        head = "backbone." not in name and "extractor." not in name
         assert (parameter.grad is not None) == head, name
 
 
@@ -166,8 +168,8 @@ def test_the_same_backbone_twice_without_projections_says_nothing():
 
 
 def test_settings_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="prior='none': QGNet has its own maps"):
-        QGNetConfig(prior="none")
+    with pytest.raises(ValueError, match="built of an extractor, or of another prior="):
+        QGNet(tiny_backbone())
     small = tiny_backbone()
     other = build_backbone("scenes-moco", "random")
     with pytest.raises(ValueError, match="has 128 channels, the extractor 256"):

@@ -12,14 +12,14 @@ from stand_ins import random_episodes, tiny_backbone
 from fsslib.data.scenes import CLASS_NAMES
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
-from fsslib.layers.dinoiser import DinoiserHeads, correlate, weighted_pool
 from fsslib.layers.losses import balanced_cross_entropy
 from fsslib.layers.spherical_kmeans import spherical_kmeans
+from fsslib.layers.weighted_pooling import DinoiserHeads, correlate, weighted_pool
 from fsslib.methods import build_method
-from fsslib.methods.clip_dinoiser import cosines
-from fsslib.methods.dinoiser import ClipDinoiser
-from fsslib.methods.dinoiser_config import DinoiserConfig, Variant
-from fsslib.methods.dinoiser_supports import (
+from fsslib.methods.clip_dinoiser import ClipDinoiser
+from fsslib.methods.clip_dinoiser.config import DinoiserConfig, Variant
+from fsslib.methods.clip_dinoiser.finetuned import dinoiser_method
+from fsslib.methods.clip_dinoiser.supports import (
     Supports,
     background_prototype,
     cells_of,
@@ -28,7 +28,7 @@ from fsslib.methods.dinoiser_supports import (
     prototype,
     share,
 )
-from fsslib.methods.finetuned_dinoiser import dinoiser_method
+from fsslib.methods.clip_dinoiser.variants import cosines
 from fsslib.priors.similarity import unit
 
 ENCODER = load_clip("scenes-clip-vit")

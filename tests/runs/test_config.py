@@ -3,8 +3,6 @@
 import pytest
 
 from fsslib.config import ConfigError
-from fsslib.encoders import build_backbone
-from fsslib.methods import build_method
 from fsslib.runs.config import CONFIGS, parse, run_id
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.train_config import TrainRunConfig
@@ -16,7 +14,7 @@ SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
     ("template", "parameters", "message"),
     [
         ("train", {"fould": 1}, "unknown parameter 'fould'; did you mean 'fold'"),
-        ("train", {"fold": 4}, "fold=4: expected 0, 1, 2 or 3"),
+        ("train", {"fold": 4}, "fold=4: expected 0 to 3"),
         ("train", {"fold": "one"}, "fold='one'"),
         ("train", {"fold": True}, "fold=True: expected int"),
         ("train", {"shot": 0}, "shot=0: expected at least 1"),
@@ -35,23 +33,27 @@ SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
             {"selection": "test_fold", "validate_every": 9, "steps": 8},
             "validate_every=9: expected 1 to 8",
         ),
-        ("train", {"benchmark": "folder", "root": "pictures"}, "no classes to train on"),
+        ("train", {"benchmark": "folder", "root": "pictures"}, "pictures holds no class"),
         ("evaluate", {"batch_size": 0}, "batch_size=0: expected at least 1"),
         ("evaluate", {"workers": -1}, "workers=-1: expected at least 0"),
         ("evaluate", {"device": "gpu"}, "device='gpu': expected auto, cpu, cuda"),
-        ("train", {"minimum_object_pixels": 5}, "Scenes-10i has no area rule"),
+        ("train", {"minimum_object_pixels": 5}, "scenes10i has no area rule"),
         ("evaluate", {"method": "pfenet"}, "needs head=: a trained file, or 'shipped'"),
         ("evaluate", {"method": "prototype", "head": "x"}, "has no head"),
         (
             "evaluate",
             {"method": "clip_prior", "settings": "threshold=2"},
-            "expected a value in 0..1",
+            "expected 0 to 1",
         ),
         ("evaluate", {"method": "prior_threshold", "settings": "limit=0.1"}, "unknown parameter"),
         ("evaluate", {"benchmark": "coco"}, "benchmark='coco'"),
         ("train", {"method": "qgnet", "backbone": "resnet50"}, "name the extractor"),
-        ("evaluate", {"method": "clip_dinoiser", "settings": "variant=finetuned"}, "alone"),
-        ("train", {"method": "clip_dinoiser_finetuned", "settings": "variant=text"}, "alone"),
+        (
+            "evaluate",
+            {"method": "clip_dinoiser", "settings": "variant=finetuned"},
+            "use the method",
+        ),
+        ("train", {"method": "clip_dinoiser_finetuned", "settings": "variant=text"}, "has none"),
         (
             "evaluate",
             {"method": "clip_prior", "pi_clip": "official", "benchmark": "pascal5i"},
@@ -64,11 +66,11 @@ SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
         ("trian", {}, "template='trian'"),
         ("train", {"patience": -1, "validate_every": 1}, "patience=-1: expected at least 0"),
         ("train", {"validate_every": -1}, "validate_every=-1: expected at least 0"),
-        ("train", {"lr": float("nan")}, "lr=nan: expected a finite number or null"),
+        ("train", {"lr": float("nan")}, "lr=nan: expected a finite number"),
         ("train", {"weight_decay": -1}, r"weight_decay=-1\.0: expected at least 0"),
-        ("train", {"clip": -1}, r"clip=-1\.0: expected at least 0"),
+        ("train", {"max_grad_norm": -1}, r"max_grad_norm=-1\.0: expected at least 0"),
         ("train", {"validation_episodes": 0}, "validation_episodes=0: expected at least 1"),
-        ("train", {"train_batch_size": 0}, "train_batch_size=0: expected at least 1"),
+        ("train", {"train_batch_size": 0}, "batch_size=0: expected at least 1"),
         *((name, {"seed": -1}, "seed=-1: expected at least 0") for name in SEEDED),
         *((name, {"workers": -1}, "workers=-1: expected at least 0") for name in SEEDED),
         *((name, {"device": "foo"}, "device='foo': expected auto, cpu") for name in CONFIGS),
@@ -79,11 +81,11 @@ SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
         ("pretrain_moco", {"name": "../../evil"}, "name='../../evil': expected a plain name"),
         ("pretrain_moco", {"name": ".."}, "name='..': expected a plain name"),
         ("pretrain_backbone", {"backbone": "../../evil"}, "backbone='../../evil': expected one of"),
-        ("pretrain_backbone", {"lr": 0}, r"lr=0\.0: expected a positive"),
+        ("pretrain_backbone", {"lr": 0}, r"lr=0\.0: expected more than 0"),
         ("pretrain_backbone", {"checkpoint_every": 0}, "checkpoint_every=0: expected at least 1"),
         ("pretrain_clip", {"model": "local-dir:/evil"}, "model='local-dir:/evil': expected one of"),
         *(
-            (name, {"clip_model": "../evil"}, "clip_model='../evil': expected one of")
+            (name, {"clip_model": "../evil"}, "clip='../evil': expected one of")
             for name in ("evaluate", "train_dinoiser", "zero_shot")
         ),
         (
@@ -98,7 +100,7 @@ SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
             "pi_clip='': expected a preset's name first",
         ),
         ("pretrain_moco", {"superpixels": " "}, "superpixels=' ': expected a preset's name first"),
-        ("train", {"guidance": "image"}, "guidance='image': expected 'word' or 'mask' or null"),
+        ("train", {"guidance": "image"}, "guidance='image': expected one of"),
         ("evaluate", {"way": 11}, "way=11: a fold of scenes10i has 10 novel classes"),
         ("evaluate", {"way": 6, "benchmark": "pascal5i"}, "way=6: a fold of pascal5i has 5"),
         (
@@ -107,19 +109,19 @@ SEEDED = [name for name in CONFIGS if name not in ("evaluate", "zero_shot")]
             "way=4 with held_out=3",
         ),
         *(
-            (name, {"root": "pictures"}, "root='pictures': Scenes-10i is rendered")
+            (name, {"root": "pictures"}, "root='pictures': scenes10i is rendered")
             for name in ("train", "evaluate", "train_base", "zero_shot")
         ),
-        ("evaluate", {"benchmark": "folder"}, "benchmark='folder' needs root="),
-        ("zero_shot", {"benchmark": "folder"}, "benchmark='folder' needs root="),
-        ("train", {"settings": "dim=0"}, "settings='dim=0': expected channels, 1 or more"),
+        ("evaluate", {"benchmark": "folder"}, "benchmark='folder' needs a root"),
+        ("zero_shot", {"benchmark": "folder"}, "benchmark='folder' needs a root"),
+        ("train", {"settings": "dim=0"}, "dim=0: expected at least 1"),
         (
             "train",
             {"method": "hdmnet", "settings": "reduce_dim=0"},
-            "settings='reduce_dim=0': expected channels",
+            "reduce_dim=0: expected at least 1",
         ),
         ("train_base", {"batch_size": 0}, "batch_size=0: expected at least 1"),
-        ("train_base", {"benchmark": "folder", "root": "x"}, "no base classes"),
+        ("train_base", {"benchmark": "folder", "root": "x"}, "x holds no class"),
     ],
 )
 def test_wrong_parameters_are_named(template, parameters, message):
@@ -129,28 +131,25 @@ def test_wrong_parameters_are_named(template, parameters, message):
 
 def test_the_largest_and_the_least_are_allowed():
     assert parse("evaluate", {"way": 10}).way == 10
-    assert parse("train", {"patience": 0, "weight_decay": 0, "workers": 0}).training().workers == 0
+    assert parse("train", {"patience": 0, "weight_decay": 0, "workers": 0}).training.workers == 0
     assert parse("evaluate", {"benchmark": "folder", "root": "pictures", "way": 30}).way == 30
     assert parse("pretrain_moco", {"name": "my-moco_1.5"}).release == "my-moco_1.5"
 
 
 def test_numbers_from_yaml_strings_are_cast():
-    assert parse("train", {"lr": "1e-4"}).training().lr == 1e-4
+    assert parse("train", {"lr": "1e-4"}).training.lr == 1e-4
 
 
 def test_a_baseline_is_cut_where_the_run_says():
     config = parse("evaluate", {"method": "prior_threshold", "settings": "threshold=0.3"})
-    method = build_method(
-        config.method, build_backbone("scenes-resnet", "random"), **config.method_settings()
-    )
-    assert method.threshold == 0.3
+    assert config.method_settings.threshold == 0.3
 
 
 def test_given_values_win_over_presets():
     config = parse("train", {"recipe": "demo", "steps": 7, "image_size": 65, "episodes": 9})
-    assert (config.training().steps, config.training().batch_size) == (7, 8)
-    assert (config.protocol().image_size, config.protocol().episodes) == (65, 9)
-    assert config.protocol().novel_in_train == "drop"
+    assert (config.training.steps, config.training.batch_size) == (7, 8)
+    assert (config.test_protocol.image_size, config.test_protocol.episodes) == (65, 9)
+    assert config.test_protocol.novel_in_train == "drop"
 
 
 def test_equal_parameters_share_a_folder_and_others_do_not():

@@ -14,12 +14,12 @@ from fsslib.data.scenes.album import Album
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.dino import load_dino, small_dino
 from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary
-from fsslib.methods.dinoiser import ClipDinoiser, load_heads
-from fsslib.methods.dinoiser_config import DinoiserConfig
+from fsslib.methods.clip_dinoiser import DinoiserConfig
+from fsslib.methods.clip_dinoiser.model import ClipDinoiser, load_heads
 from fsslib.methods.n_way import OneVersusRest
-from fsslib.runs import dinoiser as dinoiser_runs
 from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
+from fsslib.runs.pretraining import clip_dinoiser as dinoiser_runs
 from fsslib.runs.runner import run
 from fsslib.training.journal import read_journal
 
@@ -97,9 +97,8 @@ def test_support_images_are_evaluated_by_papermill(heads, tmp_path):
     results = json.loads((run("evaluate", given, tmp_path) / "results.json").read_text())
     assert results["run"] == "clip_dinoiser+fusion/scenes10i_f0_2way_2shot_scenes-clip-vit"
     assert results["protocol"]["way"] == 2 and results["class_names_read"]
-    assert (
-        results["n_way"] == "SupportDinoiser" and results["config"]["heads"] == "heads.safetensors"
-    )
+    assert results["n_way"] == "SupportDinoiser"
+    assert results["config"]["parts"] == "heads=heads.safetensors"
     assert 0 <= results["miou"] <= 1 and 0 <= results["miou_with_background"] <= 1
 
 

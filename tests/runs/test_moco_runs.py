@@ -41,7 +41,7 @@ def test_a_killed_pretraining_goes_on(tmp_path, monkeypatch):
     assert [row["step"] for row in card["curve"]] == [20, 40]
     assert set(card["monitor"]) == {"random", "scenes"}
     assert card["superpixels"]["pictures"] == 16
-    assert "novel" in card["seen"] and "-p epochs=10" in card["command"]
+    assert "novel" in card["seen"] and "epochs=10" in card["command"]
     build_backbone("scenes-moco", folder / "scenes-moco.safetensors")
 
 
@@ -66,9 +66,9 @@ def test_it_learns_from_any_folder_of_pictures(tmp_path, monkeypatch):
 def test_the_arms_are_one_parameter_apart():
     for name, branches in (("global_weight", ("local",)), ("local_weight", ("global",))):
         config = parse("pretrain_moco", {name: 0})
-        assert config.training().branches == branches
-        assert command_of(config).endswith(f"pretrain_moco -p {name}=0.0")
-    assert parse("pretrain_moco", {}).training().branches == ("global", "local")
+        assert config.training.branches == branches
+        assert command_of(config).endswith(f'pretrain_moco -p recipe="scenes {name}=0"')
+    assert parse("pretrain_moco", {}).training.branches == ("global", "local")
     felzenszwalb = parse("pretrain_moco", {"superpixels": "scenes_felzenszwalb"}).segmentation()
     assert felzenszwalb.algorithm == "felzenszwalb"
     assert parse("pretrain_moco", {"preset": "paper"}).segmentation().long_side == 473
@@ -78,7 +78,7 @@ def test_a_command_makes_the_same_settings():
     given = {"superpixels": "scenes_slic n_segments=50", "queue": 2048, "patches": 2}
     command = command_of(parse("pretrain_moco", given))
     assert '-p superpixels="scenes_slic n_segments=50"' in command
-    assert "-p queue=2048" in command and "-p patches=2" in command
+    assert '-p recipe="scenes queue=2048 patches=2"' in command
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_command_makes_the_same_settings():
         ({"superpixels": "slic n_segment=5"}, "did you mean 'n_segments'"),
         ({"settings": "lr=0.1", "lr": 0.2}, "'lr'"),
         ({"settings": "lr=0.1", "fill": "mean"}, None),
-        ({"settings": "seed=1"}, "parameters of their own"),
+        ({"settings": "seed=1"}, "a parameter of its own"),
         ({"root": "somewhere"}, "root='somewhere'"),
         ({"data": "coco20i"}, "use 'auto' .COCO: 'auto_coco'."),
         ({"train_list": "sbd_aug"}, "train_list='sbd_aug' is PASCAL's; data=None"),
@@ -98,7 +98,7 @@ def test_a_command_makes_the_same_settings():
 )
 def test_wrong_parameters_are_named_before_anything_starts(given, message):
     if message is None:
-        assert parse("pretrain_moco", given).training().lr == 0.1
+        assert parse("pretrain_moco", given).training.lr == 0.1
         return
     with pytest.raises(ConfigError, match=message):
         parse("pretrain_moco", given)

@@ -10,7 +10,7 @@ from fsslib.encoders.weights import read_state
 from fsslib.files import read_json
 from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
-from fsslib.runs.pretraining import train_base_learner
+from fsslib.runs.pretraining.supervised import train_base_learner
 
 SHORT = {"workers": 0, "batch_size": 2, "device": "cpu"}
 TEST = {**SHORT, "episodes": 2}
@@ -49,11 +49,12 @@ def test_a_base_learner_goes_on_where_it_stopped(base, tmp_path):
     [("bam", "own", 2), ("hdmnet", "pi_clip", 2), ("pfenet", "pi_clip", 1), ("hdmnet", "none", 1)],
 )
 def test_a_method_trains_and_a_fresh_one_loads_its_head(base, tmp_path, method, prior, shot):
-    chosen = {"method": method, "prior": prior, "shot": shot, "fold": 1, "base": str(base)}
+    chosen = {"method": method, "prior": prior, "shot": shot, "fold": 1}
+    chosen |= {} if method == "pfenet" else {"base": str(base)}
     trained = Experiment(parse("train", {**TRAIN, **chosen}), tmp_path)
     trained.train()
     results = trained.evaluate()
-    assert results["config"]["base"] == "base.safetensors"
+    assert results["config"]["parts"] == ("" if method == "pfenet" else "base=base.safetensors")
     assert results["run"].startswith(
         "hdmnet+pi_clip" if chosen["prior"] == "pi_clip" and method == "hdmnet" else method
     )
@@ -64,7 +65,9 @@ def test_a_method_trains_and_a_fresh_one_loads_its_head(base, tmp_path, method, 
 
 def test_a_head_on_another_backbone_is_refused(tmp_path):
     config = parse("evaluate", {**TEST, "method": "pfenet", "head": "shipped", "weights": "random"})
-    with pytest.raises(ConfigError, match=r"trained with weights='scenes'.*got weights='random'"):
+    with pytest.raises(
+        ConfigError, match=r"trained with backbone='scenes-resnet scenes'.*got .*random"
+    ):
         _ = Experiment(config, tmp_path).method
 
 
@@ -83,7 +86,7 @@ def test_a_base_learner_of_another_fold_is_refused(base, tmp_path):
 
 def test_a_base_learner_of_other_weights_is_refused(base, tmp_path):
     given = {**TRAIN, "method": "bam", "fold": 1, "base": str(base), "weights": "random"}
-    with pytest.raises(ConfigError, match="trained with weights='scenes' and reads nothing else"):
+    with pytest.raises(ConfigError, match="with backbone='scenes-resnet scenes' and reads"):
         _ = Experiment(parse("train", given), tmp_path).method
 
 
@@ -102,13 +105,13 @@ def test_the_oracle_is_marked_and_has_a_protocol_of_its_own(tmp_path):
         "evaluate",
         {**TEST, "method": "clip_prior", "pi_clip": "scenes candidate_classes=oracle"},
     )
-    assert plain.protocol().hash != oracle.protocol().hash
+    assert plain.test_protocol.hash != oracle.test_protocol.hash
     assert Experiment(oracle, tmp_path).evaluate()["privileged_query_labels"]
 
 
 def test_changes_of_the_priors_are_checked():
     chosen = {"method": "clip_prior", "pi_clip": "scenes vvp=false threshold=0.5"}
-    priors = parse("evaluate", chosen).clip_priors()
+    priors = parse("evaluate", chosen).clip_prior_settings
     assert (priors.vvp, priors.threshold, priors.square) == (False, 0.5, True)
     for text, message in (
         ("best", "preset='best'"),

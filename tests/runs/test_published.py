@@ -12,7 +12,7 @@ from fsslib.data.sampler import list_hash, test_episodes
 from fsslib.evaluation.evaluator import evaluate
 from fsslib.files import read_json, repository
 from fsslib.methods.shipped import FOLDER, load_shipped, shipped_card
-from fsslib.runs.config import decisive, parse
+from fsslib.runs.config import parse, parse_card
 from fsslib.runs.results import published, table
 
 RESULTS = published()
@@ -57,13 +57,11 @@ def test_the_commands_of_shipped_heads_make_them_again(path):
     words = shlex.split(card["command"])
     assert words[:4] == ["python", "-m", "fsslib.runs", "run"]
     given = [word.partition("=") for word in words[5:] if word != "-p"]
-    config = decisive(parse(words[4], {name: yaml.safe_load(value) for name, _, value in given}))
+    config = parse(words[4], {name: yaml.safe_load(value) for name, _, value in given})
     if "config" not in card:
-        assert card["training"]["steps"] == parse(words[4], {}).training().steps
+        assert card["training"]["steps"] == parse(words[4], {}).training.steps
         return
-    assert {name: config[name] for name in card["config"] if name in config} == {
-        name: value for name, value in card["config"].items() if name in config
-    }
+    assert config.decisive() == parse_card(words[4], card["config"]).decisive()
 
 
 @pytest.mark.parametrize("fold", range(4))

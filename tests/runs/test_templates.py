@@ -62,7 +62,8 @@ def test_a_training_run_leaves_everything_it_promises(trained):
     splits = {row["split"] for row in read_journal(trained / "metrics.jsonl")}
     assert splits == {"train", "held_out", "base"}
     assert (trained / "predictions.png").stat().st_size > 1000
-    assert yaml.safe_load((trained / "params.yaml").read_text())["episodes"] == 4
+    parameters = yaml.safe_load((trained / "params.yaml").read_text())
+    assert parameters["protocol"].startswith("scenes10i") and "episodes=4" in parameters["protocol"]
     assert read_status(trained)["state"] == "finished"
     assert "mIoU" in (trained / "log.txt").read_text()
     notebook = nbformat.read(trained / "run.ipynb", 4)

@@ -111,7 +111,7 @@ def test_results_say_what_guides_a_variant_of_clip_dinoiser(variant, guided_by):
     chosen = {"method": "clip_dinoiser", "settings": f"variant={variant}"}
     config = parse("evaluate", chosen)
     assert (config.guided_by, config.label) == (guided_by, f"clip_dinoiser+{variant}")
-    assert not config.reads_words
+    assert "words" not in config.part_types
     if guided_by != "mask":
         with pytest.raises(ConfigError, match="reads no support mask"):
             parse("evaluate", {**chosen, "guidance": "word"})

@@ -12,14 +12,14 @@ from PIL import Image
 from fsslib.data.scenes import CLASS_NAMES, render_scene
 from fsslib.data.scenes.album import Album
 from fsslib.encoders.clip_small import small_clip
-from fsslib.training.caption_batches import Batches
-from fsslib.training.captioned import CaptionedScenes, ImageTextFolder, mirrored
 from fsslib.training.checkpoint import CheckpointError
-from fsslib.training.clip import pretrain_clip
-from fsslib.training.clip_recipe import ClipConfig
-from fsslib.training.clip_step import naming_loss
-from fsslib.training.clip_teacher import adopt_stem, distance
 from fsslib.training.journal import read_journal
+from fsslib.training.pretraining.caption_batches import Batches
+from fsslib.training.pretraining.captioned import CaptionedScenes, ImageTextFolder, mirrored
+from fsslib.training.pretraining.clip import pretrain_clip
+from fsslib.training.pretraining.clip_recipe import ClipConfig
+from fsslib.training.pretraining.clip_step import naming_loss
+from fsslib.training.pretraining.clip_teacher import adopt_stem, distance
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from fsslib.encoders.found import load_found_head
 from fsslib.encoders.weights import WeightsError
 from fsslib.evaluation.dino_scores import agreement, average_precision, neighbour_accuracy
 from fsslib.priors.found import background_seed
-from fsslib.training.dino import DinoHead, dino_loss, pretrain_dino
-from fsslib.training.dino_crops import Views
-from fsslib.training.dino_recipe import DinoConfig
 from fsslib.training.journal import read_journal
+from fsslib.training.pretraining.dino import DinoHead, dino_loss, pretrain_dino
+from fsslib.training.pretraining.dino_crops import Views
+from fsslib.training.pretraining.dino_recipe import DinoConfig
 
 SMALL = DinoConfig(
     **{"steps": 4, "batch_size": 4, "scenes": 20, "size": 32, "coarse_size": 16, "fine_steps": 2},

@@ -15,11 +15,11 @@ from fsslib.data.scenes.album import Album
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import Dino, small_dino
-from fsslib.layers.dinoiser import DinoiserHeads
-from fsslib.methods.dinoiser_config import DinoiserConfig
-from fsslib.methods.dinoiser_teachers import DinoClip, Teachers
-from fsslib.training.crops import Crops, PictureFolder
-from fsslib.training.dinoiser import (
+from fsslib.layers.weighted_pooling import DinoiserHeads
+from fsslib.methods.clip_dinoiser import DinoiserConfig
+from fsslib.methods.clip_dinoiser.teachers import DinoClip, Teachers
+from fsslib.training.journal import read_journal
+from fsslib.training.pretraining.clip_dinoiser import (
     build_heads_optimizer,
     correlation_floor,
     correlation_loss,
@@ -27,8 +27,8 @@ from fsslib.training.dinoiser import (
     targets,
     train_heads,
 )
-from fsslib.training.dinoiser_recipe import DinoiserTraining
-from fsslib.training.journal import read_journal
+from fsslib.training.pretraining.clip_dinoiser_recipe import DinoiserTraining
+from fsslib.training.pretraining.crops import Crops, PictureFolder
 
 SMALL = DinoiserTraining.preset(
     "scenes", steps=6, batch_size=4, drop_at=4, size=32, pictures=20, channels=8, checkpoint_every=3

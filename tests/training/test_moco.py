@@ -17,20 +17,21 @@ from fsslib.encoders import WeightsError
 from fsslib.encoders.backbones import BACKBONES, load_backbone_state, moco_encoder
 from fsslib.priors.superpixels import SuperpixelConfig
 from fsslib.training.checkpoint import CheckpointError
-from fsslib.training.contrast import (
+from fsslib.training.journal import read_journal
+from fsslib.training.pretraining.contrast import (
     KeyQueue,
     automatic_length,
     contrast_logits,
     follow,
     info_nce,
+    retrieval_accuracy,
 )
-from fsslib.training.journal import read_journal
-from fsslib.training.moco import build_moco, pretrain_moco, trained_state
-from fsslib.training.moco_batches import MocoBatches
-from fsslib.training.moco_model import made, neighbours, patch_views
-from fsslib.training.moco_recipe import MocoConfig
-from fsslib.training.segments import SegmentStore
-from fsslib.training.split_norm import SplitBatchNorm2d, split_batch_norm
+from fsslib.training.pretraining.moco import build_moco, pretrain_moco, trained_state
+from fsslib.training.pretraining.moco_batches import MocoBatches
+from fsslib.training.pretraining.moco_model import made, neighbours, patch_views
+from fsslib.training.pretraining.moco_recipe import MocoConfig
+from fsslib.training.pretraining.segments import SegmentStore
+from fsslib.training.pretraining.split_norm import SplitBatchNorm2d, split_batch_norm
 
 SMALL = MocoConfig(
     **{"epochs": 2, "batch_size": 4, "size": 32, "local_size": 24, "min_cells": 1},
@@ -71,6 +72,18 @@ def test_logits_and_loss_are_mocos(name, temperature):
     logits = contrast_logits(case["q"], case["k"], case["queue"], temperature)
     torch.testing.assert_close(logits, case[f"logits_{name}"], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(info_nce(logits), case[f"loss_{name}"], atol=1e-5, rtol=1e-5)
+
+
+def test_retrieval_counts_the_positive_among_the_most_similar_keys():
+    """Ranks 1, 3 and 6 of six, and a tie for the first place, which the positive has."""
+    logits = torch.tensor(
+        [[9, 1, 2, 3, 4, 5], [3, 1, 2, 0, 4, 5], [0, 1, 2, 3, 4, 5], [5, 1, 2, 3, 4, 5]]
+    ).float()
+    assert [retrieval_accuracy(logits, k).item() for k in (1, 3, 5, 6)] == [0.5, 0.75, 0.75, 1.0]
+    assert retrieval_accuracy(logits, 1) == (logits.argmax(1) == 0).float().mean()
+    known = torch.tensor([False, True, True, False])
+    assert retrieval_accuracy(logits, 5, known) == 0.5
+    assert retrieval_accuracy(logits, 5, known & False) == 0.0
 
 
 def test_the_key_encoder_follows_as_mocos():
@@ -481,7 +494,7 @@ def test_impossible_settings_are_named(values, message):
 
 
 def test_presets():
-    paper = MocoConfig.preset("paper", fill="mean", lr=None)
+    paper = MocoConfig.preset("paper", fill="mean")
     assert (paper.queue, paper.local_queue, paper.epochs) == (65_536, 65_536, 1000)
     assert (paper.batch_size, paper.size, paper.momentum, paper.fill) == (256, 224, 0.999, "mean")
     assert MocoConfig.preset("paper_coco").epochs == 200

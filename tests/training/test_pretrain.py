@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 
 from fsslib.encoders import build_backbone
 from fsslib.training.journal import read_journal
-from fsslib.training.pretrain import PretrainConfig, backbone_state, pretrain_backbone
+from fsslib.training.pretraining.backbone import PretrainConfig, backbone_state, pretrain_backbone
 
 CONFIG = PretrainConfig(
     steps=4, batch_size=4, size=33, warmup=1, validation_scenes=8, checkpoint_every=2, workers=0

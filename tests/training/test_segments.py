@@ -8,9 +8,9 @@ from PIL import Image
 
 from fsslib.data.scenes.album import Album
 from fsslib.priors.superpixels import SuperpixelConfig, measure, superpixels
-from fsslib.training import segments
-from fsslib.training.segments import SegmentStore
-from fsslib.training.unlabelled import PictureFiles
+from fsslib.training.pretraining import segments
+from fsslib.training.pretraining.segments import SegmentStore
+from fsslib.training.pretraining.unlabelled import PictureFiles
 
 CONFIG = SuperpixelConfig.preset("scenes_slic", long_side=48, min_area=25, min_side=5)
 

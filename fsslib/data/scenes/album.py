@@ -18,12 +18,13 @@ from jaxtyping import UInt8
 
 from fsslib.data.parallel import parallel_map
 from fsslib.data.scenes.classes import class_name
-from fsslib.data.scenes.scene import render_scene
+from fsslib.data.scenes.scene import render_scene, renderer
 from fsslib.files import atomic_path, data_root, read_json, write_json
 
 SHARD = 2000
 EDITION = 1
-"""Raised when scenes or captions change, so that an album of older ones is not read."""
+"""Raised when scenes or captions change, so that an album of older ones is not read; packages count
+by their versions."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,11 @@ class Album:
 
     @cached_property
     def folder(self) -> Path:
-        """`<root>/album<edition>_<split>_s<seed>_<size>px`; root is the data root by default."""
+        """`<root>/album<edition>_<split>_s<seed>_<size>px_<renderer>`; root is the data root by
+        default."""
         root = data_root() / "scenes" if self.root is None else self.root
-        return root / f"album{EDITION}_{self.split}_s{self.seed}_{self.size}px"
+        name = f"album{EDITION}_{self.split}_s{self.seed}_{self.size}px_{renderer()}"
+        return root / name
 
     def prepare(self, workers: int = 2) -> Album:
         """Render the shards that are not there yet; each is written whole or not at all."""

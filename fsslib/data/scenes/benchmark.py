@@ -8,11 +8,13 @@ picture.
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from jaxtyping import Int64
 
-from fsslib.data.benchmark import Benchmark, Sample, Split
+from fsslib.data.benchmark import BENCHMARKS, Benchmark, Sample, Split
 from fsslib.data.scenes.classes import CLASS_NAMES, fold_class_ids
 from fsslib.data.scenes.kept import KeptScenes
 from fsslib.data.scenes.plan import plan_scene
@@ -20,7 +22,11 @@ from fsslib.data.scenes.scene import render_scene
 
 SIZES = {"train": 24_000, "val": 4_000}
 
+if TYPE_CHECKING:
+    from fsslib.data.protocol import Protocol
 
+
+@BENCHMARKS.register("scenes10i")
 class Scenes10i(Benchmark):
     """The embedded benchmark: 40 classes, four folds of ten, 24,000 and 4,000 scenes.
 
@@ -30,8 +36,13 @@ class Scenes10i(Benchmark):
         keep: render each scene once and keep it on disk (1 GB for both splits).
     """
 
-    name = "scenes10i"
-    class_names = CLASS_NAMES
+    class_names = known_classes = CLASS_NAMES
+    usual: ClassVar = {"image_size": 97, "minimum_object_pixels": 0, "novel_in_train": "drop"}
+    rendered = True
+
+    @classmethod
+    def open(cls, root: Path | None, protocol: Protocol, keep: bool = False) -> Scenes10i:
+        return cls(protocol.image_size, keep=keep)
 
     def __init__(self, size: int = 97, seed: int = 0, keep: bool = False) -> None:
         self.size, self.seed = size, seed
@@ -44,6 +55,9 @@ class Scenes10i(Benchmark):
     def areas(self, split: Split) -> Int64[np.ndarray, "images classes"]:
         """1 where a scene holds a class: areas are only known once a scene is rendered."""
         return _presence(split, self.seed)
+
+    def picture_ids(self, split: Split) -> tuple[str, ...]:
+        return tuple(f"{split}/{self.seed}/{index}" for index in range(SIZES[split]))
 
     def load(self, split: Split, index: int) -> Sample:
         if not 0 <= index < SIZES[split]:

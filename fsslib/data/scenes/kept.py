@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from fsslib.data.scenes.scene import render_scene
+from fsslib.data.scenes.scene import render_scene, renderer
 from fsslib.files import data_root
 
 EDITION = 1
-"""Raised when scenes change, so that older ones are not read."""
+"""Raised when scenes change, so that older ones are not read; packages count by their versions."""
 
 
 class KeptScenes:
@@ -28,7 +28,7 @@ class KeptScenes:
 
     @property
     def folder(self) -> Path:
-        name = f"kept{EDITION}_{self.split}_s{self.seed}_{self.size}px"
+        name = f"kept{EDITION}_{self.split}_s{self.seed}_{self.size}px_{renderer()}"
         return data_root() / "scenes" / name
 
     @cached_property

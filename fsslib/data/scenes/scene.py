@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import PIL
+import skimage
 
 from fsslib.data.scenes.background import random_background
 from fsslib.data.scenes.captions import describe
@@ -52,6 +54,12 @@ class Scene:
         """Four or five wordings of what the scene shows, made when first asked for."""
         rng = scene_generator(self.plan.split, self.plan.seed, self.plan.index, "captions")
         return describe(self.objects, self.background, rng)
+
+
+def renderer() -> str:
+    """The packages that decide about pixels, and their versions: Pillow draws scenes, scikit-image
+    lends photographs. For names of files that hold scenes."""
+    return f"pillow{PIL.__version__}_skimage{skimage.__version__}"
 
 
 def render_scene(

@@ -1,0 +1,175 @@
+"""From a name and its parts to a method: one loop over what classes say about themselves.
+
+Nobody here knows any method or prior; see `FewShotSegmenter.parts` and `PriorSource.parts`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fsslib.config import ConfigError, parse_group
+from fsslib.encoders.stages import StageBackbone
+from fsslib.methods.base import METHODS, FewShotSegmenter, PriorExtractor
+from fsslib.methods.base_learner import BaseLearner
+from fsslib.methods.clip_dinoiser.model import ClipDinoiser
+from fsslib.methods.pi_clip.priors import ClipPriors
+from fsslib.methods.prior_guided import PriorGuided
+from fsslib.methods.prior_source import PRIORS, CombinedPriors, PriorSource
+from fsslib.methods.words import WordMasks
+from fsslib.settings import Settings
+
+PARTS: dict[str, tuple[Any, str]] = {
+    "backbone": (StageBackbone, "a frozen network with stage taps, build_backbone(…)"),
+    "base": (BaseLearner, "a trained base learner"),
+    "clip": (ClipPriors, "ClipPriors(…)"),
+    "words": (WordMasks, "WordMasks(…)"),
+    "extractor": (PriorExtractor, "a backbone that was pretrained without labels"),
+    "dinoiser": (ClipDinoiser, "ClipDinoiser(…)"),
+}
+"""Parts that the package's methods and priors are built of: type, and what it is in words. Those of
+other classes can be of any type."""
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """One prior source and its settings."""
+
+    kind: type[PriorSource]
+    preset: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def config(self, method_preset: str) -> Settings:
+        """Its settings; without a preset of its own that of the method, where it has such a one."""
+        preset = self.preset or suitable_preset(self.kind.config_class, method_preset)
+        return self.kind.config_class.preset(preset, **self.changes)
+
+
+@dataclass(frozen=True)
+class PriorSpec:
+    """What `prior=` says: the method's own (no sources), or one or several sources."""
+
+    sources: tuple[SourceSpec, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> PriorSpec:
+        """`"own"`, `"none"`, `"pi_clip vvp=false"`, `"pi_clip+region preset=paper dim=32"`.
+
+        Raises:
+            ConfigError: an unknown source, or changes that are no changes.
+        """
+        if text.strip() == "own":
+            return cls()
+        sources = []
+        for part in re.split(r"\s*\+\s*(?=[A-Za-z_./~])", text.strip()):
+            name, changes = parse_group("prior", part)
+            preset = changes.pop("preset", None)
+            sources.append(SourceSpec(PRIORS.get(name or ""), preset, changes))
+        return cls(tuple(sources))
+
+    @property
+    def label(self) -> str:
+        """`pi_clip+region`; empty for the method's own."""
+        return "+".join(source.kind.name for source in self.sources)
+
+
+def suitable_preset(config_class: type[Settings], wanted: str) -> str:
+    """`wanted` where there is such a preset, else "paper", else the first there is."""
+    known = config_class.presets()
+    return next(name for name in (wanted, "paper", *known) if name in known)
+
+
+def parts_of(kind: type[FewShotSegmenter], prior: PriorSpec | None = None) -> dict[str, Any]:
+    """Names and types of everything that a method with this prior is built of.
+
+    Raises:
+        ConfigError: a prior for a method that reads none.
+    """
+    if not issubclass(kind, PriorGuided):
+        if prior is not None and prior.label not in ("", kind.fixed_prior):
+            raise ConfigError(f"prior={prior.label!r}: method {kind.name!r} reads no prior")
+        return dict(kind.parts)
+    if prior is None or not prior.sources:
+        return {**kind.parts, **kind.own_prior_parts}
+    parts = dict(kind.parts)
+    for source in prior.sources:
+        parts |= source.kind.parts
+    return parts
+
+
+def build_prior(
+    prior: PriorSpec, kind: type[PriorGuided], parts: Mapping[str, Any], preset: str = "paper"
+) -> PriorSource | None:
+    """The source or the sources of `prior`; None for the method's own."""
+    made = [
+        source.kind.build(
+            source.config(preset),
+            kind.prior_options.get(source.kind.name, {}),
+            **{name: parts[name] for name in source.kind.parts},
+        )
+        for source in prior.sources
+    ]
+    if not made:
+        return None
+    return made[0] if len(made) == 1 else CombinedPriors(made)
+
+
+def build_method(
+    method: str | type[FewShotSegmenter],
+    backbone: StageBackbone | None = None,
+    preset: str | None = None,
+    prior: str | PriorSource = "own",
+    **parts_and_settings: Any,
+) -> FewShotSegmenter:
+    """A method of its parts.
+
+    Args:
+        method: a name of `METHODS`, `module:Class`, or a class.
+        backbone: for methods that read one.
+        preset: of the method's settings; None: "paper", or the first that it has.
+        prior: for methods that read one: a name of `PRIORS`, several joined by "+", each with
+            changes to its settings, "own"; or a source that is built already.
+        parts_and_settings: further parts by name (`PARTS`, and what the class declares), and
+            changes to the preset; these are checked by name and type.
+
+    Raises:
+        ConfigError: unknown names, a part that is missing, or one that nobody reads.
+    """
+    kind = METHODS.get(method)
+    built = prior if isinstance(prior, PriorSource) else None
+    spec = PriorSpec() if built is not None else PriorSpec.parse(prior)
+    needed = dict(kind.parts) if built is not None else parts_of(kind, spec)
+    names = {*PARTS, *needed}
+    given = {k: v for k, v in parts_and_settings.items() if k in names and v is not None}
+    settings = {k: v for k, v in parts_and_settings.items() if k not in names}
+    parts = _complete(kind, spec, needed, {"backbone": backbone, **given})
+    chosen = preset or suitable_preset(kind.config_class, "paper")
+    config = kind.configure(chosen, **settings)
+    if not issubclass(kind, PriorGuided):
+        if built is not None:
+            raise ConfigError(f"prior={built.name!r}: method {kind.name!r} reads no prior")
+        return kind.build(config, **parts)
+    source = built or build_prior(spec, kind, parts, chosen)
+    own = {**kind.parts, **({} if source else kind.own_prior_parts)}
+    return kind.build(config, prior=source, **{name: parts[name] for name in own})
+
+
+def _complete(
+    kind: type[FewShotSegmenter], prior: PriorSpec, needed: dict[str, Any], given: dict[str, Any]
+) -> dict[str, Any]:
+    """The parts that are needed; ConfigError for one that is missing or read by nobody."""
+    who = f"method={kind.name!r}" + (f" with prior={prior.label!r}" if prior.sources else "")
+    for name, wanted in needed.items():
+        if given.get(name) is None:
+            words = PARTS.get(name, (wanted, getattr(wanted, "__name__", str(wanted))))[1]
+            raise ConfigError(f"{who} needs {name}=, {words}")
+        bare = getattr(wanted, "__supertype__", wanted)
+        if isinstance(bare, type) and not isinstance(given[name], bare):
+            got = type(given[name]).__name__
+            raise ConfigError(f"{who}: {name} is a {got}; expected a {bare.__name__}")
+    unread = [name for name in given if name not in needed and name != "backbone"]
+    if unread:
+        raise ConfigError(f"{who} does not read {unread[0]}=; leave it out")
+    return {name: given[name] for name in needed}

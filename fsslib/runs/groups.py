@@ -1,0 +1,144 @@
+"""Small groups of parameters: a machine, a choice of weights, parts that come trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import open_clip
+
+from fsslib.config import ConfigError, format_group, parse_group, strict
+from fsslib.encoders import require_backbone
+from fsslib.encoders.clip_small import SMALL_CLIPS
+from fsslib.runs.machine import require_device
+from fsslib.settings import Count, Natural, Settings
+
+MACHINE = ("device", "workers", "feature_cache", "clip_cache", "prepare_workers")
+"""Parameters of the machine that can be given alone, in any template."""
+
+
+@dataclass(frozen=True)
+class MachineConfig(Settings):
+    """Where and how fast a run goes; nothing of it decides a result."""
+
+    device: str = "auto"
+    """auto, cpu, mps, cuda or cuda:1."""
+    workers: Natural | None = None
+    """Loading processes, each on a core of its own; None: one, or what the recipe says."""
+    batch_size: Count = 8
+    """Test episodes that are looked at together."""
+    feature_cache: Natural = 0
+    """GiB on disk for what frozen encoders said of pictures, kept from run to run and in place of
+    `clip_cache`; Scenes-10i is then rendered once and kept, too. Pays without augmentation."""
+    clip_cache: Natural = 0
+    """MiB of memory for what frozen encoders have said of pictures before."""
+    prepare_workers: Natural = 2
+    """Processes that render scenes and make superpixels, once."""
+
+    @classmethod
+    def parse(cls, parameter: str, text: str) -> MachineConfig:
+        """`"cuda workers=4"`: the device first, or none."""
+        device, changes = parse_group(parameter, text)
+        return strict(cls, ({"device": device} if device else {}) | changes)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_device(self.device)
+
+    @property
+    def loaders(self) -> int:
+        """`workers`, one where nothing is said."""
+        return 1 if self.workers is None else self.workers
+
+
+@dataclass(frozen=True)
+class Weights(Settings):
+    """A network and where its weights come from."""
+
+    name: str
+    weights: str
+    """A tag, or a path."""
+    dilated: bool | None = None
+    """Of a backbone: whether its output stride is 8; None: as the method reads it."""
+
+    @classmethod
+    def of_backbone(cls, parameter: str, text: str) -> Weights:
+        """`"resnet50 weights=imagenet"`; without weights the embedded ones, or ImageNet's; timm's
+        are called `timm/ARCHITECTURE`."""
+        usual = "timm" if text.lstrip().startswith("timm/") else "imagenet"
+        found = cls._parsed(parameter, text, usual)
+        require_backbone(found.name, parameter)
+        return found
+
+    @classmethod
+    def of_clip(cls, parameter: str, text: str, usual: str | None = None) -> Weights:
+        """`"ViT-B-16-quickgelu weights=openai"`; without weights the embedded ones, or OpenAI's.
+
+        Args:
+            usual: the model where the text has weights alone.
+        """
+        found = cls._parsed(parameter, text, "openai", usual)
+        if found.name not in SMALL_CLIPS and found.name not in open_clip.list_models():
+            known = sorted(SMALL_CLIPS)
+            raise ConfigError(
+                f"{parameter}={found.name!r}: expected one of {known} or a model of open_clip"
+            )
+        return found
+
+    @classmethod
+    def _parsed(
+        cls, parameter: str, text: str, usual: str, usual_name: str | None = None
+    ) -> Weights:
+        name, changes = parse_group(parameter, text)
+        name = name or usual_name
+        if name is None:
+            raise ConfigError(f"{parameter}={text!r}: expected a network's name first")
+        default = "scenes" if name.startswith("scenes") else usual
+        return strict(cls, {"name": name, "weights": default} | changes)
+
+    @property
+    def embedded(self) -> bool:
+        return self.name.startswith("scenes")
+
+    def __str__(self) -> str:
+        return format_group(self.name, {"weights": self.weights})
+
+
+@dataclass(frozen=True)
+class PartsConfig(Settings):
+    """Parts of methods that come trained."""
+
+    base: str = "shipped"
+    """Base learner of BAM and HDMNet: a `.safetensors` file of `train_base`, or "shipped", which
+    finds the one of the fold in `methods/weights`."""
+    extractor: str = "scenes-moco"
+    """Prior extractor of QGNet's region map: a backbone."""
+    extractor_weights: str | None = None
+    """Of one that learned without labels, such as a checkpoint of MoCo, of which the key encoder is
+    taken; None: the embedded one's own."""
+    heads: str = "shipped"
+    """CLIP-DINOiser's: a `.safetensors` file of `train_dinoiser`, the published checkpoint,
+    "shipped", or "teachers", which asks DINO and FOUND instead."""
+
+    @classmethod
+    def parse(cls, parameter: str, text: str) -> PartsConfig:
+        """`"base=base.safetensors"`: changes alone."""
+        head, changes = parse_group(parameter, text)
+        if head is not None:
+            raise ConfigError(f"{parameter}={text!r}: expected changes as name=value alone")
+        return strict(cls, changes)
+
+    @property
+    def prior_extractor(self) -> Weights:
+        """The extractor and its weights.
+
+        Raises:
+            ConfigError: a network that is not embedded, and no weights.
+        """
+        text = format_group(self.extractor, {})
+        chosen = Weights.of_backbone("extractor", text)
+        if self.extractor_weights is None and not chosen.embedded:
+            raise ConfigError(
+                f"extractor={self.extractor!r} needs extractor_weights=, such as the path of a "
+                "MoCo checkpoint"
+            )
+        return Weights(self.extractor, self.extractor_weights or chosen.weights)

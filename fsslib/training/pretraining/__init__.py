@@ -1,0 +1,1 @@
+"""Trainings without episodes: backbones, CLIPs, DINO, MoCo, and the heads of CLIP-DINOiser."""
