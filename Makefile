@@ -1,5 +1,6 @@
 # make demo   train and evaluate PFENet beside its baselines, print the table
 # make test   everything that is tested: style, pytest, every lesson
+# make check  style and the tests that need neither a run nor a lesson: for while you work
 # make lab    the lessons in JupyterLab
 #
 # Each sets itself up. An active virtualenv or conda environment that holds fsslib from this folder
@@ -24,12 +25,13 @@ PYTHON = $(if $(SUITABLE),"$(ACTIVE)/bin/python",$(VENV)/bin/python)
 
 LESSONS = notebooks/*.ipynb notebooks/solutions/*.ipynb
 
-.PHONY: help demo test lab environment
+.PHONY: help demo test check lab environment
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo   train and evaluate PFENet on Scenes-10i, beside its baselines"
 	@echo "make test   check the style, run all tests, run every lesson"
+	@echo "make check  the style, and the tests that need neither a run nor a lesson"
 	@echo "make lab    open the lessons in JupyterLab"
 	@echo "Each makes what it needs in $(VENV) the first time."
 
@@ -45,6 +47,12 @@ test: environment
 	@echo "== 3 of 3: every lesson and its solutions, top to bottom (nbval)"
 	@$(PYTHON) -m pytest -o addopts= -p no:cacheprovider -n 2 --dist loadscope \
 		--nbval-lax --nbval-current-env $(LESSONS)
+
+# What is left out runs templates on papermill, whole networks or whole lists of episodes.
+check: environment
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m pytest -q -n 2 --dist worksteal --ignore tests/runs --ignore tests/benchmarks -m "not slow"
 
 lab: environment
 	@echo "Opening JupyterLab with notebooks/00_start_here.ipynb; Ctrl-C here stops it."

@@ -15,7 +15,8 @@ SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 TEMPLATES = sorted((ROOT / "notebooks" / "runs").glob("*.ipynb"))
 PUBLISHED = sorted((ROOT / "papermill_runs" / "published").rglob("*.ipynb"))
 MODULES = sorted(PACKAGE.rglob("*.py"))
-NAMES = ("README.md", "TROUBLESHOOTING.md", "fsslib/README.md", "papermill_runs/README.md")
+NAMES = ("README.md", "TROUBLESHOOTING.md", "fsslib/README.md", "fsslib/EXTENDING.md")
+NAMES += ("papermill_runs/README.md",)
 DOCUMENTS = [ROOT / name for name in NAMES]
 
 ABSOLUTE = re.compile(r"(?<![\w.~])/(?:home|root|work|tmp|Users)/|\bC:\\")

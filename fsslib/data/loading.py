@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fsslib.data.augmentation import Augmentation
 from fsslib.data.benchmark import Benchmark
-from fsslib.data.drawn import DrawnEpisode, collate
+from fsslib.data.drawn import DrawnEpisode, DrawnEpisodes, collate
 from fsslib.data.episode import Episode
 from fsslib.data.protocol import Protocol
 from fsslib.data.reader import EpisodeReader
@@ -101,7 +101,7 @@ class TrainingEpisodes(EpisodeStream):
 
 
 def batches(
-    episodes: Dataset, batch_size: int, workers: int = 0, device: str = "cpu", drop_last=False
+    episodes: Dataset, batch_size: int, workers: int = 0, device: str = "cpu"
 ) -> Iterator[Episode]:
     """Batches of episodes in order, on `device`; augmented ones are rendered there."""
     loader = DataLoader(
@@ -109,7 +109,6 @@ def batches(
         batch_size,
         num_workers=workers,
         collate_fn=collate,
-        drop_last=drop_last,
         pin_memory=device.startswith("cuda"),
         worker_init_fn=_one_thread if workers else None,
         # Its own generator: a DataLoader would otherwise draw from torch's, which a resumed
@@ -117,7 +116,12 @@ def batches(
         generator=torch.Generator(),
     )
     for batch in loader:
-        yield batch.to(device) if isinstance(batch, Episode) else batch.render(device)
+        yield on_device(batch, device)
+
+
+def on_device(batch: Episode | DrawnEpisodes, device: torch.device | str) -> Episode:
+    """A batch where it is learned from; an augmented one gets its pixels there."""
+    return batch.to(device) if isinstance(batch, Episode) else batch.render(device)
 
 
 def _one_thread(_: int) -> None:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from fsslib.encoders.resnet import ResNet
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
 from fsslib.encoders.weights import WeightsError, load_fitting, load_weights
+from fsslib.registry import Registry
 
 BACKBONES: dict[str, Callable[..., StageBackbone]] = {
     "scenes-resnet": partial(ResNet, BasicBlock, (2, 2, 2, 2), width=32),
@@ -31,6 +33,9 @@ BACKBONES: dict[str, Callable[..., StageBackbone]] = {
     "vgg16": partial(VGG16, batch_norm=False),
     "vgg16_bn": partial(VGG16, batch_norm=True),
 }
+
+OUTSIDE: Registry[StageBackbone] = Registry("backbone", StageBackbone)
+"""Classes from outside the package, by `module:Class`."""
 
 # torchvision's and the deep-stem release's names of the stem, in the order of `ResNet.stem`.
 STEM_KEYS = {"conv1": 0, "bn1": 1, "conv2": 3, "bn2": 4, "conv3": 6, "bn3": 7}
@@ -46,7 +51,8 @@ def build_backbone(
     """A frozen backbone.
 
     Args:
-        name: one of `BACKBONES`, or "timm/" and an architecture of timm (`timm_stages.py`).
+        name: one of `BACKBONES`, "timm/" and an architecture of timm (`timm_stages.py`), or
+            `module:Class`, a `StageBackbone` (built with `dilated`, if it takes that).
         weights: "scenes", "scenes-local" (of scenes-resnet: trained on scenes of several objects),
             "imagenet", "random", or a path to a checkpoint file, also the official MoCo's; of
             timm's, "timm" or a tag. Random weights are only ever used when asked for by this name.
@@ -59,12 +65,13 @@ def build_backbone(
         WeightsError: the weights cannot be had or do not fit.
     """
     require_backbone(name)
-    if name not in BACKBONES:
+    if name.startswith("timm/"):
         from fsslib.encoders.timm_stages import build_timm
 
         return _ready(build_timm(name, weights, dilated))
-    options = {} if name.startswith("vgg") else {"dilated": dilated}
-    backbone = BACKBONES[name](**options)
+    factory = OUTSIDE.get(name) if ":" in name else BACKBONES[name]
+    takes = "dilated" in signature(factory).parameters
+    backbone = factory(**({"dilated": dilated} if takes else {}))
     if str(weights) != "random":
         state = load_weights(name, weights)
         if held := _moco_encoders(state):
@@ -75,6 +82,8 @@ def build_backbone(
 
 def is_backbone(name: str) -> bool:
     """Whether `build_backbone` knows the name."""
+    if ":" in name:
+        return bool(OUTSIDE.get(name))  # or a ConfigError that says what is wrong with it
     if not name.startswith("timm/"):
         return name in BACKBONES
     from fsslib.encoders.timm_stages import is_timm  # a second, which others need not wait
@@ -90,7 +99,7 @@ def require_backbone(name: str, setting: str = "backbone") -> None:
     hint = f" (did you mean {', '.join(near)}?)" if near else ""
     raise ValueError(
         f"{setting}={name!r}: expected one of {sorted(BACKBONES)}, or 'timm/' and a CNN of timm, "
-        f"such as 'timm/convnext_tiny'{hint}"
+        f"such as 'timm/convnext_tiny', or module:Class{hint}"
     )
 
 

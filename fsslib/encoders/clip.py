@@ -157,15 +157,20 @@ class ClipEncoder(Keyed, ABC):
         words = getattr(self.tokenizer, "vocabulary", ())
         return f"{type(self.tokenizer)} {words} {state_digest(text)}"
 
-    def encode_tokens(self, tokens: Int64[Tensor, "n length"]) -> Float[Tensor, "n d"]:
+    def encode_tokens(
+        self, tokens: Int64[Tensor, "n length"], longest: int | None = None
+    ) -> Float[Tensor, "n d"]:
         """Text embeddings of token rows, not normalised to unit length.
 
         Equals `model.encode_text` on rows padded to any length; the padding is not computed.
+
+        Args:
+            longest: tokens of the longest row; None: the device is asked, and waited for.
         """
         model = self.model
         if model.text_pool_type != "argmax":
             return model.encode_text(tokens)
-        length = int(tokens.argmax(-1).max()) + 1
+        length = longest_row(tokens) if longest is None else longest
         tokens = tokens[:, :length]
         hidden = model.token_embedding(tokens) + model.positional_embedding[:length]
         mask = model.attn_mask
@@ -184,6 +189,11 @@ class ClipEncoder(Keyed, ABC):
     def train(self, mode: bool = True) -> ClipEncoder:
         trainable = any(parameter.requires_grad for parameter in self.parameters())
         return super().train(mode and trainable)
+
+
+def longest_row(tokens: Int64[Tensor, "n length"]) -> int:
+    """Tokens of the longest row, the end, which has the largest number, included."""
+    return int(tokens.argmax(-1).max()) + 1
 
 
 def choose(variant: str, paths: Mapping[str, Callable]) -> Callable:

@@ -19,13 +19,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fsslib.encoders.storage import WeightsError, halved, require_finite
 from fsslib.files import PACKAGE, atomic_path, data_root, read_json, write_json
 
 SHIPPED = PACKAGE / "encoders" / "weights"
-
-
-class WeightsError(RuntimeError):
-    """Weights that cannot be had or do not fit; the message says what was tried and what to do."""
 
 
 @dataclass(frozen=True)
@@ -114,21 +111,18 @@ def seen_by(name: str, weights: str | Path) -> str | None:
     return card_beside(shipped or Path(weights)).get("seen")
 
 
-def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """fp16 storage: half the size. Counters stay as they are."""
-    return {
-        key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for key, value in state.items()
-    }
-
-
 def write_weights(
     path: Path,
     state: Mapping[str, Tensor],
     card: dict[str, Any],
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """A safetensors file in fp16, and its card with the suffix `.json`; each of them whole."""
+    """A safetensors file in fp16, and its card with the suffix `.json`; each of them whole.
+
+    Raises:
+        WeightsError: naming tensors with values that are not finite; nothing is written.
+    """
+    require_finite(state, f"{path.name} is not written: it")
     with atomic_path(path) as temporary:
         save_file(halved(state), temporary, metadata)
     write_json(path.with_suffix(".json"), card)
@@ -170,8 +164,7 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint:
             f"{origin} does not fit {type(module).__name__}: missing {missing[:5]}, unknown "
             f"{unknown[:5]}, other shapes {shapes[:5]}{hint}"
         )
-    if broken := [key for key in wanted.keys() & state.keys() if not state[key].isfinite().all()]:
-        raise WeightsError(f"{origin} holds values that are not finite in {sorted(broken)[:5]}")
+    require_finite({key: state[key] for key in sorted(wanted.keys() & state.keys())}, origin)
     module.load_state_dict(state, strict=False)
 
 

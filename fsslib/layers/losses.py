@@ -1,4 +1,8 @@
-"""Losses on logits: the papers' cross-entropy, and a balanced one for small objects."""
+"""Losses on logits: the papers' cross-entropy, and a balanced one for small objects.
+
+Where no pixel of a batch counts, because all are 255, a loss is 0 with a gradient of 0: a mean over
+nothing would be NaN, and end a training that has done nothing wrong.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +32,18 @@ def segmentation_loss(
     logits = logits.float()  # sums over a picture's pixels overflow half precision
     if logits.shape[-2:] != mask.shape[-2:]:
         logits = F.interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=True)
-    target = mask.long()
-    loss = F.cross_entropy(logits, target, ignore_index=IGNORE)
+    target, counts = _countable(mask)
+    loss = F.cross_entropy(logits, target, ignore_index=IGNORE) * counts
     if name == "cross_entropy_dice":
-        loss = loss + dice_loss(logits, target)
+        loss = loss + dice_loss(logits, mask.long())
     return loss
+
+
+def _countable(mask: UInt8[Tensor, "b h w"]) -> tuple[Tensor, Tensor]:
+    """The mask as targets, and 1; where all of it is 255, targets of 0, and 0 to multiply with.
+    Nothing waits for the device to tell which."""
+    counts = (mask != IGNORE).any()
+    return torch.where(counts, mask, 0).long(), counts.float()
 
 
 def dice_loss(logits: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor, ""]:
@@ -57,11 +68,13 @@ def balanced_cross_entropy(
 
     Counted over the batch, without pixels of 255; no weight is larger than `most`.
     """
+    target, any_counts = _countable(mask)
     classes = torch.arange(logits.shape[1], device=mask.device)
-    counts = (mask.flatten() == classes[:, None]).sum(1)
+    counts = (target.flatten() == classes[:, None]).sum(1)
     present = (counts > 0).sum()
     weights = (counts.sum() / (present * counts.clamp_min(1))).clamp_max(most)
-    return F.cross_entropy(logits.float(), mask.long(), weights, ignore_index=IGNORE)
+    loss = F.cross_entropy(logits.float(), target, weights, ignore_index=IGNORE)
+    return loss * any_counts
 
 
 def distillation_loss(

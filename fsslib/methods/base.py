@@ -17,8 +17,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fsslib.config import ConfigError
-from fsslib.data.episode import Episode
+from fsslib.data.episode import IGNORE, Episode
 from fsslib.encoders.stages import StageBackbone
+from fsslib.encoders.storage import require_finite
 from fsslib.methods.shapes import OfficialNames, Shapes
 from fsslib.registry import Registry
 from fsslib.settings import Settings
@@ -132,6 +133,16 @@ class FewShotSegmenter(nn.Module, ABC):
         """Terms to be summed and minimised. Training-free methods have none."""
         raise TypeError(f"{type(self).__name__} is training-free: evaluate it, do not train it")
 
+    def counted(self, term: str, episodes: Episode) -> Tensor | int:
+        """How many things a term of `loss` is a mean over, so that parts of a batch can be weighed:
+        pixels of the query masks that are not 255, unless a method says otherwise.
+
+        The parts' gradients then add up to the whole batch's. Cross-entropy with Dice in it is
+        weighed as cross-entropy: exact where all pixels count, as in Scenes-10i, whose recipes have
+        it. Balanced cross-entropy counts its classes in every part anew.
+        """
+        return (episodes.query_mask != IGNORE).sum()
+
     def slow_parameters(self) -> list[nn.Parameter]:
         """What learns at a rate of its own (`TrainConfig.slow`)."""
         return []
@@ -156,7 +167,8 @@ class FewShotSegmenter(nn.Module, ABC):
                 yield f"{path}.{name}" if path else name, _drifts(getattr(module, name, None))
 
     def load_head_state(self, state: dict[str, Tensor]) -> None:
-        """Load what `head_state` gave; a mismatch names the keys."""
+        """Load what `head_state` gave; a mismatch names the keys, and so do values that are not
+        finite (WeightsError)."""
         own = self.head_state()
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         shapes = [
@@ -169,6 +181,7 @@ class FewShotSegmenter(nn.Module, ABC):
                 f"weights do not fit {type(self).__name__}: missing {missing[:5]}, unknown "
                 f"{unknown[:5]}, other shapes {shapes[:5]}; build it with the settings of the run"
             )
+        require_finite(state, f"head of {type(self).__name__}")
         self.load_state_dict(state, strict=False)
 
 
@@ -191,6 +204,9 @@ class Around(FewShotSegmenter):
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         return self.method.loss(prediction, episodes)
+
+    def counted(self, term: str, episodes: Episode) -> Tensor | int:
+        return self.method.counted(term, episodes)
 
     def slow_parameters(self) -> list[nn.Parameter]:
         return self.method.slow_parameters()

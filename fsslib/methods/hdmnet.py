@@ -190,3 +190,6 @@ class HDMNet(WithBaseLearner):
         distilled = distillation_loss(prediction.auxiliary_logits[1:], mask)
         losses = self.shared_losses(prediction, mask)
         return losses | {"distillation": self.config.distillation_weight * distilled}
+
+    def counted(self, term: str, episodes: Episode) -> Tensor | int:
+        return len(episodes) if term == "distillation" else super().counted(term, episodes)

@@ -109,6 +109,9 @@ class PANet(FewShotSegmenter):
             losses["alignment"] = self.config.alignment_weight * (terms * there).mean()
         return losses
 
+    def counted(self, term: str, episodes: Episode) -> Tensor | int:
+        return len(episodes) if term == "alignment" else super().counted(term, episodes)
+
     def _alignment_terms(self, logits: Tensor, episodes: Episode) -> Float[Tensor, "b n k"]:
         """Loss of each support picture."""
         masks = episodes.support_masks

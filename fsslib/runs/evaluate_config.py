@@ -17,6 +17,7 @@ from fsslib.data.registry import require_root
 from fsslib.methods import METHODS, PRIORS
 from fsslib.runs.groups import MachineConfig, PartsConfig
 from fsslib.runs.method_config import MethodGroups
+from fsslib.runs.run_config import plain_name
 from fsslib.settings import Count, Settings
 
 _OWN = ("fold", "way", "shot")
@@ -138,7 +139,7 @@ class EvaluateConfig(MethodGroups):
         clip = "dinoiser" in self.part_types
         network = self.clip_weights_of("dinoiser").name if clip else self.backbone_weights.name
         where = f"{protocol.benchmark}_f{self.fold}_{way}{self.shot}shot"
-        return f"{self.label}/{where}_{network.replace('/', '-')}"
+        return f"{self.label}/{where}_{plain_name(network)}"
 
     def typed(self) -> dict[str, Any]:
         protocol = {k: v for k, v in self.test_protocol.changed().items() if k not in _OWN}

@@ -10,7 +10,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
 
 from fsslib.config import ConfigError
 from fsslib.data.augmentation import Augmentation
@@ -20,6 +19,7 @@ from fsslib.data.loading import TrainingEpisodes
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
 from fsslib.encoders.pass_cache import Cache
+from fsslib.encoders.storage import halved
 from fsslib.encoders.weights import seen_by
 from fsslib.evaluation.evaluator import Scores, evaluate
 from fsslib.files import write_json
@@ -44,9 +44,6 @@ class Experiment:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.protocol, self.machine = config.test_protocol, config.machine_config
         self.device = pick_device(self.machine.device)
-        if self.device == "cpu":
-            # Two threads on a busy two-core machine were measured ten times slower than one.
-            torch.set_num_threads(1)
         self.training: dict[str, Any] = {}
 
     @cached_property
@@ -99,7 +96,7 @@ class Experiment:
             about=config.decisive(),
         )
         chosen = "last" if self.protocol.selection == "last" else "best"
-        self.method.load_head_state(outcome[chosen])
+        self.method.load_head_state(halved(outcome[chosen]))  # what is scored is what is saved
         step = outcome["step"] if chosen == "last" else outcome["best_step"]
         self.training = {
             "selected_step": step,

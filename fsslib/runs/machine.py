@@ -1,7 +1,8 @@
-"""The machine that a run is on: its device, its versions, the revision of its source."""
+"""The machine that a run is on: its device and threads, its versions, its source's revision."""
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import subprocess
@@ -22,20 +23,63 @@ def require_device(name: str) -> None:
 
 
 def pick_device(name: str) -> str:
-    """`auto` becomes "cuda" where there is one; a device that is not there is an error."""
+    """The device of a run, made the one in use; `auto` becomes "cuda" where there is one.
+
+    It is chosen once, here: what asks for no card by name (page-locked memory, random generators)
+    then takes this one. A run on the CPU gets its threads here, too.
+
+    Raises:
+        ConfigError: a device that is not there.
+    """
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device={name!r}: this machine has no CUDA device; use 'auto' or 'cpu'")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda"):
+        _use_cuda(name)
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError(f"device={name!r}: this machine has no Apple GPU; use 'auto' or 'cpu'")
+    if name == "cpu":
+        limit_threads()
     return name
+
+
+def _use_cuda(name: str) -> None:
+    if not torch.cuda.is_available():
+        raise ConfigError(f"device={name!r}: this machine has no CUDA device; use 'auto' or 'cpu'")
+    index, count = torch.device(name).index, torch.cuda.device_count()
+    if index is None:
+        return
+    if index >= count:
+        raise ConfigError(
+            f"device={name!r}: this machine has {count} CUDA device{'s' * (count > 1)}, numbered "
+            f"from 0; use one of {[f'cuda:{i}' for i in range(count)]}, or 'auto'"
+        )
+    torch.cuda.set_device(index)
+
+
+THREADS = "OMP_NUM_THREADS"
+"""Whoever sets this variable says how many threads a process may use."""
+
+
+def limit_threads() -> None:
+    """One thread for torch, unless `OMP_NUM_THREADS` says another number: two threads on a busy
+    machine of two cores were measured ten times slower than one."""
+    if not os.environ.get(THREADS):
+        torch.set_num_threads(1)
+
+
+def limit_threads_of_kernels() -> None:
+    """The same for processes that are started from here, whose other libraries read the variable
+    when they load."""
+    os.environ.setdefault(THREADS, "1")
 
 
 def environment(device: str) -> dict[str, Any]:
     """Device, versions and git revision, for results and cards."""
     names = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy", "scikit-image")
-    gpu = torch.cuda.get_device_name() if device.startswith("cuda") else None
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+    threads = torch.get_num_threads()
     return {
-        "device": gpu or f"CPU ({platform.machine()}, {torch.get_num_threads()} thread)",
+        "device": gpu or f"CPU ({platform.machine()}, {threads} thread{'s' * (threads > 1)})",
         "versions": {"fsslib": fsslib.__version__, **{name: version(name) for name in names}},
         "git": git_revision(),
     }

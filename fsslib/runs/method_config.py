@@ -162,7 +162,10 @@ class MethodGroups(RunConfig):
                 [class_identity("prior", text), source.config(self.preset).changed()]
                 for text, source in sources
             ],
-            "encoders": [[name, resolved(weights)] for name, weights in self.encoders],
+            "encoders": [
+                [class_identity("encoder", name), resolved(weights)]
+                for name, weights in self.encoders
+            ],
             "words": self.word_settings.changed() if "words" in parts else None,
             "base": resolved(trained.base) if "base" in parts else None,
             "heads": resolved(trained.heads) if "dinoiser" in parts else None,

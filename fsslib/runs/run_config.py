@@ -22,7 +22,7 @@ PATHS = ("root", "head", "data", "start", "dino_weights", "found_head", "episode
 """Parameters that may be paths."""
 PATHS_IN_GROUPS = ("weights", "base", "extractor_weights", "heads")
 """The same among the changes of a group."""
-CLASSES = ("method", "prior", "protocol")
+CLASSES = ("method", "prior", "protocol", "backbone")
 """Groups whose name may be `file.py:Class`."""
 
 
@@ -156,6 +156,11 @@ def resolved(value: str) -> str:
 def file_name(value: str) -> str:
     """Of a path its last part alone, which means the same on every machine."""
     return Path(value).name if "/" in value or "\\" in value else value
+
+
+def plain_name(network: str) -> str:
+    """A network's name as part of a folder's: "timm-resnet26d", the class of "file.py:MyNet"."""
+    return network.rpartition(":")[2].replace("/", "-")
 
 
 def identity(recipe: Settings) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from fsslib.config import ConfigError
 from fsslib.files import atomic_path, repository
 from fsslib.runs.config import CONFIGS, parse, run_id
 from fsslib.runs.describe import parameters_cell
+from fsslib.runs.machine import limit_threads_of_kernels
 from fsslib.runs.run_config import RunConfig, resolved
 from fsslib.runs.status import Heartbeat, RunError, alone, read_status, require_own
 
@@ -118,7 +119,7 @@ def _injected(config: RunConfig, folder: Path) -> dict[str, Any]:
 
 def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
     os.environ["FSSLIB_PROGRESS"] = "lines"
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    limit_threads_of_kernels()
     try:
         papermill.execute_notebook(
             str(template_path(template)),

@@ -55,11 +55,11 @@ def loss_curve(path: Path) -> dict[int, float]:
     return {g[-1]["step"]: round(sum(row["loss"] for row in g) / len(g), 4) for g in groups}
 
 
-def require_finite(step: int, lr: float, losses: dict[str, float]) -> None:
-    """Stop a run whose loss is NaN or infinite."""
+def diverged(step: int, lr: float, losses: dict[str, float]) -> TrainingDiverged:
+    """The error for a run whose loss was no finite number at `step`, with advice."""
     broken = {name: value for name, value in losses.items() if not math.isfinite(value)}
-    if broken:
-        raise TrainingDiverged(
-            f"step {step}: loss {broken} is not finite at learning rate {lr:g}. Lower lr, "
-            "set max_grad_norm=1, or use precision='fp32'; the last checkpoint is from before"
-        )
+    shown = f"loss {broken}" if broken else "a loss"
+    return TrainingDiverged(
+        f"step {step}: {shown} is not finite at learning rate {lr:g}. Lower lr, "
+        "set max_grad_norm=1, or use precision='fp32'; the last checkpoint is from before"
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
+from fsslib.training.parts import require_parts
 from fsslib.training.schedule import Schedule
 
 
@@ -19,6 +20,10 @@ class TrainConfig(Settings):
     """Optimiser steps."""
     batch_size: Count = 8
     """Episodes in a step."""
+    accumulate: Count = 1
+    """Equal parts of a batch that are learned from one after the other, for want of memory. Their
+    gradients add up to the batch's, up to rounding (`FewShotSegmenter.counted`); only BatchNorm in
+    training mode sees less at a time, as it does on several GPUs."""
     optimizer: Literal["sgd", "adamw"] = "adamw"
     lr: Positive = 1e-3
     """The learning rate in force at the start; nothing multiplies it afterwards."""
@@ -47,13 +52,17 @@ class TrainConfig(Settings):
     log_every: Count = 20
     workers: Natural = 1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_parts(self.batch_size, self.accumulate)
+
     @classmethod
     def presets(cls) -> dict[str, dict[str, Any]]:
         """`scenes`: the embedded benchmark. `demo`: the same in three minutes.
 
         `paper`: PFENet on PASCAL-5i as stated (SGD 0.0025; 200 epochs of 5,953 images). `official`:
-        as its code runs, with ten times that rate. `coco`: the official COCO recipe on four GPUs,
-        `coco_one_gpu` its batches of 8 at a quarter of that rate.
+        as its code runs, with ten times that rate. `coco`: the official COCO recipe on four GPUs
+        (on one: `accumulate=4`), `coco_one_gpu` its batches of 8 at a quarter of that rate.
         `bam`, `bam_coco`, `hdmnet`, `hdmnet_coco`, `pi_clip`, `pi_clip_coco`: as those codes run,
         their factor of ten multiplied out. `pi_clip_paper`: 30 epochs of batches of 4.
         `base`, `base_coco`, `base_scenes`: the base learners. `panet`; `hsnet` (epochs are not

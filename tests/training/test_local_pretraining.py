@@ -1,7 +1,6 @@
 """Naming several objects from image labels: batches, model, loss, and a run from start to card."""
 
 import math
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -181,6 +180,6 @@ def test_a_curve_is_the_mean_between_its_points(tmp_path):
 def test_the_card_tells_how_the_embedded_weights_came_about():
     card, settings = weights_card("scenes-resnet-local"), PretrainConfig.preset("local")
     assert card["command"] == "python -m fsslib.runs run pretrain_backbone -p recipe=local"
-    assert card["settings"] == asdict(settings)
+    assert PretrainConfig(**card["settings"]) == settings
     assert card["pictures"] == settings.steps * settings.batch_size
     assert len(card["prototype"]["miou_and_interval_by_fold"]) == 4

@@ -459,10 +459,11 @@ def test_the_monitor_sees_the_released_encoder(store, tmp_path):
     for which, same in (("key", True), ("query", False)):
         content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["model"]
         name = "layer4.1.conv2.weight"
-        assert torch.equal(content[f"{which}.backbone.{name}"], seen[-1][name]) == same
+        stored = content[f"{which}.backbone.{name}"].half().float()  # as the released file has it
+        assert torch.equal(stored, seen[-1][name]) == same
     state = trained_state(tmp_path, SMALL, store)
     load_backbone_state(BACKBONES["scenes-moco"](), state)
-    assert torch.equal(state["stem.0.weight"], seen[-1]["stem.0.weight"])
+    assert torch.equal(state["stem.0.weight"].half().float(), seen[-1]["stem.0.weight"])
 
 
 def test_it_learns(store, tmp_path):

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from fsslib.data.episode import Episode
+from fsslib.data.episode import IGNORE, Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.clustering import (
     ITERATIONS,
@@ -229,6 +229,12 @@ class LFSS(FewShotSegmenter):
             name: share * segmentation_loss(logits[name], wanted[name], config.loss)
             for name, share in shares.items()
         }
+
+    def counted(self, term: str, episodes: Episode) -> Tensor | int:
+        if self.config.supervision == "pseudo":
+            return len(episodes)  # every pixel has a pseudo label
+        masks = episodes.query_mask if term == "query" else episodes.support_masks
+        return (masks != IGNORE).sum()
 
 
 def _binary(logits: Float[Tensor, "b h w"], size: tuple[int, ...]) -> Float[Tensor, "b 2 _ _"]:

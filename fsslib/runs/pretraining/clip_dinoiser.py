@@ -15,6 +15,7 @@ from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import Dino
 from fsslib.encoders.pass_cache import PassCache
+from fsslib.encoders.storage import as_stored
 from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.dino_scores import agreement, neighbour_accuracy
 from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary
@@ -50,6 +51,7 @@ def finish_dino(
     """
     scenes, count = config.data is None, config.training.validation_scenes
     looks = min(count, 100)
+    as_stored(encoder.model)
     as_is = Dino(encoder.model, "as it is").to(encoder.statistics.device)
     card = {
         "name": "scenes-dino",
@@ -95,6 +97,7 @@ def finish_heads(
     For embedded CLIPs the card says what the heads are worth zero-shot on Scenes-10i.
     """
     scenes = config.clip_weights.embedded
+    as_stored(heads)
     card = {
         "run": config.run_name,
         "method": "clip_dinoiser",

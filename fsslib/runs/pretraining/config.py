@@ -14,7 +14,7 @@ from fsslib.encoders import require_backbone
 from fsslib.methods.base_learner import BaseLearnerConfig
 from fsslib.runs.evaluate_config import protocol_group
 from fsslib.runs.groups import MachineConfig, Weights
-from fsslib.runs.run_config import RunConfig, identity, resolved
+from fsslib.runs.run_config import RunConfig, identity, plain_name, resolved
 from fsslib.runs.train_config import training_config
 from fsslib.settings import Count, Natural
 from fsslib.training.pretraining.backbone_recipe import PretrainConfig
@@ -92,7 +92,7 @@ class BaseLearnerRunConfig(RunConfig):
 
     @property
     def run_name(self) -> str:
-        protocol, name = self.base_protocol, self.backbone_weights.name.replace("/", "-")
+        protocol, name = self.base_protocol, plain_name(self.backbone_weights.name)
         return f"base_learner/{protocol.benchmark}_f{self.fold}_{name}_s{self.seed}"
 
     def typed(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from fsslib.encoders.backbones import load_backbone_state
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_loading import load_clip, wrap
 from fsslib.encoders.clip_small import SMALL_CLIPS, small_clip
+from fsslib.encoders.storage import as_stored, halved
 from fsslib.encoders.tokenizer import WordTokenizer
 from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.evaluator import evaluate
@@ -99,8 +100,6 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
     `base.safetensors`, its card and `results.json`; returns the results."""
     protocol, machine, settings = config.base_protocol, config.machine_config, config.training
     device = pick_device(machine.device)
-    if device == "cpu":
-        torch.set_num_threads(1)
     benchmark = load_benchmark(protocol, config.root, machine.feature_cache > 0)
     torch.manual_seed(config.seed)
     chosen = config.backbone_weights
@@ -123,6 +122,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
         device,
         about=config.decisive(),
     )
+    learner.load_head_state(halved(learner.head_state()))  # what is scored is what is saved
     split = "val" if benchmark.val_has_base else "train"
     specs = picture_specs(benchmark, protocol, split, config.pictures)
     batch, workers = machine.batch_size, machine.loaders
@@ -184,7 +184,7 @@ def finish_clip(
     An embedded CLIP's vocabulary goes into the file's metadata. What the model is worth zero-shot
     is measured on held-out scenes, if it learned from scenes.
     """
-    encoder.eval()
+    as_stored(encoder.model.eval())
     scenes, size = config.data is None, config.training.final_size
     card = {
         "name": config.model,

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -22,15 +21,21 @@ from torch.utils.data import DataLoader, Dataset
 from fsslib.data.scenes import CLASS_NAMES, render_scene
 from fsslib.data.scenes.album import Album
 from fsslib.encoders.backbones import BACKBONES
-from fsslib.encoders.weights import halved
-from fsslib.training.checkpoint import go_on, load_checkpoint, save_checkpoint
-from fsslib.training.journal import Journal, require_finite
+from fsslib.encoders.storage import as_stored, halved
+from fsslib.training.checkpoint import load_checkpoint
+from fsslib.training.engine import Engine
+from fsslib.training.parts import batch_loader, item_loader
+from fsslib.training.plan import Plan
 from fsslib.training.pretraining.backbone_recipe import PretrainConfig
 from fsslib.training.pretraining.labelled_batches import LabelledBatches
-from fsslib.training.pretraining.naming import Classifier, LocalClassifier, named_right, naming_loss
+from fsslib.training.pretraining.naming import (
+    Classifier,
+    LocalClassifier,
+    named_right,
+    naming_loss,
+)
 from fsslib.training.schedule import build_optimizer
-
-LOG_EVERY = 25
+from fsslib.training.step import Loss
 
 
 class SingleObjects(Dataset):
@@ -74,39 +79,49 @@ def pretrain_backbone(
         CheckpointError: the folder holds a run with other settings.
     """
     torch.manual_seed(config.seed)
-    model = build_classifier(config).to(device, memory_format=torch.channels_last)
-    optimizer = build_optimizer("adamw", model.parameters(), config.lr, config.weight_decay)
-    path, settings = folder / "checkpoint.pt", asdict(config)
-    parts = {"model": model, "optimizer": optimizer}
-    saved = go_on(path, settings, {"step": 0, "seconds": 0.0}, parts)
-    if saved["step"]:
-        report(f"going on after step {saved['step']}")
-    journal = Journal(folder / "metrics.jsonl", saved["step"])
-    start = perf_counter() - saved["seconds"]
-    model.train()
-    for step, (images, shown) in enumerate(_pictures(config, saved["step"]), saved["step"]):
-        if not config.coarse_at(step):
+    model = build_classifier(config).to(device, memory_format=torch.channels_last).train()
+    engine = _engine(model, config, folder, device, report)
+    half = config.precision == "bf16"
+
+    def loader(begin: int) -> DataLoader:
+        return _pictures(config, begin, engine.parts_per_step, device)
+
+    def loss(batch: tuple[Tensor, Tensor]) -> Loss:
+        images, shown = batch
+        # On the CPU too, unlike `engine.autocast`: the embedded weights were made so.
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+            logits = model(images)
+        logits = logits.float()
+        right = named_right(logits, shown).float().mean()
+        term = naming_loss(logits, shown, config.label_smoothing)
+        return Loss({"loss": term}, {"accuracy": right})
+
+    for step in engine.steps(loader):
+        if not config.coarse_at(step.number):
             model.refine()
-        lr = config.lr_at(step)
-        optimizer.param_groups[0]["lr"] = lr
-        shown = shown.to(device)
-        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
-            logits = model(images.to(device))
-        loss = naming_loss(logits, shown, config.label_smoothing)
-        require_finite(step, lr, {"loss": loss.item()})
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        done, seconds = step + 1, perf_counter() - start
-        if done % LOG_EVERY == 0:
-            accuracy = named_right(logits, shown).float().mean().item()
-            journal.write(done, loss=loss.item(), accuracy=accuracy, lr=lr, seconds=seconds)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            saved = {"step": done, "seconds": seconds}
-            save_checkpoint(path, saved, settings, parts)
-            report(f"step {done}/{config.steps}  loss {loss.item():.3f}  {seconds:.0f} s")
-    accuracy = validate(model, config, device)
-    return {"accuracy": accuracy, "seconds": round(saved["seconds"]), "settings": settings}
+        step.learn(loss)
+    as_stored(model.backbone)
+    facts = {"accuracy": validate(model, config, device)}
+    return {**facts, "seconds": round(engine.state["seconds"]), "settings": asdict(config)}
+
+
+def _engine(
+    model: Classifier | LocalClassifier,
+    config: PretrainConfig,
+    folder: Path,
+    device: str,
+    report: Callable[[str], None],
+) -> Engine:
+    plan = Plan(
+        config.steps,
+        config.checkpoint_every,
+        config.precision,
+        config.accumulate,
+        config.max_grad_norm,
+    )
+    optimizer = build_optimizer("adamw", model.parameters(), config.lr, config.weight_decay)
+    parts, rate = {"model": model}, config.lr_at
+    return Engine(plan, folder, asdict(config), parts, optimizer, rate, device, report=report)
 
 
 @torch.inference_mode()
@@ -134,14 +149,15 @@ def _album(scenes: int, seed: int, size: int) -> Album:
     return Album("pretrain", seed, scenes, size).prepare(workers=1)
 
 
-def _pictures(config: PretrainConfig, step: int) -> DataLoader:
-    """Batches from `step` on: pictures (b, 3, s, s), and which classes they show (b, 40)."""
-    # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
-    generator, workers = torch.Generator(), config.workers
+def _pictures(config: PretrainConfig, begin: int, parts: int, device: str) -> DataLoader:
+    """Steps from `begin` on: pictures (b, 3, s, s), and which classes they show (b, 40)."""
     if config.pictures == "several":
-        album = _album(config.scenes, config.seed, config.size)
-        batches = LabelledBatches(album, config, step)
-        return DataLoader(batches, batch_size=None, num_workers=workers, generator=generator)
-    length = config.steps * config.batch_size
-    scenes = SingleObjects("pretrain", config.seed, length, config.size, step * config.batch_size)
-    return DataLoader(scenes, config.batch_size, num_workers=workers, generator=generator)
+        batches = LabelledBatches(_album(config.scenes, config.seed, config.size), config, begin)
+        return batch_loader(batches, parts, config.workers, device, cut=_in_parts)
+    length, start = config.steps * config.batch_size, begin * config.batch_size
+    scenes = SingleObjects("pretrain", config.seed, length, config.size, start)
+    return item_loader(scenes, config.batch_size, parts, config.workers, device)
+
+
+def _in_parts(batch: tuple[Tensor, Tensor], parts: int) -> list[tuple[Tensor, ...]]:
+    return list(zip(*(each.chunk(parts) for each in batch), strict=True))

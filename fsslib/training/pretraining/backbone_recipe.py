@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from fsslib.config import Bound, ConfigError
 from fsslib.settings import Count, Fraction, Natural, NonNegative, Positive, Settings
+from fsslib.training.parts import require_parts
 from fsslib.training.schedule import learning_rate
 
 Jitter = Annotated[float, Bound(least=0, below=1)]
@@ -32,6 +33,9 @@ class PretrainConfig(Settings):
     coarse_steps: Natural = 0
     """The first steps, on pictures of `coarse_size` and undilated (album only)."""
     batch_size: Count = 64
+    accumulate: Count = 1
+    """Equal parts of a batch that are learned from one after the other. BatchNorm sees one part at
+    a time, so that this is another training, not only another order of adding."""
     size: Count = 96
     """Side of the pictures in pixels."""
     coarse_size: Count = 64
@@ -47,8 +51,10 @@ class PretrainConfig(Settings):
     cooldown: Natural = 0
     """The last steps, in which the rate falls to 0 from wherever the cosine has it."""
     label_smoothing: Fraction = 0.0
+    max_grad_norm: NonNegative = 0.0
+    """Largest gradient norm; 0 leaves gradients as they are."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Autocast of the forward pass."""
+    """Autocast of the forward pass, on the CPU too."""
     seed: Natural = 0
     validation_scenes: Count = 2000
     checkpoint_every: Count = 250
@@ -68,6 +74,7 @@ class PretrainConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_parts(self.batch_size, self.accumulate)
         for name in ("coarse_steps", "cooldown"):
             if getattr(self, name) > self.steps:
                 raise ConfigError(f"{name}={getattr(self, name)}, but steps={self.steps}")

@@ -11,28 +11,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fsslib.encoders.clip import ClipEncoder
-from fsslib.training.checkpoint import go_on, save_checkpoint
-from fsslib.training.journal import Journal, loss_curve, require_finite
+from fsslib.encoders.clip import ClipEncoder, longest_row
+from fsslib.training.engine import Engine
+from fsslib.training.journal import loss_curve
+from fsslib.training.parts import batch_loader
+from fsslib.training.plan import Plan
 from fsslib.training.pretraining.caption_batches import Batch, Batches
 from fsslib.training.pretraining.captioned import Captioned
 from fsslib.training.pretraining.clip_recipe import ClipConfig
 from fsslib.training.pretraining.clip_step import (
     build_clip_optimizer,
+    clip_loss,
     enter_phase,
-    learn,
+    limit_scale,
     warm_text,
 )
 from fsslib.training.pretraining.clip_teacher import adopt_stem, adopt_text
-
-_FRESH = {"step": 0, "seconds": 0.0, "losses": [], "pictures": 0}
+from fsslib.training.step import Loss
 
 
 def pretrain_clip(
@@ -57,53 +60,74 @@ def pretrain_clip(
     Raises:
         TrainingDiverged: a loss that is not finite. CheckpointError: a folder of another run.
     """
-    encoder.to(device, memory_format=torch.channels_last)
+    encoder.to(device, memory_format=torch.channels_last).train()
     if teacher is not None:
         adopt_text(encoder, teacher)
         adopt_stem(encoder, teacher)
-    optimizer = build_clip_optimizer(encoder, config)
-    path, settings = folder / "checkpoint.pt", asdict(config)
-    parts = {"model": encoder.model, "optimizer": optimizer}
-    saved = go_on(path, settings, _FRESH, parts)
-    if saved["step"]:
-        report(f"going on after step {saved['step']} of {config.steps}")
-    journal = Journal(folder / "metrics.jsonl", saved["step"])
-    start = perf_counter() - saved["seconds"]
-    losses, seen = saved["losses"], saved["pictures"]
-    encoder.train()
-    batches = _batches(config, encoder, pictures, saved["step"], full_size=teacher is not None)
-    if not saved["step"] and teacher is None:
-        warm_text(encoder, batches, config, optimizer)
-    for step, batch in enumerate(_loader(batches, config), saved["step"]):
-        enter_phase(encoder, config, step)
-        lr = config.lr_at(step)
-        batch = Batch(*(part.to(device) for part in batch))
-        facts = learn(encoder, batch, optimizer, config, lr, step, teacher)
-        require_finite(step, lr, facts)
-        losses, seen = [*losses[-24:], facts.pop("loss")], seen + len(batch.images)
-        done, seconds = step + 1, perf_counter() - start
-        if done % 25 == 0 or done == config.steps:
-            facts |= {"logit_scale": encoder.logit_scale.item(), "lr": lr}
-            journal.write(done, loss=_mean(losses), **facts, seconds=seconds)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            saved = {"step": done, "seconds": seconds, "losses": losses, "pictures": seen}
-            save_checkpoint(path, saved, settings, parts)
-            report(f"step {done}/{config.steps}  loss {_mean(losses):.3f}  {seconds:.0f} s")
+    engine = _engine(encoder, config, folder, device, report)
+    first = engine.state["step"]
+    batches = _batches(config, encoder, pictures, first, full_size=teacher is not None)
+    if not first and teacher is None:
+        warm_text(encoder, batches, config, engine.descent)
+
+    def loss(batch: Batch, number: int, longest: int) -> Loss:
+        with engine.autocast():
+            return clip_loss(encoder, batch, config, number, teacher, longest)
+
+    def loader(_: int) -> DataLoader:
+        return batch_loader(batches, engine.parts_per_step, config.workers, device)
+
+    for step in engine.steps(loader):
+        enter_phase(encoder, config, step.number)
+        (batch,) = step.parts
+        longest = longest_row(torch.cat([batch.tokens, batch.names]))
+        step.learn(partial(loss, number=step.number, longest=longest))
+        limit_scale(encoder)
+        engine.state["pictures"] += len(batch.images)
     enter_phase(encoder, config, config.steps)
-    facts = {"seconds": round(saved["seconds"]), "loss": round(_mean(saved["losses"]), 4)}
-    facts["curve"] = loss_curve(folder / "metrics.jsonl")
-    return {**facts, "pictures": saved["pictures"], "settings": settings}
+    return {
+        "seconds": round(engine.state["seconds"]),
+        "loss": round(engine.state["facts"]["loss"], 4),
+        "curve": loss_curve(folder / "metrics.jsonl"),
+        "pictures": engine.state["pictures"],
+        "settings": asdict(config),
+    }
 
 
-def _loader(batches: Batches, config: ClipConfig) -> DataLoader:
-    # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
-    return DataLoader(
-        batches, batch_size=None, num_workers=config.workers, generator=torch.Generator()
+def _engine(
+    encoder: ClipEncoder,
+    config: ClipConfig,
+    folder: Path,
+    device: str,
+    report: Callable[[str], None],
+) -> Engine:
+    optimizer = build_clip_optimizer(encoder, config)
+    plan = Plan(
+        config.steps,
+        config.checkpoint_every,
+        config.precision,
+        max_grad_norm=config.max_grad_norm,
+        smooth=(("loss",), 25),
     )
 
+    def rates(step: int) -> list[float]:
+        return [config.lr_at(step) * group["rate"] for group in optimizer.param_groups]
 
-def _mean(losses: list[float]) -> float:
-    return sum(losses) / len(losses)
+    def scale() -> dict[str, Tensor]:
+        return {"logit_scale": encoder.logit_scale.detach()}
+
+    return Engine(
+        plan,
+        folder,
+        asdict(config),
+        {"model": encoder.model},
+        optimizer,
+        rates,
+        device,
+        {"pictures": 0},
+        scale,
+        report,
+    )
 
 
 def _batches(

@@ -8,10 +8,10 @@ journal keeps what lies above it, or the training would look stalled.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -23,10 +23,13 @@ from torch.utils.data import DataLoader
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.layers.weighted_pooling import DinoiserHeads, correlate
 from fsslib.methods.clip_dinoiser.teachers import Teachers
-from fsslib.training.checkpoint import go_on, save_checkpoint
-from fsslib.training.journal import Journal, read_journal, require_finite
+from fsslib.training.engine import Engine
+from fsslib.training.journal import read_journal
+from fsslib.training.parts import batch_loader
+from fsslib.training.plan import Plan
 from fsslib.training.pretraining.clip_dinoiser_recipe import DinoiserTraining
 from fsslib.training.pretraining.crops import Crops, Pictures
+from fsslib.training.step import Loss
 
 Losses = dict[str, Float[Tensor, ""]]
 
@@ -90,37 +93,23 @@ def learn(
     encoder: ClipViT,
     teachers: Teachers,
     images: UInt8[Tensor, "b 3 h w"],
-    optimizer: torch.optim.Optimizer,
     config: DinoiserTraining,
-    step: int,
-) -> dict[str, float]:
-    """One step; returns both losses, their sum, and what the journal says of the targets."""
-    with torch.no_grad():
+    precision: Callable[[], torch.autocast] = nullcontext,
+) -> Loss:
+    """Both losses, and what the journal says of the targets. Half precision is for CLIP, which is
+    frozen, only: targets are thresholds, and losses differ in small parts."""
+    with torch.no_grad(), precision():
         tapped, _ = encoder.tapped_and_dense(images, tap=config.tap)
     together, salient = targets(teachers, images, tuple(tapped.shape[-2:]), config.gamma)
-    losses = head_losses(heads, tapped, together, salient)
-    facts = {name: value.item() for name, value in losses.items()}
-    require_finite(step, config.rates_at(step)[0], facts)
-    descend(losses, optimizer, config, step)
-    floor = correlation_floor(together).item()
-    return facts | {
-        "loss": sum(facts.values()),
+    losses = head_losses(heads, tapped.float(), together, salient)
+    floor = correlation_floor(together)
+    facts = {
         "floor": floor,
-        "above_floor": facts["correlation"] - floor,
-        "together": together.mean().item(),
-        "salient": salient.mean().item(),
+        "above_floor": losses["correlation"] - floor,
+        "together": together.mean(),
+        "salient": salient.mean(),
     }
-
-
-def descend(
-    losses: Losses, optimizer: torch.optim.Optimizer, config: DinoiserTraining, step: int
-) -> None:
-    """One step down the sum of the losses."""
-    for group, lr in zip(optimizer.param_groups, config.rates_at(step), strict=True):
-        group["lr"] = lr
-    optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(losses.values())).sum().backward()
-    optimizer.step()
+    return Loss(losses, losses | facts)
 
 
 def train_heads(
@@ -145,33 +134,51 @@ def train_heads(
     torch.manual_seed(config.seed)
     encoder, teachers = encoder.to(device), teachers.to(device)
     heads = DinoiserHeads(encoder.width, config.channels, config.kernel).to(device)
-    optimizer, path = build_heads_optimizer(heads, config), folder / "checkpoint.pt"
-    parts = {"heads": heads, "optimizer": optimizer}
-    fresh = {"step": 0, "seconds": 0.0, "recent": []}
-    saved = go_on(path, asdict(config), fresh, parts)
-    if saved["step"]:
-        report(f"going on after step {saved['step']} of {config.steps}")
-    journal, start = Journal(folder / "metrics.jsonl", saved["step"]), perf_counter()
-    start, recent = start - saved["seconds"], saved["recent"]
-    for step, images in enumerate(_loader(config, pictures, saved["step"]), saved["step"]):
-        facts = learn(heads, encoder, teachers, images.to(device), optimizer, config, step)
-        recent = [*recent[-19:], [facts["loss"], facts["above_floor"]]]
-        done, seconds = step + 1, perf_counter() - start
-        loss, above = _means(recent)
-        if done % 20 == 0 or done == config.steps:
-            facts |= {"loss": loss, "above_floor": above}
-            journal.write(done, **facts, seconds=seconds)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            saved = {"step": done, "seconds": seconds, "recent": recent}
-            save_checkpoint(path, saved, asdict(config), parts)
-            report(f"step {done}/{config.steps}  loss {loss:.4f}  above floor {above:.4f}")
-    loss, above = _means(saved["recent"])
-    facts = {"seconds": round(saved["seconds"]), "pictures": len(pictures)}
-    facts |= {"loss": round(loss, 5), "above_floor": round(above, 5), "training": asdict(config)}
-    facts["salient"] = share = mean(row["salient"] for row in read_journal(journal.path))
+    engine = _engine(heads, config, folder, device, report)
+
+    def loader(begin: int) -> DataLoader:
+        crops = Crops(
+            pictures,
+            config.size,
+            config.batch_size,
+            config.steps,
+            config.seed,
+            config.brightness,
+            begin,
+        )
+        return batch_loader(crops, engine.parts_per_step, config.workers, device, torch.chunk)
+
+    for step in engine.steps(loader):
+        step.learn(lambda images: learn(heads, encoder, teachers, images, config, engine.autocast))
+    last = engine.state["facts"]
+    facts = {"seconds": round(engine.state["seconds"]), "pictures": len(pictures)}
+    facts |= {name: round(last[name], 5) for name in ("loss", "above_floor")}
+    rows = read_journal(folder / "metrics.jsonl")
+    facts |= {"training": asdict(config), "salient": mean(row["salient"] for row in rows)}
     if config.balanced:
-        balance(heads, share)
+        balance(heads, facts["salient"])
     return heads.requires_grad_(False).eval(), facts
+
+
+def _engine(
+    heads: DinoiserHeads,
+    config: DinoiserTraining,
+    folder: Path,
+    device: str,
+    report: Callable[[str], None],
+) -> Engine:
+    plan = Plan(
+        config.steps,
+        config.checkpoint_every,
+        config.precision,
+        config.accumulate,
+        config.max_grad_norm,
+        log_every=20,
+        smooth=(("loss", "above_floor"), 20),
+    )
+    optimizer, parts = build_heads_optimizer(heads, config), {"heads": heads}
+    settings = asdict(config)
+    return Engine(plan, folder, settings, parts, optimizer, config.rates_at, device, report=report)
 
 
 @torch.no_grad()
@@ -180,23 +187,3 @@ def balance(heads: DinoiserHeads, share: float) -> None:
     `share` of them: the log-odds move by those of the share (logit adjustment, Menon et al., ICLR
     2021)."""
     heads.bkg_decoder.bias -= torch.tensor(share).logit(eps=1e-6).item()
-
-
-def _means(recent: list[list[float]]) -> list[float]:
-    return [sum(column) / len(recent) for column in zip(*recent, strict=True)]
-
-
-def _loader(config: DinoiserTraining, pictures: Pictures, begin: int) -> DataLoader:
-    crops = Crops(
-        pictures,
-        config.size,
-        config.batch_size,
-        config.steps,
-        config.seed,
-        config.brightness,
-        begin,
-    )
-    # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
-    return DataLoader(
-        crops, batch_size=None, num_workers=config.workers, generator=torch.Generator()
-    )

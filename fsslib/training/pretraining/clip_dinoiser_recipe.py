@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fsslib.settings import Count, Natural, Positive, Settings
+from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
+from fsslib.training.parts import require_parts
+from fsslib.training.precision import Precision
 from fsslib.training.schedule import step_decay
 
 
@@ -19,6 +21,9 @@ class DinoiserTraining(Settings):
     """A hundred epochs of 63 batches of 16 in the released code; here the last, ragged batch of an
     epoch is left out."""
     batch_size: Count = 16
+    accumulate: Count = 1
+    """Equal parts of a batch that are learned from one after the other: the same gradients, up to
+    rounding, in less memory."""
     lr: Positive = 5e-5
     """Of `obj_proj`."""
     background_lr: Positive = 1e-2
@@ -26,6 +31,10 @@ class DinoiserTraining(Settings):
     drop_at: int | tuple[int, ...] = 5000
     """From this step on both rates are a tenth; of several steps, each divides by ten once more."""
     weight_decay: float = 1e-2
+    max_grad_norm: NonNegative = 0.0
+    """Largest gradient norm; 0 leaves gradients as they are."""
+    precision: Precision = "fp32"
+    """Autocast on the GPU, of the frozen CLIP; on the CPU always fp32."""
     gamma: float = 0.2
     """Cells belong together where DINO's cosine reaches this."""
     size: Count = 448
@@ -57,6 +66,7 @@ class DinoiserTraining(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_parts(self.batch_size, self.accumulate)
         if self.kernel % 2 != 1:
             raise ValueError(f"kernel={self.kernel}: expected an odd number of cells")
 

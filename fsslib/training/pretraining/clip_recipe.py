@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from open_clip import get_model_config
 
 from fsslib.config import Bound, strict
 from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
+from fsslib.training.precision import Precision
 from fsslib.training.schedule import learning_rate
 
 
@@ -52,8 +53,9 @@ class ClipConfig(Settings):
     warmup: Natural = 200
     max_grad_norm: NonNegative = 1.0
     """Largest gradient norm."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Autocast on the GPU; on the CPU always fp32."""
+    precision: Precision = "fp32"
+    """Autocast on the GPU; on the CPU always fp32. There is no `accumulate` here: each picture is
+    compared with every other of its batch, and parts of one would be another loss."""
     seed: Natural = 0
     checkpoint_every: Count = 100
     workers: Natural = 0

@@ -1,4 +1,4 @@
-"""One step of contrastive pretraining: losses, optimiser, and what changes between phases."""
+"""Contrastive pretraining: losses, optimiser, and what changes between phases."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_resnet import stop_pooling
 from fsslib.encoders.clip_small import UNPOOLED
 from fsslib.encoders.clip_vit import ClipViT
+from fsslib.training.descent import Descent
 from fsslib.training.pretraining.caption_batches import Batch, Batches
 from fsslib.training.pretraining.clip_recipe import ClipConfig
 from fsslib.training.pretraining.clip_teacher import look
+from fsslib.training.step import Loss
 
 TEXT_RATE = 0.4
 """Learning rate of the text tower, in parts of the image tower's. The pictures
@@ -30,40 +32,42 @@ LARGEST_SCALE = math.log(100)
 """Of the logit scale, as in CLIP: more would make training unstable."""
 
 
-def learn(
+def clip_loss(
     encoder: ClipEncoder,
     batch: Batch,
-    optimizer: torch.optim.Optimizer,
     config: ClipConfig,
-    lr: float,
     step: int,
     teacher: ClipEncoder | None,
-) -> dict[str, float]:
-    """One optimiser step: the contrastive `loss`, its `accuracy` (how often a picture finds its own
-    caption), the loss of `naming`, and the `distance` to a teacher, which is all that the coarse
-    steps minimise where there is one: the other losses' gradients are many times as large."""
-    device = batch.images.device.type
+    longest: int | None = None,
+) -> Loss:
+    """The contrastive `loss`, its `accuracy` (how often a picture finds its own caption), the loss
+    of `naming`, and the `distance` to a teacher, which is all that the coarse steps minimise where
+    there is one: the other losses' gradients are many times as large.
+
+    Args:
+        longest: tokens of the longest caption.
+    """
     only_teacher = teacher is not None and step < config.coarse_steps
-    terms = {}
-    with torch.autocast(
-        device, torch.bfloat16, enabled=config.precision == "bf16" and device != "cpu"
-    ):
-        pooled, distance = look(encoder, batch.images, config.size_at(step), teacher)
-        image = F.normalize(pooled.detach() if only_teacher else pooled, dim=-1)
-        texts = encoder.encode_tokens(torch.cat([batch.tokens, batch.names]))
-        text, names = F.normalize(texts, dim=-1).tensor_split([len(image)])
-        terms["loss"] = ClipLoss()(image, text, encoder.logit_scale)
-        if len(names):
-            terms["naming"] = naming_loss(image, names, batch.shown, encoder.logit_scale)
-        if teacher is not None:
-            terms["distance"] = distance
+    pooled, distance = look(encoder, batch.images, config.size_at(step), teacher)
+    image = F.normalize(pooled.detach() if only_teacher else pooled, dim=-1)
+    texts = encoder.encode_tokens(torch.cat([batch.tokens, batch.names]), longest)
+    text, names = F.normalize(texts, dim=-1).tensor_split([len(image)])
+    terms = {"loss": ClipLoss()(image, text, encoder.logit_scale)}
+    if len(names):
+        terms["naming"] = naming_loss(image, names, batch.shown, encoder.logit_scale)
     weighed = {**terms, "distance": DISTANCE_WEIGHT * distance}
-    total = weighed["distance"] if only_teacher else torch.stack(list(weighed.values())).sum()
-    _descend(encoder, total, optimizer, config, lr)
-    with torch.no_grad():
-        encoder.model.logit_scale.clamp_(0, LARGEST_SCALE)
-        found = (image @ text.T).argmax(1).cpu() == torch.arange(len(image))
-    return {"accuracy": found.float().mean().item()} | {k: v.item() for k, v in terms.items()}
+    if teacher is not None:
+        terms["distance"] = distance
+    right = (image.detach() @ text.detach().T).argmax(1)
+    accuracy = (right == torch.arange(len(image), device=image.device)).float().mean()
+    minimised = {"distance": weighed["distance"]} if only_teacher else weighed
+    return Loss(minimised, {"accuracy": accuracy, **terms})
+
+
+@torch.no_grad()
+def limit_scale(encoder: ClipEncoder) -> None:
+    """Keep the logit scale where training is stable."""
+    encoder.model.logit_scale.clamp_(0, LARGEST_SCALE)
 
 
 def naming_loss(
@@ -84,23 +88,10 @@ def naming_loss(
 
 def _right_ones(logits: Tensor, right: Tensor) -> Tensor:
     """Mean of -log softmax over the right entries, each among itself and its row's wrong ones."""
+    logits = logits.float()
     wrong = logits.masked_fill(right, -1e4).logsumexp(1, keepdim=True)
-    return F.softplus(wrong - logits)[right].mean()
-
-
-def _descend(
-    encoder: ClipEncoder,
-    loss: Tensor,
-    optimizer: torch.optim.Optimizer,
-    config: ClipConfig,
-    lr: float,
-) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group["rate"]
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(encoder.parameters(), config.max_grad_norm)
-    optimizer.step()
+    # Not `[right].mean()`, which would wait for the device to learn how many there are.
+    return (F.softplus(wrong - logits) * right).sum() / right.sum()
 
 
 def build_clip_optimizer(encoder: ClipEncoder, config: ClipConfig) -> torch.optim.Optimizer:
@@ -123,9 +114,7 @@ def build_clip_optimizer(encoder: ClipEncoder, config: ClipConfig) -> torch.opti
     return torch.optim.AdamW(options, config.lr, betas=(0.9, 0.98), eps=1e-6)
 
 
-def warm_text(
-    encoder: ClipEncoder, batches: Batches, config: ClipConfig, optimizer: torch.optim.Optimizer
-) -> None:
+def warm_text(encoder: ClipEncoder, batches: Batches, config: ClipConfig, descent: Descent) -> None:
     """Teach the text tower that wordings differ and what they name does not.
 
     A fresh text tower embeds all captions of a length alike, and what little differs is the
@@ -133,12 +122,14 @@ def warm_text(
     which the image tower has something to aim at.
     """
     device = encoder.logit_scale.device
+    base = config.lr / TEXT_RATE
+    rates = [base * group["rate"] for group in descent.optimizer.param_groups]
     for one, other in batches.wordings(config.text_steps):
         texts = [
             F.normalize(encoder.encode_tokens(tokens.to(device)), dim=-1) for tokens in (one, other)
         ]
         loss = ClipLoss()(*texts, encoder.logit_scale.detach())
-        _descend(encoder, loss, optimizer, config, config.lr / TEXT_RATE)
+        descent.down(loss, rates)
 
 
 def enter_phase(encoder: ClipEncoder, config: ClipConfig, step: int) -> None:

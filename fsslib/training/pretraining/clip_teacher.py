@@ -59,6 +59,7 @@ def distance(student: Float[Tensor, "n d"], teacher: Float[Tensor, "n d"]) -> Fl
     CLIP's embeddings lie in a narrow cone: by plain cosine a student that answers every cell with
     its axis is close to any teacher. Seen from the axis, what differs is all there is.
     """
+    student, teacher = student.float(), teacher.float()  # differences of near equals
     student, teacher = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
     axis = teacher.mean(0)
     return 1 - F.cosine_similarity(student - axis, teacher - axis, dim=-1).mean()

@@ -48,9 +48,10 @@ class KeyQueue(nn.Module):
                 f"{len(keys)} keys do not divide a queue of {len(self)}: choose a queue that is a "
                 "multiple of the batch, or drop the last batch of an epoch"
             )
-        begin = int(self.pointer)
-        self.keys[:, begin : begin + len(keys)] = keys.T
-        self.pointer[0] = (begin + len(keys)) % len(self)
+        # The pointer stays on its device: asking for its value would wait for all that is queued.
+        places = (self.pointer + torch.arange(len(keys), device=keys.device)) % len(self)
+        self.keys[:, places] = keys.T
+        self.pointer.add_(len(keys)).remainder_(len(self))
 
 
 def contrast_logits(
@@ -71,9 +72,24 @@ def contrast_logits(
     return torch.cat(parts, 1) / temperature
 
 
-def info_nce(logits: Float[Tensor, "n classes"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy of telling the positive, column 0, from the rest."""
-    return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
+def info_nce(
+    logits: Float[Tensor, "n classes"], known: Bool[Tensor, " n"] | None = None
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy of telling the positive, column 0, from the rest; over the rows that are
+    `known` to have one, by default all."""
+    target = logits.new_zeros(len(logits), dtype=torch.long)
+    if known is not None:
+        target = target.masked_fill(~known, -100)  # which cross_entropy leaves out
+    return F.cross_entropy(logits, target)
+
+
+def info_nce_of_known(
+    logits: Float[Tensor, "n classes"], known: Bool[Tensor, " n"]
+) -> Float[Tensor, ""]:
+    """`info_nce` over the rows that have a positive; without any it is 0 with a gradient of 0.
+    Nothing waits for the device to count them."""
+    some = known.any()
+    return info_nce(logits, known | ~some) * some
 
 
 @torch.no_grad()

@@ -14,7 +14,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -25,11 +24,13 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.data import DataLoader
 
 from fsslib.encoders.dino import Dino, small_dino
-from fsslib.training.checkpoint import go_on, save_checkpoint
-from fsslib.training.journal import Journal, require_finite
+from fsslib.training.engine import Engine
+from fsslib.training.parts import batch_loader
+from fsslib.training.plan import Plan
 from fsslib.training.pretraining.crops import Pictures
 from fsslib.training.pretraining.dino_crops import Views
 from fsslib.training.pretraining.dino_recipe import DinoConfig
+from fsslib.training.step import Loss
 
 
 class DinoHead(nn.Module):
@@ -72,8 +73,8 @@ def dino_loss(
     wanted = ((teacher - center) / config.teacher_temperature).softmax(-1).detach()
     said = (student / config.student_temperature).log_softmax(-1)
     pairs = -torch.einsum("tbo,vbo->tv", wanted, said) / student.shape[1]
-    same = torch.eye(*pairs.shape, dtype=torch.bool, device=pairs.device)
-    return pairs[~same].mean()
+    others = [torch.cat([row[:view], row[view + 1 :]]) for view, row in enumerate(pairs)]
+    return torch.cat(others).mean()
 
 
 def pretrain_dino(
@@ -94,71 +95,96 @@ def pretrain_dino(
     """
     torch.manual_seed(config.seed)
     student = Network(small_dino(), config.out).to(device)
-    teacher = copy.deepcopy(student).requires_grad_(False)
-    trained = [p for p in student.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(_groups(trained, config), config.lr)
-    parts = {"student": student, "teacher": teacher, "optimizer": optimizer}
-    path = folder / "checkpoint.pt"
-    fresh = {"step": 0, "seconds": 0.0, "recent": [], "center": torch.zeros(config.out)}
-    saved = go_on(path, asdict(config), fresh, parts)
-    if saved["step"]:
-        report(f"going on after step {saved['step']} of {config.steps}")
-    center, recent = saved["center"].to(device), saved["recent"]
-    journal, start = Journal(folder / "metrics.jsonl", saved["step"]), perf_counter()
-    start -= saved["seconds"]
-    for step, views in enumerate(_loader(config, pictures, saved["step"]), saved["step"]):
-        views = [view.to(device) for view in views]
-        facts, center = learn(student, teacher, center, views, optimizer, config, step)
-        recent = [*recent[-19:], facts["loss"]]
-        loss, done, seconds = sum(recent) / len(recent), step + 1, perf_counter() - start
-        if done % 20 == 0 or done == config.steps:
-            journal.write(done, **facts | {"loss": loss}, lr=config.lr_at(step), seconds=seconds)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            saved = {"step": done, "seconds": seconds, "recent": recent, "center": center.cpu()}
-            save_checkpoint(path, saved, asdict(config), parts)
-            report(f"step {done}/{config.steps}  loss {loss:.3f}  {seconds:.0f} s")
-    loss = sum(saved["recent"]) / len(saved["recent"])
-    facts = {"seconds": round(saved["seconds"]), "loss": round(loss, 4)}
-    return teacher.encoder.freeze(), {**facts, "training": asdict(config)}
+    teacher = Teacher(student, config).to(device)
+    engine = _engine(student, teacher, config, folder, device, report)
+
+    def loader(begin: int) -> DataLoader:
+        views = Views(pictures, config, begin)
+        return batch_loader(views, engine.parts_per_step, config.workers, device, cut)
+
+    def loss(views: tuple[Tensor, Tensor]) -> Loss:
+        large, small = views
+        with engine.autocast():
+            wanted = teacher(large)
+            answers = torch.cat([student(large), student(small)])
+        term = dino_loss(answers.float(), wanted, teacher.center, config)
+        return Loss({"loss": term}, {"spread": spread(wanted, teacher.center, config)})
+
+    for step in engine.steps(loader):
+        student.head.last.parametrizations.weight.original1.requires_grad_(
+            step.number >= config.frozen_steps
+        )
+        step.learn(loss)
+        teacher.follow(student, config.momentum_at(step.number), engine.mean)
+    facts = {"seconds": round(engine.state["seconds"])}
+    facts |= {"loss": round(engine.state["facts"]["loss"], 4), "training": asdict(config)}
+    return teacher.network.encoder.freeze(), facts
 
 
-def learn(
-    student: Network,
-    teacher: Network,
-    center: Tensor,
-    views: list[Tensor],
-    optimizer: torch.optim.Optimizer,
-    config: DinoConfig,
-    step: int,
-) -> tuple[dict[str, float], Tensor]:
-    """One step of student, teacher and centre. Returns the loss and `spread`, the entropy of the
-    teacher's mean answer in parts of the largest there is: near 0, it says the same of everything.
-    """
-    large, small = views
-    with torch.no_grad():
-        wanted = teacher(large)
-    loss = dino_loss(torch.cat([student(large), student(small)]), wanted, center, config)
-    require_finite(step, config.lr_at(step), {"loss": loss.item()})
-    for group in optimizer.param_groups:
-        group["lr"] = config.lr_at(step)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if step < config.frozen_steps:
-        student.head.last.zero_grad(set_to_none=True)
-    torch.nn.utils.clip_grad_norm_(student.parameters(), config.max_grad_norm)
-    optimizer.step()
-    _follow(teacher, student, config.momentum_at(step))
-    answers = ((wanted - center) / config.teacher_temperature).softmax(-1).mean((0, 1))
-    spread = -(answers * answers.clamp_min(1e-12).log()).sum() / torch.tensor(config.out).log()
-    keep = config.center_momentum
-    center = keep * center + (1 - keep) * wanted.mean((0, 1))
-    return {"loss": loss.item(), "spread": spread.item()}, center
+class Teacher(nn.Module):
+    """The student's moving average, and the centre of its answers: the moving average of them."""
+
+    def __init__(self, student: Network, config: DinoConfig) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(student).requires_grad_(False)
+        self.keep = config.center_momentum
+        self.register_buffer("center", torch.zeros(config.out))
+        self.answers: list[Tensor] = []
+
+    @torch.no_grad()
+    def forward(self, large: UInt8[Tensor, "two b 3 s s"]) -> Float[Tensor, "two b out"]:
+        answers = self.network(large).float()
+        self.answers.append(answers.mean((0, 1)))
+        return answers
+
+    @torch.no_grad()
+    def follow(self, student: Network, momentum: float, mean: Callable[[Tensor], Tensor]) -> None:
+        """After a step: towards the student, and the centre towards the answers of the step, whose
+        `mean` is over all processes."""
+        for own, value in zip(self.network.parameters(), student.parameters(), strict=True):
+            own.lerp_(value, 1 - momentum)
+        answer = mean(torch.stack(self.answers).mean(0))
+        self.center = self.keep * self.center + (1 - self.keep) * answer
+        self.answers.clear()
 
 
 @torch.no_grad()
-def _follow(teacher: Network, student: Network, momentum: float) -> None:
-    for mean, value in zip(teacher.parameters(), student.parameters(), strict=True):
-        mean.lerp_(value, 1 - momentum)
+def spread(
+    answers: Float[Tensor, "two b out"], center: Float[Tensor, " out"], config: DinoConfig
+) -> Float[Tensor, ""]:
+    """Entropy of the teacher's mean answer in parts of the largest there is: near 0, it says the
+    same of everything."""
+    mean = ((answers - center) / config.teacher_temperature).softmax(-1).mean((0, 1))
+    return -(mean * mean.clamp_min(1e-12).log()).sum() / torch.tensor(config.out).log()
+
+
+def cut(views: tuple[Tensor, Tensor], parts: int) -> list[tuple[Tensor, Tensor]]:
+    """Views of a batch's pictures as those of its parts."""
+    return list(zip(*(view.chunk(parts, 1) for view in views), strict=True))
+
+
+def _engine(
+    student: Network,
+    teacher: Teacher,
+    config: DinoConfig,
+    folder: Path,
+    device: str,
+    report: Callable[[str], None],
+) -> Engine:
+    trained = [p for p in student.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(_groups(trained, config), config.lr)
+    plan = Plan(
+        config.steps,
+        config.checkpoint_every,
+        config.precision,
+        config.accumulate,
+        config.max_grad_norm,
+        log_every=20,
+        smooth=(("loss",), 20),
+    )
+    parts = {"student": student, "teacher": teacher}
+    settings = asdict(config)
+    return Engine(plan, folder, settings, parts, optimizer, config.lr_at, device, report=report)
 
 
 def _groups(parameters: list[nn.Parameter], config: DinoConfig) -> list[dict[str, Any]]:
@@ -169,11 +195,3 @@ def _groups(parameters: list[nn.Parameter], config: DinoConfig) -> list[dict[str
         {"params": decays, "weight_decay": config.weight_decay},
         {"params": rest, "weight_decay": 0.0},
     ]
-
-
-def _loader(config: DinoConfig, pictures: Pictures, begin: int) -> DataLoader:
-    # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
-    views = Views(pictures, config, begin)
-    return DataLoader(
-        views, batch_size=None, num_workers=config.workers, generator=torch.Generator()
-    )

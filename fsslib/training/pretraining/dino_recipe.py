@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fsslib.settings import Count, Fraction, Natural, NonNegative, Positive, Settings
+from fsslib.training.parts import require_parts
+from fsslib.training.precision import Precision
 from fsslib.training.schedule import cosine
 
 
@@ -15,6 +17,9 @@ class DinoConfig(Settings):
 
     steps: Count = 600
     batch_size: Count = 32
+    accumulate: Count = 1
+    """Equal parts of a batch that are learned from one after the other: the same gradients, up to
+    rounding, in less memory."""
     scenes: Count = 20_000
     """In the album that it learns from, the first of those that the embedded CLIPs learn from: as
     many as 600 steps look at."""
@@ -40,6 +45,8 @@ class DinoConfig(Settings):
     """First steps in which the head's last layer stays as it is (an epoch in the paper)."""
     max_grad_norm: NonNegative = 3.0
     """Largest gradient norm, of all parameters together."""
+    precision: Precision = "fp32"
+    """Autocast on the GPU; on the CPU always fp32."""
     seed: Natural = 0
     validation_scenes: Count = 400
     checkpoint_every: Count = 100
@@ -52,6 +59,7 @@ class DinoConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_parts(self.batch_size, self.accumulate)
         if self.fine_steps > self.steps:
             raise ValueError(f"fine_steps={self.fine_steps} are more than steps={self.steps}")
         for name in ("size", "coarse_size"):

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from math import log1p
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -22,16 +21,20 @@ from torch.utils.data import DataLoader
 
 from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import StageBackbone
-from fsslib.training.checkpoint import go_on, load_checkpoint, save_checkpoint
-from fsslib.training.journal import Journal, require_finite
+from fsslib.encoders.storage import halved
+from fsslib.training.checkpoint import load_checkpoint
+from fsslib.training.descent import Descent
+from fsslib.training.engine import Engine
+from fsslib.training.parts import batch_loader
+from fsslib.training.plan import Plan
 from fsslib.training.pretraining.moco_batches import Batch, MocoBatches
 from fsslib.training.pretraining.moco_model import Moco
 from fsslib.training.pretraining.moco_recipe import MocoConfig
 from fsslib.training.pretraining.segments import SegmentStore
 from fsslib.training.schedule import build_optimizer
+from fsslib.training.step import Loss
 
 Monitor = Callable[[StageBackbone], dict[str, float]]
-_FRESH = {"step": 0, "seconds": 0.0}
 
 
 def pretrain_moco(
@@ -55,38 +58,60 @@ def pretrain_moco(
         TrainingDiverged: a loss that is not finite. CheckpointError: a folder of another run.
     """
     model, lengths = build_moco(config, store)
-    model = model.to(device, memory_format=torch.channels_last)
-    weights = model.query.parameters()
-    optimizer = build_optimizer(config.optimizer, weights, config.lr, config.weight_decay)
-    path, settings = folder / "checkpoint.pt", {**asdict(config), **_source(store)}
-    parts = {"model": model, "optimizer": optimizer}
-    saved = go_on(path, settings, _FRESH, parts)
-    if saved["step"]:
-        report(f"going on after step {saved['step']}")
-    journal = Journal(folder / "metrics.jsonl", saved["step"])
+    model = model.to(device, memory_format=torch.channels_last).train()
+    per_epoch = len(store) // config.batch_size
     chance = {f"{name}_chance": log1p(length) for name, length in lengths.items()}
-    seconds, facts, scores = saved["seconds"], saved.get("facts", {}), saved.get("scores", {})
-    batches = MocoBatches(store, config, saved["step"])
-    model.train()
-    begin = perf_counter()
-    for step, batch in enumerate(_loader(batches, config), saved["step"]):
-        lr = config.lr_at(step // batches.per_epoch)
-        facts = learn(model, batch.to(device), optimizer, lr)
-        require_finite(step, lr, facts)
-        done, seconds, begin = step + 1, seconds + perf_counter() - begin, perf_counter()
-        last = done == batches.steps
-        if done % 25 == 0 or last:
-            journal.write(done, **facts, **chance, lr=lr, seconds=seconds)
-        if monitor is not None and (done % config.monitor_every == 0 or last):
-            scores = monitor(frozen(model, config, device))
-            journal.write(done, **scores)
-            begin = perf_counter()
-        if done % config.checkpoint_every == 0 or last:
-            saved = {"step": done, "seconds": seconds, "facts": facts, "scores": scores}
-            save_checkpoint(path, saved, settings, parts)
-            report(f"step {done}/{batches.steps}  loss {facts['loss']:.3f}  {seconds:.0f} s")
-    shown = {name: round(value, 4) for name, value in {**facts, **scores}.items()}
-    return {"steps": batches.steps, "seconds": round(seconds), "queues": lengths, **shown}
+    settings = {**asdict(config), **_source(store)}
+    engine = _engine(model, config, per_epoch, folder, settings, device, chance, report)
+    batches = MocoBatches(store, config, engine.state["step"])
+
+    def loader(_: int) -> DataLoader:
+        return batch_loader(batches, engine.parts_per_step, config.workers, device)
+
+    def loss(batch: Batch) -> Loss:
+        total, facts = model.loss(model(batch))
+        return Loss({"loss": total}, facts)
+
+    for step in engine.steps(loader):
+        step.learn(loss)
+        due = (step.number + 1) % config.monitor_every == 0 or engine.over
+        if monitor is not None and due:
+            with engine.paused():
+                engine.state["scores"] = monitor(frozen(model, config, device))
+            step.note(**engine.state["scores"])
+    told = {**engine.state["facts"], **engine.state["scores"]}
+    shown = {name: round(value, 4) for name, value in told.items()}
+    seconds = round(engine.state["seconds"])
+    return {"steps": batches.steps, "seconds": seconds, "queues": lengths, **shown}
+
+
+def _engine(
+    model: Moco,
+    config: MocoConfig,
+    per_epoch: int,
+    folder: Path,
+    settings: dict[str, Any],
+    device: str,
+    chance: dict[str, float],
+    report: Callable[[str], None],
+) -> Engine:
+    weights, steps = model.query.parameters(), config.epochs * per_epoch
+    optimizer = build_optimizer(config.optimizer, weights, config.lr, config.weight_decay)
+    plan = Plan(
+        steps, config.checkpoint_every, config.precision, max_grad_norm=config.max_grad_norm
+    )
+    return Engine(
+        plan,
+        folder,
+        settings,
+        {"model": model},
+        optimizer,
+        lambda step: config.lr_at(step // per_epoch),
+        device,
+        {"scores": {}},
+        lambda: chance,
+        report,
+    )
 
 
 def build_moco(config: MocoConfig, store: SegmentStore) -> tuple[Moco, dict[str, int]]:
@@ -116,20 +141,16 @@ def build_moco(config: MocoConfig, store: SegmentStore) -> tuple[Moco, dict[str,
 def learn(
     model: Moco, batch: Batch, optimizer: torch.optim.Optimizer, lr: float
 ) -> dict[str, float]:
-    """One step; losses and accuracies of it."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
+    """One step by itself, as lessons take it; losses and accuracies of it."""
     loss, facts = model.loss(model(batch))
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return {"loss": loss.item(), **facts}
+    Descent(optimizer).down(loss, lr)
+    return {name: value.item() for name, value in {"loss": loss, **facts}.items()}
 
 
 def frozen(model: Moco, config: MocoConfig, device: str = "cpu") -> StageBackbone:
-    """The released encoder as segmentation uses it: dilated and frozen."""
+    """The released encoder as segmentation uses it: as it is stored, dilated and frozen."""
     backbone = BACKBONES[config.backbone]()
-    backbone.load_state_dict(model.backbone_state(config.encoder))
+    backbone.load_state_dict(halved(model.backbone_state(config.encoder)))
     return backbone.freeze().to(device, memory_format=torch.channels_last)
 
 
@@ -148,10 +169,3 @@ def _source(store: SegmentStore) -> dict[str, Any]:
     """What a checkpoint must share with a run besides the settings."""
     segments = {f"superpixels.{key}": value for key, value in asdict(store.config).items()}
     return {"pictures": f"{len(store)} of {store.pictures.identity}", **segments}
-
-
-def _loader(batches: MocoBatches, config: MocoConfig) -> DataLoader:
-    # Its own generator: a DataLoader would otherwise draw from torch's and break exact resuming.
-    return DataLoader(
-        batches, batch_size=None, num_workers=config.workers, generator=torch.Generator()
-    )

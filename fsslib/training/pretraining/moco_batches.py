@@ -6,7 +6,7 @@ batch. Pictures lie top left on square canvases, their last row and column repea
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,11 +25,6 @@ VISIBLE = 0.5
 """Share of a segment's area that both views must show."""
 
 
-def _moved(self: Any, device: str | torch.device) -> Any:
-    """A named tuple of tensors, of None and of such tuples, on another device."""
-    return type(self)(*(None if part is None else part.to(device) for part in self))
-
-
 class Patches(NamedTuple):
     """Two views of n = B * P patches, those of a picture one after the other."""
 
@@ -43,8 +38,6 @@ class Patches(NamedTuple):
     """(n, S, S) bool: the segment's own pixels, where the rest is to be filled."""
     shuffle: Tensor | None = None
 
-    to = _moved
-
 
 class Pools(NamedTuple):
     """Segments of the pictures' two views, n = B * P: masks in cells, (n, g, g) in 0..1."""
@@ -55,8 +48,6 @@ class Pools(NamedTuple):
     key: Tensor
     known: Tensor
     """(n,) bool: whether both views show enough of it; where none does, there is no positive."""
-
-    to = _moved
 
 
 class Batch(NamedTuple):
@@ -69,8 +60,6 @@ class Batch(NamedTuple):
     pools: Pools | None = None
     shuffle: Tensor | None = None
     """The order in which keys go through the encoder; None: as they are."""
-
-    to = _moved
 
 
 class MocoBatches(Dataset):

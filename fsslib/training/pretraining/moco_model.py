@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import IMAGENET_MEAN, StageBackbone
 from fsslib.layers.prototype import masked_average
-from fsslib.training.pretraining.contrast import KeyQueue, contrast_logits, follow, info_nce
+from fsslib.training.precision import Precision, autocast
+from fsslib.training.pretraining.contrast import (
+    KeyQueue,
+    contrast_logits,
+    follow,
+    info_nce_of_known,
+    retrieval_accuracy,
+)
 from fsslib.training.pretraining.moco_batches import Batch, Patches, Pools
 from fsslib.training.pretraining.moco_recipe import MocoConfig
 from fsslib.training.pretraining.split_norm import split_batch_norm
@@ -30,12 +37,14 @@ class ContrastEncoder(nn.Module):
 
     Args:
         separate: a head for each branch, instead of one for both.
-        half: run the backbone in bfloat16 where there is a GPU; all else is fp32.
+        precision: of the backbone, where there is a GPU; all else is fp32.
     """
 
-    def __init__(self, backbone: StageBackbone, dim: int, separate: bool, half: bool) -> None:
+    def __init__(
+        self, backbone: StageBackbone, dim: int, separate: bool, precision: Precision
+    ) -> None:
         super().__init__()
-        self.backbone, self.half = backbone, half
+        self.backbone, self.precision = backbone, precision
         width = backbone.channels[2]
         self.heads = nn.ModuleDict(
             {
@@ -46,8 +55,8 @@ class ContrastEncoder(nn.Module):
 
     def features(self, views: Tensor) -> Tensor:
         """layer4 (n, c, h, w) of views (n, 3, s, s) in 0..1."""
-        inputs, kind = (views - self.backbone.mean) / self.backbone.std, views.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.half and kind != "cpu"):
+        inputs = (views - self.backbone.mean) / self.backbone.std
+        with autocast(self.precision, views.device):
             return self.backbone.stages(inputs).layer4.float()
 
     def embed(self, means: Tensor, branch: str) -> Tensor:
@@ -73,8 +82,7 @@ class Moco(nn.Module):
     def __init__(self, config: MocoConfig, lengths: dict[str, int]) -> None:
         super().__init__()
         backbone = BACKBONES[config.backbone](**_undilated(config.backbone))
-        half = config.precision == "bf16"
-        encoder = ContrastEncoder(backbone, config.dim, config.separate_heads, half)
+        encoder = ContrastEncoder(backbone, config.dim, config.separate_heads, config.precision)
         self.config, self.query = config, split_batch_norm(encoder, config.bn_splits)
         self.key = deepcopy(self.query).requires_grad_(False)
         # No gradients, yet statistics of its own batches.
@@ -96,19 +104,19 @@ class Moco(nn.Module):
             queue.enqueue(keys[branch])
         return found
 
-    def loss(self, found: dict[str, Contrast]) -> tuple[Tensor, dict[str, float]]:
-        """The weighted sum, and each branch's loss and share of positives found."""
+    def loss(self, found: dict[str, Contrast]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum, and each branch's loss and shares of positives that are the most
+        similar key (`accuracy`) or among five (`top5`)."""
         weights = {"global": self.config.global_weight, "local": self.config.local_weight}
         total, facts = 0.0, {}
         for branch, (logits, known) in found.items():
-            some = bool(known.any())  # a mean over no row at all would not be a number
-            rows = logits[known] if some else logits
-            value = info_nce(rows) * some
+            value = info_nce_of_known(logits, known)
             total = total + weights[branch] * value
-            facts[f"{branch}_loss"] = value.item()
-            facts[f"{branch}_accuracy"] = (rows.argmax(1) == 0).float().mean().item()
+            facts[f"{branch}_loss"] = value
+            facts[f"{branch}_accuracy"] = retrieval_accuracy(logits, 1, known)
+            facts[f"{branch}_top5"] = retrieval_accuracy(logits, 5, known)
         if self.config.masked_pool and "local" in found:
-            facts["matched"] = found["local"].known.float().mean().item()
+            facts["matched"] = found["local"].known.float().mean()
         return total, facts
 
     def backbone_state(self, which: str) -> dict[str, Tensor]:

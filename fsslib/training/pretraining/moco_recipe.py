@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from fsslib.config import Bound
 from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
+from fsslib.training.precision import Precision
 from fsslib.training.pretraining.contrast import LARGEST, automatic_length
 from fsslib.training.schedule import cosine, step_decay
 from fsslib.training.views import ViewConfig
@@ -79,8 +80,11 @@ class MocoConfig(Settings):
     masks: cheaper, and not the paper's."""
     min_cells: Count = 8
     """With `masked_pool`: a segment's smallest area in a view, in cells of 8 x 8 pixels."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Autocast on the GPU; on the CPU always fp32."""
+    max_grad_norm: NonNegative = 0.0
+    """Largest gradient norm; 0 leaves gradients as they are."""
+    precision: Precision = "fp32"
+    """Autocast on the GPU; on the CPU always fp32. There is no `accumulate` here: a batch's keys
+    are shuffled for BatchNorm and enter the queue together, `bn_splits` is the parts there are."""
     encoder: Literal["key", "query"] = "key"
     """Which one is released and monitored: QGNet reads the key encoder, MoCo transfers the
     other."""

@@ -1,0 +1,199 @@
+"""The step engine: what all trainings share, so that each of them only says what a loss is.
+
+    engine = Engine(plan, folder, settings, {"model": model}, optimizer, rates, device)
+    for step in engine.steps(lambda begin: item_loader(pictures(begin), batch_size)):
+        step.learn(lambda batch: Loss({"loss": loss_of(model, batch)}))
+
+It goes on where a checkpoint stopped, sets the learning rates, cuts a step's batch into parts and
+adds their gradients, writes journal and checkpoints, and stops a training that diverged. It waits
+for the device only where something is logged, reported or saved: losses stay on it until then, and
+so does the number of the first step whose loss was not finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fsslib.training.checkpoint import go_on, save_checkpoint
+from fsslib.training.descent import Descent, processes
+from fsslib.training.journal import Journal, diverged
+from fsslib.training.plan import Plan, learns_statistics
+from fsslib.training.precision import autocast
+from fsslib.training.recent import Recent
+from fsslib.training.step import Step
+
+
+class Engine:
+    """Steps of a training, from `folder/checkpoint.pt` if there is one.
+
+    Args:
+        settings: what must be equal for a training to go on; see `checkpoint.CHANGES_NOTHING`.
+        parts: what learns and what follows it, by name: their states make the checkpoint. They are
+            on the device; the first network among them is the one that learns.
+        rates: of step -> learning rate, or a rate for each of the optimiser's groups.
+        fresh: what else is to be remembered in `state`, as it is at the beginning.
+        extras: further values for the journal, asked for when a step is logged.
+
+    Attributes:
+        state: plain values that are saved: `step`, `seconds`, `facts` of the last step that was
+            looked at, and what `fresh` names.
+        parts_per_step: parts that a step's batch is to be cut into.
+
+    Raises:
+        CheckpointError: the folder holds another run.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        settings: Mapping[str, Any],
+        parts: Mapping[str, Any],
+        optimizer: torch.optim.Optimizer,
+        rates: Callable[[int], float | Sequence[float]],
+        device: torch.device | str = "cpu",
+        fresh: Mapping[str, Any] | None = None,
+        extras: Callable[[], Mapping[str, Any]] = dict,
+        report: Callable[[str], None] = print,
+    ) -> None:
+        self.plan, self.rates, self.extras = plan, rates, extras
+        self.device = torch.device(device)
+        self.accelerator = processes(self.device)
+        self.parts_per_step = plan.accumulate * self.accelerator.num_processes
+        self.descent = Descent(
+            optimizer,
+            plan.precision,
+            plan.max_grad_norm,
+            self.device,
+            self.accelerator,
+            next((part for part in parts.values() if isinstance(part, nn.Module)), None),
+        )
+        self.autocast = partial(autocast, plan.precision, self.device)
+        self.path, self.parts = folder / "checkpoint.pt", {**parts, "optimizer": optimizer}
+        self.settings = dict(settings)
+        if self.parts_per_step > 1 and learns_statistics(parts.values()):
+            self.settings["parts that BatchNorm sees"] = self.parts_per_step
+        beginning = {"step": 0, "seconds": 0.0, "facts": {}, "recent": {}, **(fresh or {})}
+        self.state = go_on(self.path, self.settings, beginning, self.parts, self.device)
+        if scaler := self.state.pop("scaler", None):  # empty where the run was on a CPU
+            self.descent.scaler.load_state_dict(scaler)
+        self.recent = Recent(*plan.smooth, self.state.pop("recent"))
+        self.main = self.accelerator.is_main_process
+        self.report = report if self.main else lambda _: None
+        self.journal = Journal(folder / "metrics.jsonl", self.state["step"]) if self.main else None
+        self.over = self.state["step"] >= plan.steps
+        if self.state["step"]:
+            self.report(f"going on after step {self.state['step']} of {plan.steps}")
+        self.first_broken = torch.full((), -1, device=self.device)
+        self._start = 0.0
+
+    def steps(self, loader: Callable[[int], Iterable[Sequence[Any]]]) -> Iterator[Step]:
+        """The steps that are left. After what a `for` loop does with one it is logged and saved.
+
+        Args:
+            loader: of step -> the parts of its batch, of the next one's, and so on.
+        """
+        if self.over:
+            return
+        begin, rank = self.state["step"], self.accelerator.process_index
+        self._start = perf_counter() - self.state["seconds"]
+        for number, parts in enumerate(loader(begin), begin):
+            step = Step(self, number, parts[rank :: self.accelerator.num_processes])
+            yield step
+            self._finish(step)
+            if self.over:
+                return
+
+    def stop(self) -> None:
+        """Make the present step the last one."""
+        self.over = True
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done inside is no time of the training."""
+        begin = perf_counter()
+        yield
+        self._start += perf_counter() - begin
+
+    def moved(self, number: int, facts: dict[str, Tensor]) -> None:
+        """A step was taken; nothing here waits for the device."""
+        values = torch.stack([value.detach().float() for value in facts.values()])
+        if self.accelerator.num_processes > 1:  # each has its share of them
+            values = self.total(values)
+            facts.update(zip(facts, values, strict=True))
+        fresh = (self.first_broken < 0) & ~values.isfinite().all()
+        self.first_broken = torch.where(fresh, number, self.first_broken)
+        self.recent.add(facts)
+        self.over = number + 1 >= self.plan.steps
+        self.state.update(step=number + 1, seconds=perf_counter() - self._start)
+
+    def look(self, facts: Mapping[str, Tensor]) -> dict[str, float]:
+        """Facts as numbers, in one transfer.
+
+        Raises:
+            TrainingDiverged: a loss up to here was not finite.
+        """
+        values = [value.float() for value in facts.values()]
+        *numbers, broken = torch.stack([*values, self.first_broken.float()]).tolist()
+        told = dict(zip(facts, numbers, strict=True))
+        if broken >= 0:
+            raise diverged(int(broken), self._rate(int(broken)), told)
+        self.state["facts"] = told | self.recent.means()
+        return told
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over all processes."""
+        return self.total(value) / self.accelerator.num_processes
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        alone = self.accelerator.num_processes == 1
+        return value if alone else self.accelerator.reduce(value, reduction="sum")
+
+    def _finish(self, step: Step) -> None:
+        """Journal, checkpoint and a line on the screen, where they are due."""
+        done, plan = step.number + 1, self.plan
+        logged = done % plan.log_every == 0 or self.over
+        saved = done % plan.checkpoint_every == 0 or self.over
+        told = done % (plan.report_every or plan.checkpoint_every) == 0 or bool(step.remark)
+        if logged or saved or told:
+            step.look()
+        if logged and self.main:
+            row = self.state["facts"] | _plain(self.extras()) | {"lr": self._rate(step.number)}
+            self.journal.write(done, **row, seconds=self.state["seconds"])
+        for row in step.rows if self.main else ():
+            self.journal.write(done, **row)
+        if saved:
+            self._save()
+        if told or (self.over and plan.report_every is None):
+            self.report(self._line(done, step.remark))
+
+    def _save(self) -> None:
+        if self.main:
+            content = {**self.state, "recent": self.recent.state()}
+            content["scaler"] = self.descent.scaler.state_dict()
+            save_checkpoint(self.path, content, self.settings, self.parts, self.device)
+        self.accelerator.wait_for_everyone()
+
+    def _line(self, done: int, remark: str) -> str:
+        shown = [name for name in self.plan.smooth[0] if name != "loss"]
+        texts = [f"{name} {self.state['facts'][name]:.4f}" for name in ("loss", *shown)]
+        texts += [remark] * bool(remark) + [f"{self.state['seconds']:.0f} s"]
+        return "  ".join([f"step {done}/{self.plan.steps}", *texts])
+
+    def _rate(self, number: int) -> float:
+        """For the journal: the largest of the groups'."""
+        rates = self.rates(number)
+        return rates if isinstance(rates, int | float) else max(rates)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v.item() if isinstance(v, Tensor) else v for k, v in values.items()}

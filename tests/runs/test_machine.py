@@ -1,0 +1,108 @@
+"""Devices and threads are chosen in one place, and what is not there is refused."""
+
+import pytest
+import torch
+
+from fsslib.config import ConfigError
+from fsslib.runs import machine
+from fsslib.runs.machine import environment, limit_threads_of_kernels, pick_device
+from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def two_cards(monkeypatch):
+    """As if there were two cards; each has a name and a random generator of its own."""
+    chosen, states = [], {0: torch.tensor([10]), 1: torch.tensor([11])}
+
+    def number(device):
+        index = torch.device(device).index
+        return (chosen or [0])[-1] if index is None else index
+
+    def set_state(state, device="cuda"):
+        states[number(device)] = state
+
+    fakes = {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "set_device": chosen.append,
+        "get_device_name": lambda device=None: f"card {number(device or 'cuda')}",
+        "get_rng_state": lambda device="cuda": states[number(device)],
+        "set_rng_state": set_state,
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    return chosen, states
+
+
+def test_a_card_is_made_the_one_in_use_and_stands_in_results(two_cards):
+    chosen, _ = two_cards
+    assert pick_device("cuda:1") == "cuda:1" and chosen == [1]
+    assert environment("cuda:1")["device"] == "card 1"
+    assert pick_device("auto") == "cuda" and chosen == [1]
+
+
+def test_a_card_that_is_not_there_is_refused(two_cards):
+    with pytest.raises(ConfigError, match=r"cuda:7.*has 2 CUDA devices.*'cuda:0', 'cuda:1'"):
+        pick_device("cuda:7")
+    assert two_cards[0] == []
+
+
+def test_no_card_at_all_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="no CUDA device"):
+        pick_device("cuda:1")
+    with pytest.raises(ConfigError, match="no Apple GPU"):
+        pick_device("mps")
+    assert pick_device("auto") == "cpu"
+
+
+def test_the_random_state_of_the_card_in_use_goes_on(two_cards, tmp_path):
+    """And of no other, though the current one is card 0 where nobody has chosen."""
+    _, states = two_cards
+    save_checkpoint(tmp_path / "checkpoint.pt", {"step": 1}, {}, device="cuda:1")
+    states.update({0: torch.tensor([20]), 1: torch.tensor([21])})
+    load_checkpoint(tmp_path / "checkpoint.pt", {}, "cuda:1")
+    assert states == {0: torch.tensor([20]), 1: torch.tensor([11])}
+
+
+def test_a_run_on_a_card_goes_on_on_the_cpu(two_cards, tmp_path):
+    _, states = two_cards
+    save_checkpoint(tmp_path / "checkpoint.pt", {"step": 1}, {}, device="cuda")
+    states[0] = torch.tensor([20])
+    assert load_checkpoint(tmp_path / "checkpoint.pt", {}, "cpu")["step"] == 1
+    assert states[0] == 20
+
+
+@pytest.mark.parametrize(("asked", "threads"), [(None, [1]), ("", [1]), ("3", [])])
+def test_threads_are_one_unless_the_user_says_otherwise(asked, threads, monkeypatch):
+    limited = []
+    monkeypatch.setattr(torch, "set_num_threads", limited.append)
+    monkeypatch.delenv(machine.THREADS, raising=False)
+    if asked is not None:
+        monkeypatch.setenv(machine.THREADS, asked)
+    pick_device("cpu")
+    assert limited == threads
+
+
+def test_kernels_get_the_users_number_of_threads_or_one(monkeypatch):
+    for asked, given in ((None, "1"), ("3", "3")):
+        monkeypatch.delenv(machine.THREADS, raising=False)
+        if asked:
+            monkeypatch.setenv(machine.THREADS, asked)
+        limit_threads_of_kernels()
+        assert machine.os.environ[machine.THREADS] == given
+    monkeypatch.delenv(machine.THREADS)
+
+
+def test_nobody_else_sets_threads():
+    """Workers, which share a machine with their run, aside."""
+    sources = machine.PACKAGE.rglob("*.py")
+    found = {
+        path.relative_to(machine.PACKAGE).as_posix()
+        for path in sources
+        if "set_num_threads" in path.read_text()
+    }
+    templates = (machine.PACKAGE.parent / "notebooks" / "runs").glob("*.ipynb")
+    assert found == {"runs/machine.py", "data/loading.py"}
+    assert not [path.name for path in templates if "set_num_threads" in path.read_text()]
