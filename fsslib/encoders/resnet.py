@@ -54,23 +54,26 @@ class ResNet(StageBackbone):
             dilate(self.layer4, 4)
 
 
-def dilate(stage: nn.Sequential, dilation: int) -> None:
+def dilate(stage: nn.Sequential, dilation: int, keep_stride: bool = False) -> None:
     """Take the stride out of a stage and put `dilation` into every one of its conv2.
 
     A BasicBlock's conv1 is 3x3 as well: it is dilated likewise, except in the first block, whose
     input still lies on the previous stage's grid.
+
+    Args:
+        keep_stride: leave the first block's stride of 2. With half the dilation the stage then
+            gives every other cell of what it gives without the stride.
     """
     for number, block in enumerate(stage):
         spatial = [block.conv2]
-        if isinstance(block, BasicBlock):
-            block.conv1.stride = (1, 1)
-            if number:
-                spatial.append(block.conv1)
+        if isinstance(block, BasicBlock) and number:
+            spatial.append(block.conv1)
         for convolution in spatial:
-            convolution.stride = (1, 1)
             convolution.dilation = convolution.padding = (dilation, dilation)
-        if block.downsample is not None:
-            block.downsample[0].stride = (1, 1)
+        if not keep_stride:
+            strided = (block.conv1, block.conv2, *(block.downsample or [])[:1])
+            for convolution in strided:
+                convolution.stride = (1, 1)
 
 
 def _stage(block: type, channels: int, planes: int, blocks: int, stride: int) -> nn.Sequential:

@@ -38,11 +38,17 @@ class Source:
     """What the publisher states: the first 8 digits of SHA-256, in torchvision's file names and in
     the addresses of OpenAI's archives."""
 
+    @property
+    def shipped(self) -> Path | None:
+        """The file, if the package holds it."""
+        return SHIPPED / self.origin if self.origin.endswith(".safetensors") else None
+
 
 SOURCES = {
     (source.architecture, source.tag): source
     for source in (
         Source("scenes", "scenes-resnet", "scenes-resnet.safetensors", "MIT", 7.0),
+        Source("scenes-local", "scenes-resnet", "scenes-resnet-local.safetensors", "MIT", 5.6),
         Source("scenes", "scenes-moco", "scenes-moco.safetensors", "MIT", 7.0),
         Source("imagenet", "resnet18", "ResNet18_Weights.IMAGENET1K_V1", "BSD-3", 44.7, "f37072fd"),
         Source("imagenet", "resnet50", "ResNet50_Weights.IMAGENET1K_V1", "BSD-3", 97.8, "0676ba61"),
@@ -80,13 +86,15 @@ def load_weights(architecture: str, weights: str | Path) -> dict[str, Tensor]:
     source = SOURCES.get((architecture, str(weights)))
     if source is None:
         return _local(architecture, Path(weights))
-    if source.tag == "scenes":
-        return read_state(SHIPPED / source.origin)
-    return _torchvision(source)
+    return _torchvision(source) if source.shipped is None else read_state(source.shipped)
 
 
 def weights_card(name: str) -> dict[str, Any]:
-    """The card that ships beside embedded weights: command, seed, seconds, machine, accuracy."""
+    """The card that ships beside embedded weights: command, seed, seconds, machine, accuracy.
+
+    Args:
+        name: of the weights file, such as "scenes-resnet" or "scenes-resnet-local".
+    """
     return read_json(SHIPPED / f"{name}.json")
 
 
@@ -98,8 +106,9 @@ def card_beside(weights: Path) -> dict[str, Any]:
 
 def seen_by(name: str, weights: str | Path) -> str | None:
     """What an encoder was shown, as the card beside its weights says; None where there is none."""
-    shipped = SHIPPED / f"{name}.safetensors"
-    return card_beside(shipped if str(weights) == "scenes" else Path(weights)).get("seen")
+    source = SOURCES.get((name, str(weights)))
+    shipped = None if source is None else source.shipped
+    return card_beside(shipped or Path(weights)).get("seen")
 
 
 def write_weights(

@@ -35,7 +35,7 @@ from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner
 from fsslib.methods.words import WordGuided, WordMasks
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.groups import Weights
-from fsslib.runs.heads import head_path, require_encoders, require_unseen
+from fsslib.runs.heads import head_path, require_encoders, require_learner, require_unseen
 
 
 @dataclass
@@ -84,13 +84,15 @@ class Workshop:
         its own.
 
         Raises:
-            ConfigError: one that knows other classes than the run trains on.
+            ConfigError: one that knows other classes than the run trains on, or learned on another
+                backbone or other weights.
         """
         config, base = self.config, self.config.trained_parts.base
         classes = ClassSplit.of(self.benchmark, self.protocol).train
         if config.head is not None and "base" in brought_parts(head_path(config)):
             return untrained_base(self.backbone, classes, head_path(config))
         path = base_path(config.fold) if base == "shipped" else Path(base)
+        require_learner(config, path)
         if "class_ids" not in read_state(path):
             settings = BaseLearnerConfig.preset(_learner_preset(config.preset))
             learner = BaseLearner(self.backbone.copied(), classes, settings)

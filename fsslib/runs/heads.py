@@ -53,6 +53,24 @@ def require_encoders(config: EvaluateConfig) -> None:
             )
 
 
+def require_learner(config: EvaluateConfig, path: Path) -> None:
+    """ConfigError for a base learner whose card names another backbone, or other weights of it,
+    than it would now be put on."""
+    try:
+        trained = parse_card("train_base", card_beside(path)["config"])
+    except (KeyError, ConfigError):
+        return  # nobody knows
+    then, now = (
+        f"{one.name} {file_name(one.weights)}"
+        for one in (trained.backbone_weights, config.backbone_weights)
+    )
+    if then != now:
+        raise ConfigError(
+            f"base={config.trained_parts.base!r} was trained with backbone={then!r} and reads "
+            f"nothing else; got backbone={now!r}"
+        )
+
+
 def trained_with(parameters: dict[str, Any] | None) -> EvaluateConfig | None:
     """The typed parameters of a card, also of one that older versions wrote; None where there are
     none, or none that are understood today."""

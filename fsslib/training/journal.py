@@ -9,6 +9,8 @@ from typing import Any
 
 from fsslib.files import atomic_path
 
+CURVE_POINTS = 40
+
 
 class TrainingDiverged(RuntimeError):
     """The loss is no longer a finite number."""
@@ -42,6 +44,15 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return rows
+
+
+def loss_curve(path: Path) -> dict[int, float]:
+    """Step -> mean loss of a journal's lines since the one before, for `CURVE_POINTS` steps at
+    most; the last one is kept."""
+    rows = read_journal(path)
+    every = max(1, math.ceil(len(rows) / CURVE_POINTS))
+    groups = [rows[max(0, end - every) : end] for end in range(len(rows), 0, -every)][::-1]
+    return {g[-1]["step"]: round(sum(row["loss"] for row in g) / len(g), 4) for g in groups}
 
 
 def diverged(step: int, lr: float, losses: dict[str, float]) -> TrainingDiverged:

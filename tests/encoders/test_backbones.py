@@ -10,7 +10,9 @@ from torch import nn
 
 from fsslib.encoders import BACKBONES, WeightsError, build_backbone
 from fsslib.encoders.backbones import load_backbone_state
+from fsslib.encoders.identity import network_digest
 from fsslib.encoders.resnet import ResNet
+from fsslib.encoders.weights import seen_by
 
 IMAGE = torch.randint(256, (1, 3, 65, 65), dtype=torch.uint8)
 
@@ -167,3 +169,13 @@ def test_a_checkpoint_of_moco_gives_its_key_encoder_or_the_one_there_is(tmp_path
     with pytest.warns(UserWarning, match="holds no key encoder; read is its query one"):
         only = build_backbone("scenes-moco", tmp_path / "lean.pth.tar").state_dict()
     assert all(torch.equal(only[k], v) for k, v in query.items())
+
+
+def test_both_sets_of_embedded_weights_load_side_by_side():
+    first, second = (build_backbone("scenes-resnet", tag) for tag in ("scenes", "scenes-local"))
+    assert repr(first) == repr(second)
+    assert network_digest(first) != network_digest(second)
+    assert all("no masks" in seen_by("scenes-resnet", tag) for tag in ("scenes", "scenes-local"))
+    assert seen_by("scenes-resnet", "random") is None
+    with pytest.raises(WeightsError, match=r"\['scenes', 'scenes-local', 'random'\]"):
+        build_backbone("scenes-resnet", "local")

@@ -81,9 +81,13 @@ class Album:
         """The captions of scene `index`."""
         return self._words[index // SHARD][index % SHARD]["captions"]
 
+    def class_ids(self, index: int) -> list[int]:
+        """The classes in scene `index`, 1 .. 40, back to front."""
+        return self._words[index // SHARD][index % SHARD]["class_ids"]
+
     def names(self, index: int) -> list[str]:
         """Names of the classes in scene `index`, back to front."""
-        return [class_name(i) for i in self._words[index // SHARD][index % SHARD]["class_ids"]]
+        return [class_name(i) for i in self.class_ids(index)]
 
     @cached_property
     def _pictures(self) -> list[np.ndarray]:

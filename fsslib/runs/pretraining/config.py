@@ -17,7 +17,7 @@ from fsslib.runs.groups import MachineConfig, Weights
 from fsslib.runs.run_config import RunConfig, identity, plain_name, resolved
 from fsslib.runs.train_config import training_config
 from fsslib.settings import Count, Natural
-from fsslib.training.pretraining.backbone import PretrainConfig
+from fsslib.training.pretraining.backbone_recipe import PretrainConfig
 from fsslib.training.pretraining.clip_recipe import ClipConfig
 from fsslib.training.recipe import TrainConfig
 
@@ -129,7 +129,9 @@ class PretrainRunConfig(PretrainingRun):
     """Parameters of `pretrain_backbone.ipynb`."""
 
     recipe: str = "scenes"
-    """Recipe, and changes to it: "scenes steps=1000 lr=1e-3"."""
+    """`scenes` (one object a picture), `local` (several), and changes: "scenes steps=1000"."""
+    episodes: Natural = 1000
+    """Test episodes of each fold that the card's prototype score is measured on; 0: none."""
     seed: Natural = 0
     """Of initial weights and pictures."""
     machine: str = "auto"
@@ -146,8 +148,18 @@ class PretrainRunConfig(PretrainingRun):
         return self.own_recipe(PretrainConfig)
 
     @property
+    def recipe_name(self) -> str:
+        return parse_preset("recipe", self.recipe)[0]
+
+    @property
+    def release(self) -> str:
+        """What the weights are called: by the backbone, and by the recipe if it is another."""
+        name, backbone = self.recipe_name, self.training.backbone
+        return backbone if name == "scenes" else f"{backbone}-{name}"
+
+    @property
     def run_name(self) -> str:
-        return f"pretrain/{self.training.backbone}_s{self.seed}"
+        return f"pretrain/{self.release}_s{self.seed}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ a fold too, as real CLIP has seen every name of PASCAL VOC; neither has seen a m
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -22,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from fsslib.encoders.clip import ClipEncoder, longest_row
 from fsslib.training.engine import Engine
-from fsslib.training.journal import read_journal
+from fsslib.training.journal import loss_curve
 from fsslib.training.parts import batch_loader
 from fsslib.training.plan import Plan
 from fsslib.training.pretraining.caption_batches import Batch, Batches
@@ -37,8 +36,6 @@ from fsslib.training.pretraining.clip_step import (
 )
 from fsslib.training.pretraining.clip_teacher import adopt_stem, adopt_text
 from fsslib.training.step import Loss
-
-CURVE_POINTS = 40
 
 
 def pretrain_clip(
@@ -58,7 +55,7 @@ def pretrain_clip(
 
     Returns:
         `seconds` of training, `pictures` seen, the last `loss` (a mean over 25 steps), its `curve`
-        (by step, `CURVE_POINTS` at most), `settings`.
+        (by step), `settings`.
 
     Raises:
         TrainingDiverged: a loss that is not finite. CheckpointError: a folder of another run.
@@ -91,7 +88,7 @@ def pretrain_clip(
     return {
         "seconds": round(engine.state["seconds"]),
         "loss": round(engine.state["facts"]["loss"], 4),
-        "curve": curve(folder / "metrics.jsonl"),
+        "curve": loss_curve(folder / "metrics.jsonl"),
         "pictures": engine.state["pictures"],
         "settings": asdict(config),
     }
@@ -131,12 +128,6 @@ def _engine(
         scale,
         report,
     )
-
-
-def curve(journal: Path) -> dict[int, float]:
-    """Step -> loss of a journal, evenly thinned; the last one is kept."""
-    rows = [(row["step"], round(row["loss"], 4)) for row in read_journal(journal)]
-    return dict(rows[:: -max(1, math.ceil(len(rows) / CURVE_POINTS))][::-1])
 
 
 def _batches(
