@@ -7,16 +7,11 @@ papermill only warns about an unknown parameter and hands ``1e-4`` from YAML ove
 from __future__ import annotations
 
 import difflib
-import json
-import re
-import shlex
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from math import inf, isfinite
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
-
-import yaml
 
 Config = TypeVar("Config")
 
@@ -104,63 +99,6 @@ def differences(
     names = sorted((then.keys() | now.keys()) - set(besides))
     unlike = [name for name in names if then.get(name) != now.get(name)]
     return "; ".join(f"{name}: {then.get(name)!r} then, {now.get(name)!r} now" for name in unlike)
-
-
-def parse_group(parameter: str, text: str) -> tuple[str | None, dict[str, Any]]:
-    """`"scenes vvp=false"` as ("scenes", {"vvp": False}); the name in front may be missing.
-
-    Values are YAML; one with spaces stands in quotes: `weights='my file.pth'`.
-
-    Raises:
-        ConfigError: naming the `parameter`: quotes left open, a value that is no YAML, a second
-            name, a change made twice.
-    """
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise ConfigError(f"{parameter}={text!r}: {error}; quote values as in name='a b'") from None
-    head = words.pop(0) if words and "=" not in words[0] else None
-    changes: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise ConfigError(f"{parameter}: {word!r}; expected changes as name=value")
-        if name in changes:
-            raise ConfigError(f"{parameter}={text!r}: {name!r} is given twice")
-        try:
-            changes[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            problem = getattr(error, "problem", error)
-            raise ConfigError(
-                f"{parameter}: {word!r}; the value is no YAML ({problem}), expected such as "
-                "name=0.5 or name=[1,2], without spaces"
-            ) from error
-    return head, changes
-
-
-def parse_preset(parameter: str, text: str) -> tuple[str, dict[str, Any]]:
-    """Like `parse_group`, with a preset's name that must be there."""
-    preset, changes = parse_group(parameter, text)
-    if preset is None:
-        raise ConfigError(
-            f"{parameter}={text!r}: expected a preset's name first, and then changes to it as "
-            "name=value"
-        )
-    return preset, changes
-
-
-def format_group(head: str | None, changes: Mapping[str, Any]) -> str:
-    """What `parse_group` reads: `format_group("scenes", {"vvp": False})` is "scenes vvp=false"."""
-    words = [head] if head else []
-    for name, value in changes.items():
-        plain = list(value) if isinstance(value, tuple) else value
-        text = value if isinstance(value, str) else json.dumps(plain, separators=(",", ":"))
-        if isinstance(value, str) and yaml.safe_load(value) != value:
-            text = json.dumps(value)  # "1" as text is not the number 1
-        words.append(
-            shlex.quote(f"{name}={text}") if re.search(r"[\s'\"]", text) else f"{name}={text}"
-        )
-    return " ".join(words)
 
 
 def cast(value: Any, kind: Any, name: str) -> Any:

@@ -26,7 +26,8 @@ from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self, get_type_hints
 
-from fsslib.config import Bound, ConfigError, cast, in_words, parse_preset, strict
+from fsslib.config import Bound, ConfigError, cast, in_words, strict
+from fsslib.grammar import parse_preset
 
 Count = Annotated[int, Bound(least=1)]
 """A whole number, 1 or more."""

@@ -6,9 +6,10 @@ from typing import Literal
 
 import pytest
 
-from fsslib.config import ConfigError, parse_group, parse_preset, strict
+from fsslib.config import ConfigError, strict
 from fsslib.encoders.disk_cache import DiskCache
 from fsslib.files import atomic_path, read_json, write_json
+from fsslib.grammar import parse_group, parse_preset
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,12 @@ ROOMS = (
     *("data", "encoders", "priors", "layers", "methods"),
     *("training", "evaluation", "interop", "runs", "viz", "predict"),
 )
-SHARED = {"config", "settings", "registry", "files", "__version__"}
-BELOW_ALL = {"settings": {"config"}, "registry": {"config"}}
+SHARED = {"config", "grammar", "settings", "registry", "files", "__version__"}
+BELOW_ALL = {
+    "settings": {"config", "grammar"},
+    "grammar": {"config"},
+    "registry": {"config"},
+}
 KNOWS_NOTHING_OF = {
     "encoders": {"data"},
     "priors": {"data", "encoders", "files"},

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fsslib.config import ConfigError, parse_group
+from fsslib.config import ConfigError
 from fsslib.encoders.stages import StageBackbone
+from fsslib.grammar import parse_group
 from fsslib.methods.base import METHODS, FewShotSegmenter, PriorExtractor
 from fsslib.methods.base_learner import BaseLearner
 from fsslib.methods.clip_dinoiser.model import ClipDinoiser

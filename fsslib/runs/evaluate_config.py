@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from fsslib.config import ConfigError, format_group, parse_group, parse_preset
+from fsslib.config import ConfigError
 from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.folds import FOLDS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
+from fsslib.grammar import format_group, parse_group, parse_preset
 from fsslib.methods import METHODS, PRIORS
 from fsslib.runs.groups import MachineConfig, PartsConfig
 from fsslib.runs.method_config import MethodGroups

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import open_clip
 
-from fsslib.config import ConfigError, format_group, parse_group, strict
+from fsslib.config import ConfigError, strict
 from fsslib.encoders import require_backbone
 from fsslib.encoders.clip_small import SMALL_CLIPS
+from fsslib.grammar import format_group, parse_group
 from fsslib.runs.machine import require_device
 from fsslib.settings import Count, Natural, Settings
 

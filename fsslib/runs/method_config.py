@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from fsslib.config import ConfigError, parse_group
+from fsslib.config import ConfigError
+from fsslib.grammar import parse_group
 from fsslib.methods import METHODS, FewShotSegmenter, PriorSpec, parts_of
 from fsslib.methods.build import suitable_preset
 from fsslib.methods.pi_clip import ClipPriorConfig

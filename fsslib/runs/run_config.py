@@ -12,7 +12,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fsslib.config import ConfigError, format_group, parse_group, require_parameters
+from fsslib.config import ConfigError, require_parameters
+from fsslib.grammar import format_group, parse_group
 from fsslib.registry import source_digest
 from fsslib.runs.groups import MACHINE, MachineConfig
 from fsslib.settings import Settings, field_notes

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from fsslib.config import ConfigError, parse_preset
+from fsslib.config import ConfigError
 from fsslib.data.benchmark import BENCHMARKS
+from fsslib.grammar import parse_preset
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.run_config import identity
 from fsslib.settings import Natural

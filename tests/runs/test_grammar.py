@@ -4,7 +4,8 @@ import nbformat
 import pytest
 import yaml
 
-from fsslib.config import ConfigError, format_group, parse_group
+from fsslib.config import ConfigError
+from fsslib.grammar import format_group, parse_group
 from fsslib.runs.__main__ import main
 from fsslib.runs.config import CONFIGS, command_of, parse, parse_card, portable, run_id
 from fsslib.runs.describe import TOPICS, parameters_cell, template_help

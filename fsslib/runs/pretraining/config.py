@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from fsslib.config import ConfigError, parse_preset
+from fsslib.config import ConfigError
 from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
 from fsslib.encoders import require_backbone
+from fsslib.grammar import parse_preset
 from fsslib.methods.base_learner import BaseLearnerConfig
 from fsslib.runs.evaluate_config import protocol_group
 from fsslib.runs.groups import MachineConfig, Weights

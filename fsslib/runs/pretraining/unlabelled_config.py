@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from fsslib.config import ConfigError, parse_preset, require_known
+from fsslib.config import ConfigError, require_known
 from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
 from fsslib.encoders import BACKBONES
+from fsslib.grammar import parse_preset
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig
 from fsslib.priors.superpixels import SuperpixelConfig
 from fsslib.runs.evaluate_config import protocol_group
