@@ -113,6 +113,8 @@ def test_what_a_group_holds_can_be_given_alone(alone, grouped):
         ({"pi_clip": "official"}, "with prior='own': nobody reads it"),
         ({"method": "panet", "prior": "constant"}, "method 'panet' reads no prior"),
         ({"method": "nowhere:Net"}, "cannot be imported"),
+        ({"prior": "constant value=2"}, "value=2.*expected 0 to 1"),
+        ({"prior": "pfenet+constant valeu=1"}, "unknown parameter 'valeu'"),
     ],
 )
 def test_what_nobody_would_read_is_refused(given, message):
