@@ -58,8 +58,9 @@ def parse_card(template: str, parameters: dict[str, Any]) -> RunConfig:
             known.pop("clip_weights", None)
         if known.get("extractor_weights") == "scenes":
             known.pop("extractor_weights")
-        if known.get("prior") == "own" and METHODS.get(known["method"]).fixed_prior is None:
-            known = {k: v for k, v in known.items() if k not in PRIORS.names()}  # read by nobody
+        read = {*str(known.get("prior", "")).split("+")}
+        read.add(METHODS.get(known["method"]).fixed_prior if "method" in known else None)
+        known = {k: v for k, v in known.items() if k not in PRIORS.names() or k in read}
     own = CONFIGS[template].accepts()
     return parse(template, {name: value for name, value in known.items() if name in own})
 

@@ -106,7 +106,7 @@ def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path, executed):
     refused(tmp_path / "res" / "results.json" / "deeper", "results.json is a file")
     for text in ("lr: 0.1", "[a", ""):
         (tmp_path / "params.yaml").write_text(text)
-        refused(tmp_path, "params.yaml was written by no run; use another --out", again=True)
+        refused(tmp_path, "params.yaml was written by no run", again=True)
     assert not executed
 
 
