@@ -25,7 +25,7 @@ ROWS = {
 def demo(again: bool = False) -> str:
     """Run everything through papermill and print where it lies. Returns the table."""
     start = perf_counter()
-    say("Training PFENet on Scenes-10i, fold 0, 1-shot (about three minutes) …")
+    say("Training PFENet on Scenes-10i, fold 0, 1-shot (about two minutes) …")
     trained = run("train", {**COMMON, "recipe": "demo"}, again=again)
     folders = {"PFENet, this run": trained}
     for label, parameters in ROWS.items():
