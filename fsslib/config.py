@@ -83,14 +83,6 @@ def require_known(name: str, value: str, known: Iterable[str]) -> None:
         raise ConfigError(f"{name}={value!r}: expected one of {list(known)}")
 
 
-def require_least(config: object, **least: float) -> None:
-    """ConfigError if a value of `config` is below its least one, or no number; None passes."""
-    for name, bound in least.items():
-        value = getattr(config, name)
-        if value is not None and not value >= bound:
-            raise ConfigError(f"{name}={value}: expected at least {bound}")
-
-
 def differences(
     then: Mapping[str, Any], now: Mapping[str, Any], besides: Iterable[str] = ()
 ) -> str:

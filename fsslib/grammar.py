@@ -45,6 +45,11 @@ def parse_group(parameter: str, text: str) -> tuple[str | None, dict[str, Any]]:
     return head, changes
 
 
+def split_sources(text: str) -> list[str]:
+    """`"pi_clip vvp=false + region"` as its groups; the + of a number, 1e+3, is none."""
+    return re.split(r"\s*\+\s*(?=[A-Za-z_./~])", text.strip())
+
+
 def parse_preset(parameter: str, text: str) -> tuple[str, dict[str, Any]]:
     """Like `parse_group`, with a preset's name that must be there."""
     preset, changes = parse_group(parameter, text)

@@ -5,14 +5,13 @@ Nobody here knows any method or prior; see `FewShotSegmenter.parts` and `PriorSo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fsslib.config import ConfigError
 from fsslib.encoders.stages import StageBackbone
-from fsslib.grammar import parse_group
+from fsslib.grammar import parse_group, split_sources
 from fsslib.methods.base import METHODS, FewShotSegmenter, PriorExtractor
 from fsslib.methods.base_learner import BaseLearner
 from fsslib.methods.clip_dinoiser.model import ClipDinoiser
@@ -64,7 +63,7 @@ class PriorSpec:
         if text.strip() == "own":
             return cls()
         sources = []
-        for part in re.split(r"\s*\+\s*(?=[A-Za-z_./~])", text.strip()):
+        for part in split_sources(text):
             name, changes = parse_group("prior", part)
             preset = changes.pop("preset", None)
             sources.append(SourceSpec(PRIORS.get(name or ""), preset, changes))
@@ -151,10 +150,21 @@ def build_method(
     if not issubclass(kind, PriorGuided):
         if built is not None:
             raise ConfigError(f"prior={built.name!r}: method {kind.name!r} reads no prior")
-        return kind.build(config, **parts)
-    source = built or build_prior(spec, kind, parts, chosen)
-    own = {**kind.parts, **({} if source else kind.own_prior_parts)}
-    return kind.build(config, prior=source, **{name: parts[name] for name in own})
+        return build_of(kind, config, parts)
+    return build_of(kind, config, parts, built or build_prior(spec, kind, parts, chosen))
+
+
+def build_of(
+    kind: type[FewShotSegmenter],
+    config: Settings,
+    parts: Mapping[str, Any],
+    prior: PriorSource | None = None,
+) -> FewShotSegmenter:
+    """A method of those of the parts that it declares; with its own prior where `prior` is None."""
+    if not issubclass(kind, PriorGuided):
+        return kind.build(config, **{name: parts[name] for name in kind.parts})
+    own = {**kind.parts, **({} if prior else kind.own_prior_parts)}
+    return kind.build(config, prior=prior, **{name: parts[name] for name in own})
 
 
 def _complete(

@@ -26,6 +26,7 @@ from fsslib.interop.official import load_official
 from fsslib.methods import FewShotSegmenter, build_prior
 from fsslib.methods.base import PriorExtractor
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
+from fsslib.methods.build import build_of
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig
 from fsslib.methods.clip_dinoiser.model import ClipDinoiser, load_heads
 from fsslib.methods.clip_dinoiser.teachers import DinoClip, load_teachers
@@ -131,9 +132,7 @@ def assemble(
     Raises:
         ConfigError: a part of a type that runs cannot make.
     """
-    workshop, types = Workshop(config, benchmark, protocol, cache), dict(config.part_types)
-    if config.word_guided:
-        types["words"] = WordMasks
+    workshop, types = Workshop(config, benchmark, protocol, cache), config.part_types
     known = BEFORE_SEED.keys() | AFTER_SEED.keys()
     if foreign := [name for name, kind in types.items() if kind not in known]:
         names = sorted(getattr(kind, "__name__", str(kind)) for kind in known)
@@ -148,7 +147,9 @@ def assemble(
         for kind, make in makers.items():
             for name in (name for name, wanted in types.items() if wanted is kind):
                 made[name] = make(workshop)
-    method = _method(config, made)
+    kind = config.method_class
+    prior = build_prior(config.prior_spec, kind, made, config.preset) if kind.reads_prior else None
+    method = build_of(kind, config.method_settings, made, prior)
     if config.word_guided:
         method = WordGuided(method, made["words"])
     if config.head is not None:
@@ -156,17 +157,6 @@ def assemble(
         require_encoders(config)
         load_head(method, head_path(config))
     return any_way(method, protocol.way)
-
-
-def _method(config: EvaluateConfig, made: dict[str, Any]) -> FewShotSegmenter:
-    """The method of its parts and its prior."""
-    kind = config.method_class
-    if not kind.reads_prior:
-        return kind.build(config.method_settings, **{name: made[name] for name in kind.parts})
-    prior = build_prior(config.prior_spec, kind, made, config.preset)
-    own = {**kind.parts, **({} if prior else kind.own_prior_parts)}
-    parts = {name: made[name] for name in own}
-    return kind.build(config.method_settings, prior=prior, **parts)
 
 
 def _learner_preset(preset: str) -> str:

@@ -14,7 +14,7 @@ from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.folds import FOLDS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
-from fsslib.grammar import format_group, parse_group, parse_preset
+from fsslib.grammar import format_group, parse_group, parse_preset, split_sources
 from fsslib.methods import METHODS, PRIORS
 from fsslib.runs.groups import MachineConfig, PartsConfig
 from fsslib.runs.method_config import MethodGroups
@@ -166,7 +166,7 @@ def _with_source(given: dict[str, Any], name: str, text: str) -> dict[str, Any]:
     method = parse_group("method", str(given.get("method", "")))[0]
     if prior == "own" and method and METHODS.get(method).fixed_prior == name:
         prior = name
-    sources = prior.split("+")
+    sources = split_sources(prior)
     if name not in sources:
         raise ConfigError(f"{name}={text!r} with prior={prior!r}: nobody reads it; leave it out")
     sources[sources.index(name)] = format_group(name, {"preset": preset, **changes})

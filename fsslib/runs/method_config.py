@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from fsslib.config import ConfigError
-from fsslib.grammar import parse_group
+from fsslib.grammar import parse_group, split_sources
 from fsslib.methods import METHODS, FewShotSegmenter, PriorSpec, parts_of
 from fsslib.methods.build import suitable_preset
 from fsslib.methods.pi_clip import ClipPriorConfig
-from fsslib.methods.words import WordConfig
+from fsslib.methods.words import WordConfig, WordMasks
 from fsslib.runs.groups import PartsConfig, Weights
 from fsslib.runs.run_config import RunConfig, class_identity, resolved
 from fsslib.settings import Settings
@@ -77,7 +77,7 @@ class MethodGroups(RunConfig):
     def part_types(self) -> dict[str, Any]:
         """Names and types of all parts: the method's, its prior's, and those of its guidance."""
         parts = parts_of(self.method_class, self.prior_spec)
-        return parts | {"words": None} if self.word_guided and "words" not in parts else parts
+        return parts | ({"words": WordMasks} if self.word_guided else {})
 
     @property
     def word_guided(self) -> bool:
@@ -156,7 +156,7 @@ class MethodGroups(RunConfig):
     def typed(self) -> dict[str, Any]:
         """Of the groups what decides a result, and only of those that are read."""
         parts, trained = self.part_types, self.trained_parts
-        sources = zip(self.prior.split("+"), self.prior_spec.sources, strict=False)
+        sources = zip(split_sources(self.prior), self.prior_spec.sources, strict=False)
         return {
             "method": [class_identity("method", self.method), self.method_settings.changed()],
             "prior": [

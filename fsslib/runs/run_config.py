@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fsslib.config import ConfigError, require_parameters
-from fsslib.grammar import format_group, parse_group
+from fsslib.grammar import format_group, parse_group, split_sources
 from fsslib.registry import source_digest
 from fsslib.runs.groups import MACHINE, MachineConfig
 from fsslib.settings import Settings, field_notes
@@ -141,7 +141,7 @@ class RunConfig(Settings):
             if name in PATHS:
                 values[name] = move(value)
             elif name in CLASSES:
-                values[name] = "+".join(_moved_class(part, move) for part in value.split("+"))
+                values[name] = "+".join(_moved_class(part, move) for part in split_sources(value))
             elif any(f"{key}=" in value for key in PATHS_IN_GROUPS):
                 head, changes = parse_group(name, value)
                 for key in changes.keys() & set(PATHS_IN_GROUPS):
