@@ -7,6 +7,7 @@ python -m fsslib.runs methods
 python -m fsslib.runs status
 python -m fsslib.runs table papermill_runs/published
 python -m fsslib.runs study pi_clip
+python -m fsslib.runs sweep mine.yaml --local 2
 python -m fsslib.runs demo
 """
 
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +27,44 @@ from fsslib.files import repository
 from fsslib.runs.config import CONFIGS
 from fsslib.runs.demo import demo
 from fsslib.runs.describe import TOPICS, template_help
+from fsslib.runs.launch import BUSY
 from fsslib.runs.results import read_results, table
 from fsslib.runs.runner import run, shown, write_cells
-from fsslib.runs.status import RunError, read_status
-from fsslib.runs.studies import run_study
-from fsslib.runs.study import load_study
-from fsslib.runs.study_tables import map_table, study_table
+from fsslib.runs.status import BusyError, RunError, read_status
+from fsslib.runs.study_command import add_commands
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 well, 1 a run failed, 2 a parameter is wrong, 130 stopped by Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    """Exit status: 0 well, 1 a run failed, 2 a parameter is wrong, 75 another process is at the
+    run, 130 stopped by Ctrl-C."""
+    options = _parsed(arguments)
+    return exit_status(partial(options.command, options))
+
+
+def exit_status(command: Callable[[], int]) -> int:
+    """What a command returns, or what its error means, which is said in one sentence."""
     try:
-        return options.command(options)
+        return command()
     except (ConfigError, argparse.ArgumentTypeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (RunError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return BUSY if isinstance(error, BusyError) else 1
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return 130
+
+
+def _parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """Options; rows may also stand after them, which argparse alone would not take."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and ("rows" not in options or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.rows += rest
+    return options
 
 
 def parameter(text: str) -> tuple[str, Any]:
@@ -96,16 +115,6 @@ def _table(options: argparse.Namespace) -> int:
     return 0
 
 
-def _study(options: argparse.Namespace) -> int:
-    study = load_study(options.name)
-    if not options.table:
-        run_study(study, options.rows, options.missing)
-    print(study_table(options.name, options.rows))
-    if maps := map_table(options.name, options.rows):
-        print(f"\n{maps}")
-    return 0
-
-
 def _topic(options: argparse.Namespace) -> int:
     print(options.text())
     return 0
@@ -143,12 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         listing = commands.add_parser(name, help=help_text)
         listing.add_argument("folder", type=Path, nargs="?", default=runs)
         listing.set_defaults(command=command)
-    study = commands.add_parser("study", help="run and publish a study of papermill_runs/sweeps")
-    study.add_argument("name")
-    study.add_argument("rows", nargs="*", help="some of its rows (default: all)")
-    study.add_argument("--table", action="store_true", help="only show what is published")
-    study.add_argument("--missing", action="store_true", help="run only what is not published yet")
-    study.set_defaults(command=_study)
+    add_commands(commands)
     for topic, text in TOPICS.items():
         shown_topic = commands.add_parser(topic, help=text.__doc__.partition(".")[0].lower())
         shown_topic.set_defaults(command=_topic, text=text)

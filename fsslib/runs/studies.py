@@ -1,75 +1,120 @@
 """Studies run and published: one command for all the runs that a paper's claims are checked with.
 
-What each run scored is published beside its siblings (of a pretraining its card). Two processes may
-work on one study: each takes what the other one has not begun.
+What each run scored is published beside its siblings (of a pretraining its card); of a sweep, a
+study's file anywhere, results stay where its runs lie. Two processes may work on one study: each
+takes what the other one has not begun.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from fsslib.files import atomic_path
 from fsslib.runs.config import parse
+from fsslib.runs.job import Job
+from fsslib.runs.launch import is_finished
 from fsslib.runs.results import published_folder
 from fsslib.runs.runner import run, say
 from fsslib.runs.status import BusyError, RunError
-from fsslib.runs.study import Job, Study
+from fsslib.runs.study import Study
 
 SCORED = ("train", "evaluate")
 """Templates whose results are few-shot scores; others leave weights and their card."""
 
 
-def run_study(study: Study, rows: Sequence[str] = (), missing: bool = False) -> None:
+@dataclass
+class Ending:
+    """What became of those runs that did not end well."""
+
+    later: list[Job] = field(default_factory=list)
+    """Another process is at them, or at what they need."""
+    failed: list[str] = field(default_factory=list)
+    """Names, of those too that were not started because what they need failed."""
+
+
+Done = Callable[[Job, Path], None]
+"""Is told of each run that has finished, and its folder."""
+Engine = Callable[[Sequence[Job], Done], Ending]
+"""Makes runs, one way or another: here, or on the workers of a cluster."""
+
+
+def run_one_by_one(jobs: Sequence[Job], done: Done) -> Ending:
+    """The engine that needs nothing: one run after the other, in this process."""
+    ending = Ending()
+    for job in jobs:
+        if broken := sorted(set(ending.failed) & set(job.needs)):
+            say(f"{job.name}: not started, it needs files of {', '.join(broken)}")
+            ending.failed.append(job.name)
+        elif waiting := sorted({other.name for other in ending.later} & set(job.needs)):
+            say(f"{job.name}: needs {', '.join(waiting)}")
+            ending.later.append(job)
+        else:
+            _run_one(job, done, ending)
+    return ending
+
+
+def _run_one(job: Job, done: Done, ending: Ending) -> None:
+    try:
+        done(job, run(job.template, job.parameters))
+    except BusyError:
+        say(f"{job.name}: another process is at it")
+        ending.later.append(job)
+    except RunError as error:
+        say(f"{job.name}: {error}")
+        ending.failed.append(job.name)
+
+
+def run_study(
+    study: Study,
+    rows: Sequence[str] = (),
+    missing: bool = False,
+    engine: Engine = run_one_by_one,
+    published: bool = True,
+) -> None:
     """Run what has not been run, and publish every result as soon as it is there.
 
     What another process is at, and what needs it, is tried again after all others, once.
 
     Args:
-        missing: leave out what is published already, by whomever, unless another run needs it.
+        missing: leave out what is there already, by whomever, unless another run needs it.
+        published: what is there lies beside its siblings; if not, in its own folder.
 
     Raises:
         ConfigError: a parameter of any run is wrong; none has started.
         RunError: runs that failed, once all others are done.
     """
-    jobs = list(study.jobs(rows))
-    for job in jobs:
-        parse(job.template, job.parameters)
-    later, failed = _run_all(study, _unpublished(study, jobs) if missing else jobs)
-    if later:
-        later, more = _run_all(study, later)
-        failed += more
-    if later:
-        say(f"left to another process: {', '.join(job.name for job in later)}")
+    done: Done = partial(publish, study) if published else _nothing
+    ending = engine(wanted(study, rows, missing, published), done)
+    failed = ending.failed
+    if ending.later:
+        ending = engine(ending.later, done)
+        failed += ending.failed
+    if ending.later:
+        say(f"left to another process: {', '.join(job.name for job in ending.later)}")
     if failed:
         raise RunError(f"{len(failed)} of the study's runs failed: {', '.join(failed)}")
 
 
-def _unpublished(study: Study, jobs: Sequence[Job]) -> list[Job]:
-    """Runs without a published result, and those whose files they read."""
-    wanted = {job.name for job in jobs if not place(study, job).is_file()}
-    for job in reversed(jobs):
-        wanted |= set(job.needs) if job.name in wanted else set()
-    return [job for job in jobs if job.name in wanted]
-
-
-def _run_all(study: Study, jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
-    """Runs that have to wait for another process, and names of those that failed."""
-    later, failed = [], []
+def wanted(
+    study: Study, rows: Sequence[str] = (), missing: bool = False, published: bool = True
+) -> list[Job]:
+    """The runs that `run_study` makes, each after those it needs; ConfigError for a wrong one."""
+    jobs = list(study.jobs(rows))
     for job in jobs:
-        if waiting := {other.name for other in later} & set(job.needs):
-            say(f"{job.name}: needs {', '.join(sorted(waiting))}")
-            later.append(job)
-            continue
-        try:
-            publish(study, job, run(job.template, job.parameters))
-        except BusyError:
-            say(f"{job.name}: another process is at it")
-            later.append(job)
-        except RunError as error:
-            say(f"{job.name}: {error}")
-            failed.append(job.name)
-    return later, failed
+        parse(job.template, job.parameters)
+    if not missing:
+        return jobs
+    names = {job.name for job in jobs if not _is_there(study, job, published)}
+    for job in reversed(jobs):
+        names |= set(job.needs) if job.name in names else set()
+    return [job for job in jobs if job.name in names]
+
+
+def _is_there(study: Study, job: Job, published: bool) -> bool:
+    return place(study, job).is_file() if published else is_finished(str(job.folder))
 
 
 def publish(study: Study, job: Job, folder: Path) -> None:
@@ -79,6 +124,10 @@ def publish(study: Study, job: Job, folder: Path) -> None:
         source = next(path.with_suffix(".json") for path in folder.glob("*.safetensors"))
     with atomic_path(place(study, job)) as temporary:
         temporary.write_text(source.read_text())
+
+
+def _nothing(job: Job, folder: Path) -> None:
+    """A sweep's results stay in their folder."""
 
 
 def place(study: Study, job: Job) -> Path:

@@ -19,37 +19,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from fsslib.config import ConfigError, cast, require_known, require_parameters, strict
 from fsslib.data.folds import FOLDS
 from fsslib.files import repository
-from fsslib.runs.config import CONFIGS, parse
+from fsslib.runs.config import CONFIGS
+from fsslib.runs.job import Job, needs_first
 from fsslib.runs.run_config import RunConfig
-from fsslib.runs.runner import default_folder
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of a study."""
-
-    row: str
-    fold: int
-    seed: int
-    template: str
-    parameters: dict[str, Any]
-    needs: tuple[str, ...] = ()
-    """Names of the runs whose files it reads."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.row}_f{self.fold}_s{self.seed}"
-
-    @property
-    def folder(self) -> Path:
-        return default_folder(parse(self.template, self.parameters))
 
 
 @dataclass(frozen=True)
@@ -79,7 +57,8 @@ class Study:
         require_parameters(self.always, known, "always: ")
 
     def jobs(self, rows: Sequence[str] = ()) -> Iterator[Job]:
-        """The runs of some rows, or of all, fold by fold, so that a table fills evenly.
+        """The runs of some rows, or of all, fold by fold, so that a table fills evenly; each after
+        those whose files it reads.
 
         Raises:
             ConfigError: an unknown row, or seeds that change nothing.
@@ -87,9 +66,9 @@ class Study:
         for row in rows:
             self.require(row)
         made: dict[tuple[str, str], str] = {}
-        for row, fold, seed in self._asked(rows or list(self.rows)):
-            job = self.job(row, fold, seed)
-            same = made.setdefault((row, repr(job.parameters)), job.name)
+        asked = self._asked(rows or list(self.rows))
+        for job in needs_first([self.job(row, fold, seed) for row, fold, seed in asked]):
+            same = made.setdefault((job.row, repr(job.parameters)), job.name)
             if same != job.name:
                 raise ConfigError(
                     f"{job.name} would be {same} once more: what it reads has no such seed; give "
@@ -174,11 +153,21 @@ def load_study(name: str) -> Study:
         ConfigError: there is none of that name, or its file says what no study can mean.
     """
     require_known("study", name, sorted(path.stem for path in sweeps_folder().glob("*.yaml")))
-    path = sweeps_folder() / f"{name}.yaml"
+    return read_study(sweeps_folder() / f"{name}.yaml")
+
+
+def read_study(path: Path) -> Study:
+    """The study that a file describes, wherever it lies.
+
+    Raises:
+        ConfigError: it cannot be read, or says what no study can mean.
+    """
     try:
         content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}); expected a YAML file") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is no YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds {content!r}; expected about: and rows:, and so on")
-    return strict(Study, {"name": name} | content)
+    return strict(Study, {"name": path.stem} | content)

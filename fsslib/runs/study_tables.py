@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fsslib.files import read_json
+from fsslib.runs.job import Job
 from fsslib.runs.results import fold_cells
 from fsslib.runs.studies import SCORED, place
-from fsslib.runs.study import load_study
+from fsslib.runs.study import Study, load_study
 
 SHOWN_THRESHOLDS = (0.3, 0.5, 0.7)
 """Of the nine that results hold."""
@@ -23,13 +26,21 @@ def study_results(name: str, rows: Sequence[str] = ()) -> dict[str, list[dict[st
     Raises:
         ConfigError: an unknown row.
     """
-    study, found = load_study(name), {}
+    study = load_study(name)
+    return row_results(study, partial(place, study), rows)
+
+
+def row_results(
+    study: Study, where: Callable[[Job], Path], rows: Sequence[str] = ()
+) -> dict[str, list[dict[str, Any]]]:
+    """The same of any study, whose results lie `where` one asks."""
+    results: dict[str, list[dict[str, Any]]] = {}
     for job in study.jobs(rows):
-        path = place(study, job)
+        path = where(job)
         if job.template in SCORED and path.is_file():
             about = {"row": job.row, "fold": job.fold, "seed": job.seed}
-            found.setdefault(job.row, []).append(read_json(path) | about)
-    return {row: found[row] for row in rows or study.rows if row in found}
+            results.setdefault(job.row, []).append(read_json(path) | about)
+    return {row: results[row] for row in rows or study.rows if row in results}
 
 
 def study_table(name: str, rows: Sequence[str] = ()) -> str:
@@ -44,6 +55,17 @@ def study_table(name: str, rows: Sequence[str] = ()) -> str:
     results = study_results(name, rows)
     if not results:
         return f"Nothing of this is published yet: `python -m fsslib.runs study {name}`"
+    return score_table(results)
+
+
+def sweep_table(study: Study, rows: Sequence[str] = ()) -> str:
+    """The same of a study that is not published, from the runs' own folders."""
+    results = row_results(study, lambda job: job.folder / "results.json", rows)
+    return score_table(results) if results else "No run of this has left results yet."
+
+
+def score_table(results: dict[str, list[dict[str, Any]]]) -> str:
+    """The table of some rows' results."""
     lines = ["| row | fold 0 | fold 1 | fold 2 | fold 3 | mean | FB-IoU | seeds |"]
     lines.append("|" + " --- |" * 8)
     privileged = {row for row, found in results.items() if found[0]["privileged_query_labels"]}

@@ -1,0 +1,119 @@
+"""`python -m fsslib.runs study NAME` and `sweep FILE.yaml`: a study's runs, here or on a cluster.
+
+python -m fsslib.runs study pi_clip                            # one by one, here
+python -m fsslib.runs study pi_clip --local                    # a worker a GPU, or a core
+python -m fsslib.runs sweep mine.yaml --scheduler tcp://node1:8786
+python -m fsslib.runs sweep mine.yaml --slurm "queue=gpu walltime=02:00:00" --print
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from fsslib.config import ConfigError
+from fsslib.runs.commands import listing
+from fsslib.runs.studies import Engine, run_one_by_one, run_study, wanted
+from fsslib.runs.study import Study, load_study, read_study
+from fsslib.runs.study_tables import map_table, study_table, sweep_table
+
+SYSTEMS = ("slurm", "pbs")
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """`study` and `sweep` among the subcommands."""
+    study = commands.add_parser("study", help="run and publish a study of papermill_runs/sweeps")
+    study.add_argument("name")
+    study.set_defaults(command=study_command)
+    sweep = commands.add_parser("sweep", help="run the rows of any such file")
+    sweep.add_argument("file", type=Path)
+    sweep.set_defaults(command=sweep_command)
+    for parser, there in ((study, "published"), (sweep, "finished")):
+        parser.add_argument("rows", nargs="*", help="some of its rows (default: all)")
+        parser.add_argument("--table", action="store_true", help=f"only show what is {there}")
+        parser.add_argument("--missing", action="store_true", help=f"run only what is not {there}")
+        parser.add_argument("--print", action="store_true", help="only print the commands")
+        _add_places(parser.add_mutually_exclusive_group())
+
+
+def _add_places(group: argparse._MutuallyExclusiveGroup) -> None:
+    workers = "on N worker processes of this machine (default: one a GPU, or one a core)"
+    group.add_argument("--local", type=int, nargs="?", const=0, metavar="N", help=workers)
+    group.add_argument("--scheduler", metavar="ADDRESS", help="on the workers of a dask scheduler")
+    for system in SYSTEMS:
+        text = f'in jobs of {system}: "queue=gpu walltime=02:00:00 …", or a .yaml file of settings'
+        group.add_argument(f"--{system}", metavar="SETTINGS", help=text)
+
+
+def study_command(options: argparse.Namespace) -> int:
+    """Run and publish a study, or show it."""
+    study = load_study(options.name)
+    if options.print:
+        return _print(study, options)
+    if not options.table:
+        run_study(study, options.rows, options.missing, engine_of(options))
+    print(study_table(options.name, options.rows))
+    if maps := map_table(options.name, options.rows):
+        print(f"\n{maps}")
+    return 0
+
+
+def sweep_command(options: argparse.Namespace) -> int:
+    """Run a study's file that lies anywhere; nothing is published."""
+    study = read_study(options.file)
+    if options.print:
+        return _print(study, options)
+    if not options.table:
+        run_study(study, options.rows, options.missing, engine_of(options), published=False)
+    print(sweep_table(study, options.rows))
+    return 0
+
+
+def _print(study: Study, options: argparse.Namespace) -> int:
+    """The commands, and what a batch system would be given."""
+    published = options.command is study_command
+    print(listing(wanted(study, options.rows, options.missing, published)))
+    for system in SYSTEMS:
+        if text := getattr(options, system):
+            require_cluster(f"--{system}")
+            from fsslib.runs.batch import job_script, read_settings
+
+            print(f"\n{job_script(system, read_settings(system, text)).strip()}")
+    return 0
+
+
+def engine_of(options: argparse.Namespace) -> Engine:
+    """What makes the runs; ConfigError where the extra that it needs is not installed."""
+    if options.local is not None:
+        require_cluster("--local")
+        if options.local < 0:
+            raise ConfigError(f"--local {options.local}: expected a number of workers, such as 2")
+        from fsslib.runs import cluster, cluster_engine
+
+        return cluster_engine.ClusterEngine(lambda runs: cluster.local(options.local or None))
+    if options.scheduler:
+        require_cluster("--scheduler")
+        from fsslib.runs import cluster, cluster_engine
+
+        return cluster_engine.ClusterEngine(lambda runs: cluster.scheduler_at(options.scheduler))
+    for system in SYSTEMS:
+        if text := getattr(options, system):
+            require_cluster(f"--{system}")
+            from fsslib.runs import batch, cluster_engine
+
+            return cluster_engine.ClusterEngine(
+                partial(batch.jobs_of, system, batch.read_settings(system, text))
+            )
+    return run_one_by_one
+
+
+def require_cluster(option: str) -> None:
+    """ConfigError unless dask.distributed, dask-jobqueue and rich are there."""
+    missing = [n for n in ("distributed", "dask_jobqueue", "rich") if find_spec(n) is None]
+    if missing:
+        raise ConfigError(
+            f"{option} needs {', '.join(missing)}, of the extra `cluster`: `pip install -e "
+            "'.[cluster]'`; without such an option runs are made one by one, here"
+        )
