@@ -14,7 +14,7 @@ ACTIVE := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
 
 # What must be importable, and fsslib from here: -P keeps the working directory out of it.
 NEEDED := import fsslib, torch, torchvision, papermill, nbconvert, ipywidgets, jupyterlab, \
-	pytest, xdist, nbval, ruff, beartype
+	pytest, xdist, nbval, ruff, beartype, distributed, dask_jobqueue, rich
 HERE := import pathlib, sys; sys.exit(pathlib.Path(fsslib.__file__).parents[1] != pathlib.Path.cwd())
 
 # Looked at when first needed, then remembered: the active environment if it is suitable.
@@ -65,7 +65,7 @@ environment:
 	else \
 		if [ -n "$(ACTIVE)" ] && [ ! "$(ACTIVE)" -ef $(VENV) ]; then \
 			echo "The active environment $(ACTIVE) does not hold fsslib from this folder with"; \
-			echo "its notebooks and test extras; using $(VENV) instead."; \
+			echo "its extras for notebooks, tests and clusters; using $(VENV) instead."; \
 		fi; \
 		[ "$$(cat $(READY) 2>/dev/null)" = "$(CURDIR)" ] || rm -f $(READY); \
 		$(MAKE) -s --no-print-directory $(READY) && echo "Using $(VENV)."; \
@@ -93,7 +93,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Installing fsslib and its dependencies in $(VENV): about 6 GB with CUDA wheels and"
 	@echo "4 minutes the first time. Nothing outside this folder is changed."
 	@quiet=-q; [ ! -t 1 ] || quiet=; $(VENV)/bin/python -m pip install $$quiet \
-		--disable-pip-version-check -c constraints.txt -e '.[notebooks,test]' || { \
+		--disable-pip-version-check -c constraints.txt -e '.[notebooks,test,cluster]' || { \
 		echo "The installation did not finish; what is above says why. Run this again to go on." >&2; \
 		exit 1; \
 	}

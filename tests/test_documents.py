@@ -132,7 +132,9 @@ def test_pyproject_is_the_only_list_of_dependencies():
     assert not others, f"second lists of dependencies: {others}; pyproject.toml is the one"
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     rest = [entry for entry in conda if not str(entry).startswith("python=")]
-    assert rest == ["pip", {"pip": ["-e .[notebooks,test]"]}], f"environment.yml lists {rest}"
+    assert rest == ["pip", {"pip": ["-e .[notebooks,test,cluster]"]}], (
+        f"environment.yml lists {rest}"
+    )
 
 
 def test_constraints_pin_what_pyproject_asks_for():
@@ -141,7 +143,7 @@ def test_constraints_pin_what_pyproject_asks_for():
     wrong = [line for line in lines if not re.fullmatch(r"[\w.-]+==[0-9][0-9.]*", line)]
     assert not wrong, f"constraints.txt holds versions only, `name==1.2.3`; got {wrong}"
     pins = {normal(line.split("==")[0]): line.split("==")[1] for line in lines}
-    asked = [Requirement(r) for extra in ("", "notebooks", "test") for r in requirements()[extra]]
+    asked = [Requirement(r) for extra in requirements() for r in requirements()[extra]]
     for requirement in asked:
         pin = pins.get(normal(requirement.name))
         assert pin, f"constraints.txt does not pin {requirement.name}"

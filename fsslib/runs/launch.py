@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -121,6 +121,12 @@ def _outcome(order: Order, code: int, text: str) -> Outcome:
         known = {int(one): one.name for one in signal.Signals}
         return Outcome(order.name, "terminated", f"ended by {known.get(number, number)}")
     return Outcome(order.name, "failed", text or f"exit status {code}")
+
+
+def without(name: str, missing: Sequence[Outcome]) -> Outcome:
+    """Of a run whose files of others are `missing`: it may still come if they are only busy."""
+    state = "busy" if {other.state for other in missing} == {"busy"} else "not started"
+    return Outcome(name, state, f"needs files of {', '.join(other.name for other in missing)}")
 
 
 def is_finished(folder: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from distributed import Client, Future, KilledWorker
 
 from fsslib.runs.board import Board, Row
-from fsslib.runs.launch import Order, Outcome
+from fsslib.runs.launch import Order, Outcome, without
 from fsslib.runs.status import RunError
 from fsslib.runs.tasks import run_task
 
@@ -75,16 +75,31 @@ class Sweep:
         while len(self.outcomes) < len(self.orders) and not stop():
             for name, future in self.futures.items():
                 if name not in self.outcomes and (outcome := self._outcome(name, future)):
-                    self.outcomes[name] = outcome
-                    self.rows[name].ended(outcome)
+                    self._end(outcome)
                     ended(outcome)
             board.show(self.rows.values())
             time.sleep(LOOK_EVERY)
         return self.outcomes
 
+    def _end(self, outcome: Outcome) -> None:
+        """Note how a run ended, and that it took along what needs its files.
+
+        Answers are let go: one that were lost with its worker would be asked for again, and a run
+        that had failed by its own error be repeated.
+        """
+        self.outcomes[outcome.name] = outcome
+        self.rows[outcome.name].ended(outcome)
+        if outcome.state != "finished":
+            for name, future in self.futures.items():
+                if name not in self.outcomes and outcome.name in self.rows[name].needs:
+                    future.cancel()
+                    self._end(without(name, [outcome]))
+        self.futures[outcome.name].release()
+
     def cancel(self, board: Board) -> None:
         """Call everything back; returns when the workers have ended their runs."""
-        self.client.cancel(list(self.futures.values()), force=True)
+        left = [future for name, future in self.futures.items() if name not in self.outcomes]
+        self.client.cancel(left, force=True)
         grace = max((order.grace for order in self.orders), default=0.0)
         until = time.monotonic() + 2 * grace
         while any(row.state == "running" for row in self.rows.values()):

@@ -14,7 +14,7 @@ from typing import Any
 from distributed import Reschedule, get_worker
 from distributed.core import Status
 
-from fsslib.runs.launch import LOOK_EVERY, Order, Outcome, is_finished, launch
+from fsslib.runs.launch import LOOK_EVERY, Order, Outcome, is_finished, launch, without
 
 PATIENCE = 60.0
 """Seconds to wait for another process at the same run: a lost worker's may need its grace to end,
@@ -33,10 +33,8 @@ def run_task(order: Order, topic: str, *needed: Outcome) -> Outcome:
     Raises:
         Reschedule: this worker stops, or nobody wants the task any more.
     """
-    if missing := [other.name for other in needed if other.state != "finished"]:
-        busy = {other.state for other in needed} <= {"finished", "busy"}
-        state = "busy" if busy else "not started"
-        return Outcome(order.name, state, f"needs files of {', '.join(missing)}")
+    if missing := [other for other in needed if other.state != "finished"]:
+        return without(order.name, missing)
     if is_finished(order.folder):
         return Outcome(order.name, "finished")
     worker, unwanted = get_worker(), _unwanted()
