@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-SMALL = {"weights": "random", "image_size": 33, "episodes": 4, "workers": 0}
+SMALL = {"image_size": 65, "episodes": 12, "workers": 0}
 STUDY = {
     "name": "killed",
     "about": "a training and what reads its head",
@@ -162,7 +162,7 @@ def sweep_with_kills(jobs, folder):
 def made(job):
     """What a run has made, but for when and where: its scores, episode by episode, and its head."""
     results = json.loads((job.folder / "results.json").read_text())
-    besides = ("seconds", "config", "head", "git")
+    besides = ("seconds", "evaluation_seconds", "config", "head", "git")  # paths, and when
     scores = {name: value for name, value in results.items() if name not in besides}
     heads = {p.name: sha256(p.read_bytes()).hexdigest() for p in job.folder.glob("*.safetensors")}
     return {"scores": scores, "heads": heads}
@@ -206,12 +206,14 @@ def demonstrate(folder):
 
 
 def show(seen):
-    print("run            starts  at once  mIoU of the sweep    one by one           equal  states")
+    print(
+        "run             starts  at once  mIoU of the sweep    one by one           equal  states"
+    )
     for name, about in seen.items():
         scores = [about[which]["scores"]["miou"] for which in ("made", "serial")]
         equal = "yes" if about["made"] == about["serial"] else "NO"
         print(
-            f"{name:<14} {about['starts']:>6}  {about['at_once']:>7}  {scores[0]!r:<20} "
+            f"{name:<15} {about['starts']:>6}  {about['at_once']:>7}  {scores[0]!r:<20} "
             f"{scores[1]!r:<20} {equal:<6} {', '.join(about['states'])}"
         )
 

@@ -199,7 +199,7 @@ def test_a_table_shows_how_runs_stand(tmp_path, capsys):
     with Board(live=True) as board:
         board.show([running, waiting])
     shown = capsys.readouterr().out
-    first, second = (line for line in shown.splitlines() if "running" in line or "needs" in line)
+    first, second = [line for line in shown.splitlines() if "│" in line][-2:]
     assert first.replace("│", " ").split()[:5] == ["a[b]", "0", "1", "running", "one"]
     assert "step 40, loss 2.25" in first
     assert second.replace("│", " ").split()[:4] == ["c_d", "3", "0", "waiting"]
