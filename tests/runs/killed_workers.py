@@ -29,8 +29,8 @@ STUDY = {
     "always": SMALL,
     "folds": [0, 1],
     "rows": {
-        "pfenet": {"method": "pfenet", "steps": 60, "train_batch_size": 2, "checkpoint_every": 2},
-        "tested": {"template": "evaluate", "method": "pfenet", "head": "@pfenet/head.safetensors"},
+        "panet": {"method": "panet", "steps": 40, "train_batch_size": 2, "checkpoint_every": 2},
+        "tested": {"template": "evaluate", "method": "panet", "head": "@panet/head.safetensors"},
         "prototype": {"template": "evaluate", "method": "prototype", "folds": [0]},
     },
 }
@@ -148,7 +148,7 @@ def sweep_with_kills(jobs, folder):
         workplace.client.wait_for_workers(len(names))
         print(workplace.about())
         sweep = sweep_of(jobs, workplace)
-        trainings = [job for job in jobs if job.row == "pfenet"]
+        trainings = [job for job in jobs if job.row == "panet"]
         given = (workplace.client, workers, trainings, lambda name: sweep.rows[name].where)
         threading.Thread(target=kill_two, args=given, daemon=True).start()
         witness.start()
@@ -162,8 +162,8 @@ def sweep_with_kills(jobs, folder):
 def made(job):
     """What a run has made, but for when and where: its scores, episode by episode, and its head."""
     results = json.loads((job.folder / "results.json").read_text())
-    besides = ("seconds", "evaluation_seconds", "config", "head", "git")  # paths, and when
-    scores = {name: value for name, value in results.items() if name not in besides}
+    besides = ("config", "head", "git")  # where it lies
+    scores = {k: v for k, v in results.items() if not k.endswith("seconds") and k not in besides}
     heads = {p.name: sha256(p.read_bytes()).hexdigest() for p in job.folder.glob("*.safetensors")}
     return {"scores": scores, "heads": heads}
 

@@ -8,14 +8,15 @@ import pytest
 import yaml
 
 from fsslib.config import ConfigError
+from fsslib.runs import job as jobs
 from fsslib.runs import studies
 from fsslib.runs import study as study_files
-from fsslib.runs.config import parse, parse_card
+from fsslib.runs.config import parse, parse_card, run_id
 from fsslib.runs.results import published_folder
 from fsslib.runs.status import BusyError, RunError
 from fsslib.runs.studies import run_study
 from fsslib.runs.study import load_study, sweeps_folder
-from fsslib.runs.study_tables import map_table, study_results, study_table
+from fsslib.runs.study_tables import map_table, study_results, study_table, sweep_table
 
 NAMES = sorted(path.stem for path in sweeps_folder().glob("*.yaml"))
 SMALL = {
@@ -153,6 +154,48 @@ def test_others_are_left_alone_and_failures_come_last(study, monkeypatch):
     with pytest.raises(RunError, match="2 of the study's runs failed: tested_f2_s0, tested_f2_s1"):
         run_study(study, ["pfenet", "tested"])
     assert len(done) == 2, "what needs a run of another process waits for it"
+
+
+def test_what_needs_a_failed_run_is_not_started(study, monkeypatch, capsys):
+    study, done = study
+    work = studies.run
+
+    def run(template, parameters):
+        if parameters["fold"] == 0 and template == "train":
+            raise RunError("diverged")
+        return work(template, parameters)
+
+    monkeypatch.setattr(studies, "run", run)
+    failed = "pfenet_f0_s0, tested_f0_s0, pfenet_f0_s1, tested_f0_s1"
+    with pytest.raises(RunError, match=f"4 of the study's runs failed: {failed}"):
+        run_study(study, ["pfenet", "tested"])
+    assert len(done) == 4
+    assert "tested_f0_s0: not started, it needs files of pfenet_f0_s0" in capsys.readouterr().out
+
+
+def test_a_sweeps_results_stay_in_its_folders(study, tmp_path, monkeypatch):
+    study, done = study
+    monkeypatch.setattr(jobs, "default_folder", lambda config: tmp_path / "runs" / run_id(config))
+    assert sweep_table(study) == "No run of this has left results yet."
+
+    def run(template, parameters):
+        folder = default_folder(parse(template, parameters))
+        folder.mkdir(parents=True)
+        scores = {"miou": 0.2, "miou_interval": [0.1, 0.3], "privileged_query_labels": False}
+        scores |= {"fb_iou": 0.5, "fb_iou_interval": [0.4, 0.6]}
+        (folder / "results.json").write_text(json.dumps(scores))
+        (folder / "status.json").write_text(json.dumps({"state": "finished"}))
+        done.append(template)
+        return folder
+
+    default_folder = jobs.default_folder
+    monkeypatch.setattr(studies, "run", run)
+    run_study(study, ["pfenet"], published=False)
+    assert not (tmp_path / "published").exists()
+    row = "| pfenet | 20.0 |  | 20.0 |  | 20.0 ± 7.1 | 50.0 | 2 (spread 0.0) |"
+    assert sweep_table(study).splitlines()[2:] == [row]
+    run_study(study, ["pfenet"], missing=True, published=False)
+    assert done == ["train"] * 4, "what has finished is not missing"
 
 
 def test_what_another_process_has_ended_meanwhile_is_published(study, monkeypatch):

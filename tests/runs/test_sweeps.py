@@ -214,7 +214,7 @@ def test_a_sweep_that_loses_its_workers_scores_as_a_serial_one(tmp_path):
     seen = demonstrate(tmp_path)
     assert {about["outcome"] for about in seen.values()} == {"finished"}
     assert {name: about["starts"] for name, about in seen.items()} == {
-        **{"pfenet_f0_s0": 2, "pfenet_f1_s0": 2, "prototype_f0_s0": 1},
+        **{"panet_f0_s0": 2, "panet_f1_s0": 2, "prototype_f0_s0": 1},
         **{"tested_f0_s0": 1, "tested_f1_s0": 1},
     }, "only what was in the middle began again"
     for name, about in seen.items():
