@@ -103,8 +103,15 @@ def scheduler_at(address: str) -> Iterator[Workplace]:
             f"no scheduler answers at {address!r} ({error}); start one with `dask scheduler` and "
             "give the address that it prints, such as tcp://node1:8786"
         ) from error
-    with client:
-        yield Workplace(client, _have_gpus(client))
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    # A scheduler that goes is said in one sentence, not in a traceback of trying to reach it.
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with client:
+            yield Workplace(client, _have_gpus(client))
+    finally:
+        logger.setLevel(before)
 
 
 def _have_gpus(client: Client) -> bool:

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
+from killed_workers import demonstrate, started
 from stand_in_run import journal
 from stand_in_sweep import orders
 
@@ -160,6 +162,26 @@ def test_jobs_of_slurm_that_end_before_their_run_does(tmp_path, monkeypatch):
     assert ends == ["start", "end"] * (len(ends) // 2), "each job ended its run in order"
 
 
+@pytest.mark.slow
+def test_a_scheduler_that_goes_takes_its_runs_along(tmp_path, capsys):
+    """Its worker ends the run in order; the sweep says so in one sentence."""
+    file = str(tmp_path / "scheduler.json")
+    usual = ("--scheduler-file", file, "--host", "127.0.0.1", "--no-dashboard")
+    (order,) = orders(tmp_path, {"long": (10_000,)}).values()
+    with ExitStack() as stack:
+        scheduler = stack.enter_context(started("dask_scheduler", "--port", "0", *usual))
+        stack.enter_context(started("dask_worker", "--nthreads", "1", *usual))
+        while not Path(file).exists():
+            time.sleep(0.1)
+        address = json.loads(Path(file).read_text())["address"]
+        workplace = stack.enter_context(scheduler_at(address))
+        sweep = Sweep(workplace.client, [order])
+        with pytest.raises(RunError, match="the scheduler is gone; the same command goes on"):
+            follow(sweep, lambda: steps(order) > 3 and scheduler.kill())
+    assert json.loads((tmp_path / order.name / "status.json").read_text())["state"] == "terminated"
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
 def test_no_scheduler_is_one_sentence(monkeypatch):
     monkeypatch.setattr("fsslib.runs.cluster.CONNECT_SECONDS", 0.5)
     message = r"no scheduler answers at 'tcp://127\.0\.0\.1:9'"
@@ -209,8 +231,6 @@ def test_a_table_shows_how_runs_stand(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_sweep_that_loses_its_workers_scores_as_a_serial_one(tmp_path):
-    from killed_workers import demonstrate
-
     seen = demonstrate(tmp_path)
     assert {about["outcome"] for about in seen.values()} == {"finished"}
     assert {name: about["starts"] for name, about in seen.items()} == {
