@@ -7,12 +7,15 @@ in the package depends on the working directory: papermill and nbval use differe
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from fsslib.config import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -59,11 +62,44 @@ def write_json(target: Path | str, content: Any) -> Path:
     return Path(target)
 
 
-def read_json(source: Path | str) -> Any:
-    """Read JSON; a broken file raises an error that names it."""
+def read_json(source: Path | str, kind: type = object) -> Any:
+    """Read JSON whose outermost value is of a `kind`.
+
+    Raises:
+        ValueError: a file that is broken or holds something else; names it.
+    """
     try:
-        return json.loads(Path(source).read_text())
-    except json.JSONDecodeError as error:
+        content = json.loads(Path(source).read_bytes())
+    except (ValueError, RecursionError) as error:  # broken, not UTF-8, numbers of 5,000 digits, …
         raise ValueError(
             f"{source} is not valid JSON ({error}); remove it and make it again"
         ) from error
+    if not isinstance(content, kind):
+        raise ValueError(
+            f"{source} holds a {type(content).__name__}, expected a {kind.__name__}; remove it and "
+            "make it again"
+        )
+    return content
+
+
+def local_path(text: Path | str) -> Path:
+    """A path as people write it, with `~` and `~name` for home folders.
+
+    Raises:
+        ConfigError: no file can have this name, or nobody this home folder.
+    """
+    shown = str(text) if len(str(text)) <= 80 else f"{str(text)[:77]}…"
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except RuntimeError as error:
+        raise ConfigError(f"{shown!r}: this machine has no such home folder") from error
+    except ValueError as error:  # a zero byte
+        raise ConfigError(f"{shown!r}: no file can have this name ({error})") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ConfigError(
+                f"{shown!r}: no file can have this name ({error.strerror})"
+            ) from error
+        return path
+    return path

@@ -7,12 +7,10 @@ warns, and every text embedding would be wrong.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import open_clip
-import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
 from safetensors import SafetensorError, safe_open
@@ -21,6 +19,7 @@ from fsslib.encoders.clip import ClipEncoder, Resize
 from fsslib.encoders.clip_resnet import ClipResNet
 from fsslib.encoders.clip_small import SMALL_CLIPS, small_clip
 from fsslib.encoders.clip_vit import ClipViT
+from fsslib.encoders.torchscript import is_jit_archive
 from fsslib.encoders.weights import (
     SHIPPED,
     SOURCES,
@@ -29,7 +28,8 @@ from fsslib.encoders.weights import (
     read_state,
 )
 
-_JIT_FACTS = ("input_resolution", "context_length", "vocab_size")
+_FACTS = ("input_resolution", "context_length", "vocab_size")
+"""What OpenAI keeps beside the weights."""
 
 
 def load_clip(
@@ -135,15 +135,11 @@ def _open_clip(name: str, weights: str | Path) -> Any:
 
 
 def _from_file(name: str, path: Path) -> Any:
-    if is_jit_archive(path):
-        if not _quick_gelu(name):
-            raise WeightsError(
-                f"{path} is one of OpenAI's archives, which need QuickGELU: use {name}-quickgelu"
-            )
-        state = torch.jit.load(path, map_location="cpu").state_dict()
-        state = {key: value.float() for key, value in state.items() if key not in _JIT_FACTS}
-    else:
-        state = read_state(path)
+    state = {key: value for key, value in read_state(path).items() if key not in _FACTS}
+    if is_jit_archive(path) and not _quick_gelu(name):
+        raise WeightsError(
+            f"{path} is one of OpenAI's archives, which need QuickGELU: use {name}-quickgelu"
+        )
     model = open_clip.create_model(name, load_weights=False, pretrained_text=False)
     load_fitting(model, state, str(path))
     return model
@@ -159,11 +155,3 @@ def _activation_hint(name: str, tag: str) -> str:
     if tag not in open_clip.list_pretrained_tags_by_model(other):
         return ""
     return f"these weights were trained with the other activation: use {other!r}"
-
-
-def is_jit_archive(path: Path) -> bool:
-    """Whether a file is a TorchScript archive, as OpenAI publishes its CLIPs; it is only listed."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in entry or entry.startswith("code/") for entry in archive.namelist())

@@ -23,7 +23,8 @@ def load_found_head(path: Path | str) -> nn.Conv2d:
     """
     state = read_state(Path(path))
     state = {key.removeprefix("decoder."): value for key, value in state.items()}
-    channels = state.get("weight", torch.empty(1, 384)).shape[1]
+    weight = state.get("weight", torch.empty(1, 384))
+    channels = weight.shape[1] if weight.ndim > 1 and weight.shape[1] else 384
     head = nn.Conv2d(channels, 1, 1)
     load_fitting(head, state, str(path), " (expected FOUND's decoder_weights.pt)")
     return head.requires_grad_(False)

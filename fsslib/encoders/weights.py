@@ -7,20 +7,35 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fsslib.encoders.reading import read_content, read_state
 from fsslib.encoders.storage import WeightsError, halved, require_finite
 from fsslib.files import PACKAGE, atomic_path, data_root, read_json, write_json
+
+__all__ = [
+    "SHIPPED",
+    "SOURCES",
+    "Source",
+    "WeightsError",
+    "cached_tensor",
+    "card_beside",
+    "load_fitting",
+    "load_weights",
+    "read_content",
+    "read_state",
+    "seen_by",
+    "weights_card",
+    "write_weights",
+]
 
 SHIPPED = PACKAGE / "encoders" / "weights"
 
@@ -99,9 +114,22 @@ def weights_card(name: str) -> dict[str, Any]:
 
 
 def card_beside(weights: Path) -> dict[str, Any]:
-    """The card of a weights file, of the same name with `.json`; empty where there is none."""
-    card = weights.with_suffix(".json")
-    return read_json(card) if card.is_file() else {}
+    """The card of a weights file, of the same name with `.json`; empty where there is none.
+
+    Raises:
+        WeightsError: what lies there is no card.
+    """
+    path = weights.with_suffix(".json")
+    if not path.is_file():
+        return {}
+    try:
+        card = read_json(path, dict)
+        for name in ("protocol", "config"):
+            if not isinstance(card.get(name) or {}, dict):
+                raise ValueError(f"{path}: {name} is no set of values")
+    except ValueError as error:
+        raise WeightsError(f"{error}; without a card the weights are read all the same") from error
+    return card
 
 
 def seen_by(name: str, weights: str | Path) -> str | None:
@@ -153,9 +181,9 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint:
     wanted = module.state_dict()
     missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     shapes = [
-        f"{key}: file {tuple(state[key].shape)}, model {tuple(wanted[key].shape)}"
+        f"{key}: file {_form(state[key])}, model {_form(wanted[key])}"
         for key in sorted(wanted.keys() & state.keys())
-        if wanted[key].shape != state[key].shape
+        if _form(wanted[key]) != _form(state[key])
     ]
     # Files from before PyTorch 0.4.1 have no batch counter; frozen BatchNorm never reads it.
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
@@ -168,51 +196,10 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint:
     module.load_state_dict(state, strict=False)
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Tensors of a `.safetensors` or torch checkpoint file, fp32, without `module.` prefixes."""
-    state = _unwrap(read_content(path), path)
-    return {k.removeprefix("module."): v.float() if v.is_floating_point() else v for k, v in state}
-
-
-def read_content(path: Path, device: str = "cpu") -> Any:
-    """What a `.safetensors` or torch checkpoint file holds; no code in it is run.
-
-    Args:
-        device: "meta" for shapes alone.
-
-    Raises:
-        WeightsError: the file is not there, cannot be read, or holds more than plain values.
-    """
-    if not path.is_file():
-        raise WeightsError(f"no weights at {path}; give the path of an existing file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path) if device != "meta" else _safetensors_shapes(path)
-        return torch.load(path, map_location=device, weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error) or "it ends too early"
-        raise WeightsError(f"{path} cannot be read ({reason}); get it again") from error
-    except Exception as error:  # torch's unpickler raises its own type for unsafe content
-        # Its own message advises to trust the file.
-        unsafe = re.search(r"Unsupported (?:global|class)\W+(?:GLOBAL )?([\w.]+)", str(error))
-        reason = f"it holds a {unsafe[1]}" if unsafe else "no format that torch.load knows"
-        raise WeightsError(f"{path} is not a plain checkpoint of tensors ({reason})") from error
-
-
-def _safetensors_shapes(path: Path) -> dict[str, Tensor]:
-    with safe_open(path, "pt") as file:
-        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
-    return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
-
-
-def _unwrap(state: Any, path: Path) -> list[tuple[str, Tensor]]:
-    """The tensors of a checkpoint, also when they sit under "state_dict", "model" or the like."""
-    for name in ("state_dict", "model", "model_state_dict", "decoder"):
-        if isinstance(state, dict) and isinstance(state.get(name), dict):
-            state = state[name]
-    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-        raise WeightsError(f"{path} holds a {type(state).__name__}; expected tensors by name")
-    return [(key, value) for key, value in state.items() if isinstance(value, Tensor)]
+def _form(tensor: Tensor) -> str:
+    """Its shape, and that it holds whole numbers: fractions are never loaded from those."""
+    whole = "" if tensor.is_floating_point() else " of whole numbers"
+    return f"{tuple(tensor.shape)}{whole}"
 
 
 def _local(architecture: str, path: Path) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fsslib.encoders.clip_loading import is_jit_archive
+from fsslib.encoders.torchscript import is_jit_archive
 from fsslib.encoders.weights import card_beside
 from fsslib.interop.checkpoint import Checkpoint, read_checkpoint
 from fsslib.interop.facts import facts_of, official_kinds
@@ -29,16 +29,12 @@ def report(file: Path) -> str:
     Raises:
         WeightsError: it cannot be read.
     """
+    held = read_checkpoint(file, shapes_only=True)
+    lines = _own_card(file, held) or _other(held) or _method(held, file) or _unknown(held)
+    wrapping = f" ({held.wrapping})" if held.wrapping else ""
     if is_jit_archive(file):
-        lines = {
-            "is": "a TorchScript archive, as OpenAI publishes its CLIPs; its code was not run",
-            "fits": 'load_clip("ViT-B-16-quickgelu", FILE), by the name of the published model',
-        }
-    else:
-        held = read_checkpoint(file, shapes_only=True)
-        lines = _own_card(file, held) or _other(held) or _method(held, file) or _unknown(held)
-        wrapping = f" ({held.wrapping})" if held.wrapping else ""
-        lines["is"] = f"{lines['is']}; tensors: {len(held.state)}{wrapping}"
+        wrapping += "; a TorchScript archive, as OpenAI publishes its CLIPs: its code is not run"
+    lines["is"] = f"{lines['is']}; tensors: {len(held.state)}{wrapping}"
     text = [f"{file.name}"] + [f"  {name:<7}{line}" for name, line in lines.items() if line]
     return "\n".join(text).replace(FILE, str(file))
 

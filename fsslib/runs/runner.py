@@ -29,6 +29,7 @@ from fsslib.runs.describe import parameters_cell
 from fsslib.runs.machine import limit_threads_of_kernels
 from fsslib.runs.run_config import RunConfig, resolved
 from fsslib.runs.status import Heartbeat, RunError, alone, read_status, require_own
+from fsslib.training.checkpoint import previous_of
 
 
 def default_folder(config: RunConfig) -> Path:
@@ -68,7 +69,9 @@ def run(
             say(f"already finished: {shown(folder)} (--again repeats it)")
             return folder
         if again:
-            (folder / "checkpoint.pt").unlink(missing_ok=True)
+            checkpoint = folder / "checkpoint.pt"
+            for path in (checkpoint, previous_of(checkpoint)):
+                path.unlink(missing_ok=True)
         (folder / "results.json").unlink(missing_ok=True)  # of a run that is not this one
         _write_parameters(folder / "params.yaml", template, config)
         say(f"{template}: {shown(folder)}")

@@ -16,6 +16,10 @@ class TrainingDiverged(RuntimeError):
     """The loss is no longer a finite number."""
 
 
+class JournalError(RuntimeError):
+    """A file that is no journal."""
+
+
 class Journal:
     """Appends metrics to a file. A resumed run first forgets what came after its checkpoint."""
 
@@ -34,16 +38,30 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """All lines of a journal; a last line cut off by a kill is left out."""
+    """All lines of a journal; a last line cut off by a kill is left out.
+
+    Raises:
+        JournalError: another line is none of a journal's.
+    """
     if not path.exists():
         return []
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
+    lines = path.read_bytes().splitlines()
+    rows = [_row(line) for line in lines]
+    if None in rows[:-1]:
+        raise JournalError(
+            f"{path}: line {rows.index(None) + 1} is no line of a training's journal; move the "
+            "file away to go on without it"
+        )
+    return [row for row in rows if row is not None]
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """A line's values; None where it is something else than JSON with a step."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):  # ValueError: not UTF-8, too
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
 
 
 def loss_curve(path: Path) -> dict[int, float]:

@@ -1,10 +1,10 @@
 """`python -m fsslib.interop inspect`."""
 
 import argparse
-import zipfile
 
 import pytest
 import torch
+from hostile.weights import HOSTILE, Scripted, script
 from manifests import manifest, zeros
 
 from fsslib.files import PACKAGE
@@ -90,15 +90,16 @@ def test_files_that_cannot_be_read_take_a_sentence_each(tmp_path, capsys):
     lines = err.strip().splitlines()
     assert len(lines) == 4
     assert "no format that torch.load knows" in lines[0]
-    assert "it ends too early" in lines[1]
+    assert "it is empty" in lines[1]
     assert "it holds a argparse.Namespace" in lines[2]
     assert "no weights at" in lines[3]
 
 
 def test_a_torchscript_archive_is_told_without_running_it(tmp_path, capsys):
-    path = tmp_path / "ViT-B-16.pt"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("ViT-B-16/code/__torch__.py", "raise SystemExit")
-    status, out, _ = inspected(capsys, path)
-    assert status == 0
-    assert "a TorchScript archive" in out
+    path, hostile, marker = tmp_path / "a.pt", tmp_path / "b.pt", tmp_path / "executed"
+    script(Scripted(), path)
+    HOSTILE["jit_setstate"](hostile, marker)
+    status, out, err = inspected(capsys, path, hostile)
+    assert status == 2 and not marker.exists()
+    assert "a TorchScript archive" in out and "tensors: 11" in out
+    assert "b.pt is not a plain file of tensors" in err

@@ -90,7 +90,7 @@ def test_a_checkpoint_of_other_settings_is_refused(whole):
 
 def test_a_broken_checkpoint_names_itself(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"cut off")
-    with pytest.raises(CheckpointError, match=r"checkpoint\.pt cannot be read"):
+    with pytest.raises(CheckpointError, match=r"checkpoint\.pt is damaged and cannot be read"):
         train(fresh(), episodes, CONFIG, tmp_path, report=quiet)
 
 

@@ -1,0 +1,1 @@
+"""Generators of hostile files and parameters: what `test_fuzz` and the tests of readers try."""

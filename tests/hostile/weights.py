@@ -1,0 +1,260 @@
+"""Files that claim to be weights: every kind that a loader may be given."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Writer = Callable[[Path, Path], None]
+"""Writes a file; whatever code is in it makes the second path when it is run."""
+
+
+class Plant:
+    """A pickle of it makes a file when it is opened."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.marker),)
+
+
+class Scripted(nn.Module):
+    """The usual tensors of a module that TorchScript can hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.norm = nn.Linear(2, 3), nn.BatchNorm1d(3)
+        self.plain = torch.ones(2)  # neither a parameter nor a buffer
+        self.register_buffer("input_resolution", torch.tensor(224))
+        self.scale = nn.Parameter(torch.ones(3).half())
+        self.tied = self.linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.linear(x)) + self.scale.float() + self.plain.sum()
+
+
+class Saving(nn.Module):
+    """Saves a file when `torch.jit.load` restores it."""
+
+    def __init__(self, marker: str) -> None:
+        super().__init__()
+        self.marker = marker
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return self.marker, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]) -> None:
+        self.marker = state[0]
+        self.training = state[1]
+        torch.save(torch.ones(1), self.marker)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def script(module: nn.Module, path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # it is deprecated, and still published
+        torch.jit.save(torch.jit.script(module), str(path))
+
+
+def rewritten(path: Path, change: Callable[[str, bytes], bytes | None], packed: bool = False):
+    """A zip with every entry changed; None leaves it out."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, content in entries.items():
+            if (new := change(name, content)) is not None:
+                archive.writestr(name, new)
+
+
+def scripted_with_pickle(make: Callable[[Path], bytes]) -> Writer:
+    """A TorchScript archive whose objects are another pickle."""
+
+    def write(path: Path, marker: Path) -> None:
+        script(Scripted(), path)
+        rewritten(path, lambda name, old: make(marker) if name.endswith("/data.pkl") else old)
+
+    return write
+
+
+def scripted_without(ending: str) -> Writer:
+    def write(path: Path, _: Path) -> None:
+        script(Scripted(), path)
+        rewritten(path, lambda name, old: None if name.endswith(ending) else old)
+
+    return write
+
+
+def tensor_pickle(size: tuple, stride: tuple, offset: int = 0, count: int = 4) -> bytes:
+    """A module with one tensor over the record `data/0`."""
+
+    def numbers(values: tuple) -> bytes:
+        return b"(" + b"".join(pickle.dumps(v, 2)[2:-1] for v in values) + b"t"
+
+    def text(value: str) -> bytes:
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu")
+    storage += pickle.dumps(count, 2)[2:-1] + b"tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + pickle.dumps(offset, 2)[2:-1]
+    tensor += numbers(size) + numbers(stride) + b"\x89ccollections\nOrderedDict\n)RtR"
+    return b"\x80\x02c__torch__\nScripted\n)\x81}(" + text("scale") + tensor + b"ub."
+
+
+CYCLE = b"\x80\x02c__torch__\nM\n)\x81q\x00}(X\x01\x00\x00\x00ah\x00ub."
+MEMO_BOMB = b"\x80\x02c__torch__\nM\n)\x81r\xff\xff\xff\x7f}b."
+
+
+def saved(make: Callable[[Path], object], legacy: bool = False) -> Writer:
+    def write(path: Path, marker: Path) -> None:
+        torch.save(make(marker), path, _use_new_zipfile_serialization=not legacy)
+
+    return write
+
+
+def content(*pieces: bytes) -> Writer:
+    return lambda path, _: path.write_bytes(b"".join(pieces)) and None
+
+
+def safetensors(header: object, body: bytes = b"", length: int | None = None) -> Writer:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return content(struct.pack("<Q", len(text) if length is None else length), text, body)
+
+
+def entry(shape: list, offsets: list, dtype: str = "F32") -> dict:
+    return {"a": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
+
+
+def deflated(path: Path, _: Path) -> None:
+    torch.save({"a": torch.zeros(1000, 1000)}, path)
+    rewritten(path, lambda _, old: old, packed=True)
+
+
+def overlapping(path: Path, _: Path) -> None:
+    """Forty names for one record, as in zip bombs without compression."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", pickle.dumps({}))
+        archive.writestr("a/data/0", b"0" * 100_000)
+        one = archive.infolist()[-1]
+        for number in range(1, 40):
+            twin = zipfile.ZipInfo(f"a/data/{number}")
+            for name in ("header_offset", "CRC", "compress_size", "file_size"):
+                setattr(twin, name, getattr(one, name))
+            archive.filelist.append(twin)
+
+
+def cut(path: Path, _: Path) -> None:
+    torch.save({"a": torch.ones(1000)}, path)
+    path.write_bytes(path.read_bytes()[:1500])
+
+
+def saving(path: Path, marker: Path) -> None:
+    script(Saving(str(marker)), path)
+
+
+def objects() -> np.ndarray:
+    return np.array([{"a": 1}, None], dtype=object)
+
+
+def sparse() -> Tensor:
+    return torch.eye(3).to_sparse()
+
+
+HOSTILE: dict[str, Writer] = {
+    "pickle": lambda path, marker: path.write_bytes(pickle.dumps(Plant(marker))) and None,
+    "pickle_torch": saved(Plant),
+    "pickle_torch_legacy": saved(Plant, legacy=True),
+    "pickle_beside_tensors": saved(lambda m: {"a": torch.ones(2), "b": Plant(m)}),
+    "jit_setstate": saving,
+    "jit_pickle": scripted_with_pickle(lambda m: pickle.dumps(Plant(m), 2)),
+    "jit_pickle_4": scripted_with_pickle(lambda m: pickle.dumps(Plant(m), 4)),
+    "jit_not_a_module": scripted_with_pickle(lambda _: pickle.dumps([1, 2], 2)),
+    "jit_cycle": scripted_with_pickle(lambda _: CYCLE),
+    "jit_memo": scripted_with_pickle(lambda _: MEMO_BOMB),
+    "jit_huge": scripted_with_pickle(lambda _: tensor_pickle((10**6, 10**6), (0, 0))),
+    "jit_outside": scripted_with_pickle(lambda _: tensor_pickle((3,), (1,), offset=10**9)),
+    "jit_before": scripted_with_pickle(lambda _: tensor_pickle((3,), (1,), offset=-2)),
+    "jit_negative": scripted_with_pickle(lambda _: tensor_pickle((-3,), (1,))),
+    "jit_ragged": scripted_with_pickle(lambda _: tensor_pickle((2, 2), (1,))),
+    "jit_other_count": scripted_with_pickle(lambda _: tensor_pickle((9,), (1,), count=10**9)),
+    "jit_cut_pickle": scripted_with_pickle(lambda _: tensor_pickle((2,), (1,))[:40]),
+    "jit_no_pickle": scripted_without("/data.pkl"),
+    "jit_no_record": scripted_without("/data/0"),
+    "object": saved(lambda _: objects()),
+    "module": saved(lambda _: nn.Linear(2, 2)),
+    "function": saved(lambda _: {"a": os.getcwd}),
+    "sparse": saved(lambda _: {"a": sparse()}),
+    "complex": saved(lambda _: {"a": torch.ones(2, dtype=torch.complex64)}),
+    "meta": saved(lambda _: {"a": torch.empty(3, device="meta")}),
+    "claims": saved(lambda _: {"a": torch.zeros(1).half().expand(10**6, 10**6)}),
+    "list": saved(lambda _: [1, 2, 3]),
+    "number": saved(lambda _: 7),
+    "text": content(b"hello, this is no checkpoint"),
+    "empty": content(b""),
+    "web_page": content(b"<!DOCTYPE html><html><body>Sign in</body></html>"),
+    "lfs": content(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n"),
+    "zip_start": content(b"PK\x03\x04", b"\x00" * 200),
+    "zip_end": content(b"\x00" * 200, b"PK\x05\x06", b"\xff" * 18),
+    "zip_empty": content(b"PK\x05\x06", b"\x00" * 18),
+    "zip_deflated": deflated,
+    "zip_overlapping": overlapping,
+    "cut": cut,
+    "numpy_objects": lambda path, _: np.save(path.open("wb"), objects(), allow_pickle=True),
+}
+SAFETENSORS: dict[str, Writer] = {
+    "long_header": safetensors(b"{}", length=2**63),
+    "longer_than_file": safetensors(b"{}", length=10**6),
+    "no_json": safetensors(b"{nothing"),
+    "list": safetensors([1]),
+    "no_entry": safetensors({"a": 1}),
+    "outside": safetensors(entry([4], [0, 16])),
+    "backwards": safetensors(entry([1], [4, 0]), b"1234"),
+    "other_size": safetensors(entry([100], [0, 4]), b"1234"),
+    "huge_shape": safetensors(entry([2**40, 2**40], [0, 4]), b"1234"),
+    "unknown_type": safetensors(entry([1], [0, 4], "F33"), b"1234"),
+    "unused_bytes": safetensors(entry([1], [0, 4]), b"12345678"),
+    "not_utf8": safetensors(b'{"\xff": 1}'),
+    "deep": safetensors(b"[" * 100_000),
+    "empty": content(b""),
+    "short": content(b"\x01\x02"),
+    "zip": lambda path, _: torch.save({"a": torch.ones(2)}, path),
+}
+
+
+def spoilt(original: bytes, rng: np.random.Generator) -> bytes:
+    """A file with a bit flipped, a piece cut out, doubled or made random."""
+    content, length = bytearray(original), len(original)
+    start = int(rng.integers(length))
+    stop = min(length, start + int(rng.integers(1, max(2, length // 4))))
+    kind = int(rng.integers(4))
+    if kind == 0:
+        content[start] ^= 1 << int(rng.integers(8))
+    elif kind == 1:
+        del content[start:stop]
+    elif kind == 2:
+        content[start:start] = content[start:stop]
+    else:
+        content[start:stop] = rng.bytes(stop - start)
+    return bytes(content)
+
+
+def plain_checkpoint() -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"state_dict": {"a.weight": torch.ones(8, 4), "a.bias": torch.ones(8)}}, buffer)
+    return buffer.getvalue()
