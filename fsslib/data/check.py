@@ -21,6 +21,7 @@ from fsslib.data.folder import FolderBenchmark
 from fsslib.data.folder_classes import FILE
 from fsslib.data.labelled_files import FileBenchmark, Item, load_item
 from fsslib.data.parallel import WORKERS, parallel_map
+from fsslib.data.pictures import is_turned
 
 SAMPLED = 200
 """Photographs decoded in each split unless all are."""
@@ -35,6 +36,8 @@ class SplitReport:
     """Pixels of each label value in every image; zeros where the label is broken."""
     decoded: int
     """Photographs decoded."""
+    turned: tuple[str, ...] = ()
+    """Ids of those whose EXIF tag says that they are to be shown turned or mirrored."""
 
     def usable(self, benchmark: FileBenchmark, minimum: int) -> Int64[np.ndarray, " classes"]:
         """Images in which each class has `minimum` pixels, and one at least."""
@@ -63,6 +66,13 @@ class SplitReport:
             f"{self.split}: {len(self.counts):,} images ({self.decoded:,} photographs decoded), "
             f"{seen} of {classes.shape[1]} classes, {total:,} pixels, {share:.2f} % are 255"
         )
+        if self.turned:
+            yield (
+                f"note {len(self.turned)} of {self.decoded:,} decoded photographs have an EXIF "
+                f"orientation ({', '.join(self.turned[:4])}{' …' * (len(self.turned) > 4)}), which "
+                "is not applied: their masks must lie on the stored pixels, not on the turned "
+                "picture that most programs show"
+            )
         novel = benchmark.novel_classes(fold) if fold is not None else ()
         usable = self.usable(benchmark, minimum)
         head = f"  {'class':<20} {'images':>8} {f'>= {minimum} px':>11} {'pixels':>15}"
@@ -152,20 +162,23 @@ def look(
     step = 1 if all_files else max(1, -(-len(items) // SAMPLED))
     tasks = [(item, number % step == 0) for number, item in enumerate(items)]
     inspect = partial(inspect_item, benchmark.read_label, benchmark.image_fix)
-    counts, troubles = np.zeros((len(items), 256), np.int64), []
+    counts, troubles, turned = np.zeros((len(items), 256), np.int64), [], []
     results = parallel_map(inspect, tasks, f"checking {split}", workers)
-    for number, (row, trouble) in enumerate(results):
+    for number, (row, trouble, carries) in enumerate(results):
         counts[number] = row
         troubles.extend(trouble)
-    return SplitReport(split, counts, sum(decode for _, decode in tasks)), troubles
+        turned.extend([items[number].id] * carries)
+    decoded = sum(decode for _, decode in tasks)
+    return SplitReport(split, counts, decoded, tuple(turned)), troubles
 
 
 def inspect_item(
     read_label: Callable[[Item], UInt8[np.ndarray, "h w"]],
     image_fix: str,
     task: tuple[Item, bool],
-) -> tuple[Int64[np.ndarray, "256"], list[str]]:
-    """Pixels of each label value, and what is wrong with the item's two files."""
+) -> tuple[Int64[np.ndarray, "256"], list[str], bool]:
+    """Pixels of each label value, what is wrong with the item's two files, and whether a photograph
+    that was decoded carries an orientation."""
     item, decode = task
     troubles = []
     counts = np.zeros(256, np.int64)
@@ -181,7 +194,7 @@ def inspect_item(
     except BrokenFileError as error:
         if str(error) not in troubles:  # a broken label is met twice
             troubles.append(str(error))
-    return counts, troubles
+    return counts, troubles, decode and is_turned(item.image)
 
 
 def _verdict(found: int, official: int | None, fits: bool) -> str:

@@ -127,7 +127,7 @@ class Coco20i(FileBenchmark):
         source = file_source(path, VERSION)
         folder = label_folder(cache, f"{split}{self.year}", source)
         listing = folder / "images.json"
-        if not (is_complete(folder) and listing.is_file()):
+        if not is_complete(folder) or _listed(listing) is None:
             images = read_instances(path)
             jobs = {Path(image.file_name).stem: image for image in images}
             if len(jobs) < len(images):
@@ -138,7 +138,7 @@ class Coco20i(FileBenchmark):
             ]
             write_json(listing, entries)
             make_labels(folder, source, jobs, draw_labels, workers)
-        return {"images": read_json(listing), "folder": folder}
+        return {"images": _listed(listing), "folder": folder}
 
     def _items(self, root: Path, split: Split) -> list[Item]:
         pictures, labels = root / f"{split}{self.year}", self._images[split]["folder"]
@@ -146,6 +146,16 @@ class Coco20i(FileBenchmark):
             raise FileNotFoundError(f"{pictures} is missing; unpack {pictures.name}.zip in {root}")
         stems = [Path(image["file"]) for image in self._images[split]["images"]]
         return [Item(pictures / f, labels / f"{f.stem}.png", f.stem) for f in stems]
+
+
+def _listed(listing: Path) -> list[dict[str, Any]] | None:
+    """The images of a split as `_prepare` has written them; None where that is not there."""
+    try:
+        images = read_json(listing, list)
+        whole = all({"id", "file", "annotations"} <= image.keys() for image in images)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return images if whole else None
 
 
 def _annotations(root: Path, split: str, year: int) -> Path:

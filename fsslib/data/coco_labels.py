@@ -8,9 +8,7 @@ outlines of many objects with gaps, good for neither foreground nor background.
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,17 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from fsslib.data.benchmark import BrokenFileError
+from fsslib.data.coco_schema import (
+    ANNOTATION,
+    CATEGORY,
+    IMAGE,
+    polygons,
+    require_entries,
+    run_lengths,
+)
 from fsslib.data.folds import COCO_CLASSES
+from fsslib.data.pictures import MOST_PIXELS
+from fsslib.files import read_json
 
 
 @dataclass(frozen=True)
@@ -42,43 +50,60 @@ def read_instances(path: Path) -> list[ImageAnnotations]:
     Class ids are 1 to 80 in the order of COCO's category ids, which have gaps (1 to 90).
 
     Raises:
-        BrokenFileError: not an instances file, or not COCO's 80 categories.
+        BrokenFileError: not an instances file (see `coco_schema`), or not COCO's 80 categories.
     """
     try:
-        content = json.loads(path.read_bytes())
-        images, annotations = content["images"], content["annotations"]
-        class_of = _class_ids(content["categories"], path)
-        objects = defaultdict(list)
-        for annotation in annotations:
-            entry = (class_of[annotation["category_id"]], annotation)
-            objects[annotation["image_id"]].append(entry)
-        read = [
-            ImageAnnotations(
-                str(path),
-                image["id"],
-                image["file_name"],
-                image["height"],
-                image["width"],
-                tuple(objects[image["id"]]),
-            )
-            for image in images
-        ]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        content = read_json(path, dict)
+        images = require_entries("image", content.get("images"), IMAGE)
+        annotations = require_entries("annotation", content.get("annotations"), ANNOTATION)
+        class_of = _class_ids(require_entries("category", content.get("categories"), CATEGORY))
+        objects = _objects(images, annotations, class_of)
+    except ValueError as error:
         raise BrokenFileError(
-            f"{path} is not a COCO instances file ({type(error).__name__}: {error}); unpack "
-            "annotations_trainval*.zip again"
+            f"{path} is not a COCO instances file ({error}); unpack annotations_trainval*.zip "
+            "again, or look at what wrote it"
         ) from error
+    read = [
+        ImageAnnotations(
+            str(path),
+            image["id"],
+            image["file_name"],
+            image["height"],
+            image["width"],
+            tuple(objects[image["id"]]),
+        )
+        for image in images
+    ]
     return sorted(read, key=lambda image: image.image_id)
 
 
-def _class_ids(categories: list[dict[str, Any]], path: Path) -> dict[int, int]:
+def _objects(
+    images: list[dict[str, Any]], annotations: list[dict[str, Any]], class_of: dict[int, int]
+) -> dict[int, list[tuple[int, dict[str, Any]]]]:
+    """Class id and annotation by image; ValueError for what no image or no category has."""
+    objects = {image["id"]: [] for image in images}
+    if not objects:
+        raise ValueError("it lists no image")
+    for image in images:
+        if image["height"] * image["width"] > MOST_PIXELS:
+            raise ValueError(f"image {image['id']} has more than {MOST_PIXELS:,} pixels")
+    for annotation in annotations:
+        for name, known in (("image_id", objects), ("category_id", class_of)):
+            if annotation[name] not in known:
+                raise ValueError(f"annotation {annotation['id']}: no {name} {annotation[name]}")
+        entry = (class_of[annotation["category_id"]], annotation)
+        objects[annotation["image_id"]].append(entry)
+    return objects
+
+
+def _class_ids(categories: list[dict[str, Any]]) -> dict[int, int]:
     ordered = sorted(categories, key=lambda category: category["id"])
     names = tuple(category["name"] for category in ordered)
     if names != COCO_CLASSES:
         wrong = sorted(set(names) ^ set(COCO_CLASSES))
-        raise BrokenFileError(
-            f"{path} has {len(names)} categories (differences: {wrong[:5]}); expected COCO's 80. "
-            "Use `folder` for other classes"
+        raise ValueError(
+            f"it has {len(names)} categories (differences: {[w[:40] for w in wrong[:5]]}), "
+            "expected COCO's 80: use `folder` for other classes"
         )
     return {category["id"]: number for number, category in enumerate(ordered, 1)}
 
@@ -115,22 +140,16 @@ def _encode(annotation: dict[str, Any], image: ImageAnnotations) -> dict[str, An
     """The annotation as pycocotools' run-length code; None if it encloses nothing."""
     from pycocotools import mask as coco_mask
 
-    size = [image.height, image.width]
+    size = (image.height, image.width)
     try:
         segmentation = annotation["segmentation"]
-        if isinstance(segmentation, list):
-            # pycocotools reads lists of four numbers as boxes; two points enclose nothing anyway
-            polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
-            if not polygons:
-                return None
-            return coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
-        if list(segmentation["size"]) != size:
-            raise ValueError(f"mask is {segmentation['size']}, image {size} (height, width)")
-        if isinstance(segmentation["counts"], list):
-            if sum(segmentation["counts"]) != image.height * image.width:
-                raise ValueError("run lengths do not add up to the image")
-            return coco_mask.frPyObjects(segmentation, *size)
-        return segmentation
+        if isinstance(segmentation, dict):
+            counts = run_lengths(segmentation, *size)
+            return coco_mask.frPyObjects({"size": list(size), "counts": counts}, *size)
+        if not isinstance(segmentation, list):
+            raise ValueError(f"its segmentation is a {type(segmentation).__name__}")
+        outlines = polygons(segmentation, *size)
+        return coco_mask.merge(coco_mask.frPyObjects(outlines, *size)) if outlines else None
     except Exception as error:  # pycocotools raises bare Exception on what it does not know
         raise BrokenFileError(
             f"{image.source}: annotation {annotation.get('id')} of {image.file_name} cannot be "

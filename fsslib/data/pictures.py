@@ -3,12 +3,16 @@
 Photographs come out as RGB whatever they were (grey, CMYK, palette, 16 bit). Numbers whose white
 nobody can know, fractions above all, are refused: they would come out black. An EXIF orientation is
 not applied: masks are drawn on the stored pixels and carry no such tag, so that turning the
-photograph alone would part the two.
+photograph alone would part the two. `is_turned` tells which photographs have one.
+
+Pillow would try sixty formats, some of them by starting other programs; here it tries five, on
+regular files of up to `MOST_PIXELS` pixels.
 """
 
 from __future__ import annotations
 
-import struct
+import re
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +22,15 @@ from PIL import Image
 from fsslib.data.benchmark import BrokenFileError
 from fsslib.files import atomic_path
 
-READING_ERRORS = (
-    *(OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, struct.error),
-    Image.DecompressionBombError,
-)
-"""What Pillow raises on broken files: SyntaxError for a bad PNG chunk, OSError for most others."""
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+MOST_PIXELS = 89_000_000
+"""Of a picture; Pillow warns of more, as of a file that was made to fill the memory."""
+DARKEST = 16384
+"""The least that the brightest pixel of a picture of 16 bits may be: 10, 12 or 14 bits that were
+stored as they were stay below, and would come out nearly black."""
+ORIENTATION = 0x0112
+_DEEP = re.compile(r"(LA|RGB|RGBA|RGBX|CMYK);16")
+"""Pillow's names of 16 bits a channel."""
 
 
 def read_image(path: Path, fix: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -32,10 +40,21 @@ def read_image(path: Path, fix: str) -> UInt8[np.ndarray, "h w 3"]:
         BrokenFileError: missing, cut short, not an image, or neither 8 nor 16 bits deep; ends with
             `fix`, what to do about it.
     """
-    picture = _open(path, fix)
+    picture, deep = _open(path, fix)
+    if deep and max(high for _, high in picture.convert("RGB").getextrema()) < DARKEST >> 8:
+        raise _too_dark(path, "16 bits a channel, all of them nearly black", fix)
     if picture.mode.startswith("I"):  # convert() would clip 16 bits to white
         picture = _eight_bits(np.asarray(picture, np.float64), path, fix)
     return np.array(picture.convert("RGB"))
+
+
+def is_turned(path: Path) -> bool:
+    """Whether a photograph's EXIF tag says that it is to be shown turned or mirrored."""
+    try:
+        with Image.open(path, formats=FORMATS) as opened:
+            return opened.getexif().get(ORIENTATION, 1) != 1
+    except Exception:  # what is wrong with it, `read_image` says
+        return False
 
 
 def read_indices(path: Path, fix: str) -> UInt8[np.ndarray, "h w"]:
@@ -44,7 +63,7 @@ def read_indices(path: Path, fix: str) -> UInt8[np.ndarray, "h w"]:
     Raises:
         BrokenFileError: missing, broken, or values that are not one index from 0 to 255 a pixel.
     """
-    return _indices(_open(path, fix), path, fix)
+    return _indices(_open_label(path, fix), path, fix)
 
 
 def read_mask(path: Path, fix: str) -> UInt8[np.ndarray, "h w"]:
@@ -57,7 +76,7 @@ def read_mask(path: Path, fix: str) -> UInt8[np.ndarray, "h w"]:
         BrokenFileError: a palette that does not start with black, transparent and opaque pixels, or
             what `read_indices` raises.
     """
-    picture = _open(path, fix)
+    picture = _open_label(path, fix)
     if picture.mode == "P" and any(first := (picture.getpalette() or [])[:3]):
         raise BrokenFileError(
             f"{path} has a palette whose colour 0 is {first} (red, green, blue); expected black, "
@@ -130,26 +149,56 @@ def voc_palette() -> UInt8[np.ndarray, "256 3"]:
 def _eight_bits(deep: Float64[np.ndarray, "h w"], path: Path, fix: str) -> Image.Image:
     """16 bits a pixel as 8; values that are no 16 bits would be cut to black or white."""
     low, high = deep.min(initial=0), deep.max(initial=0)
-    if low < 0 or high > 65535 or 0 < high < 256:
-        raise BrokenFileError(
-            f"{path} holds {low:.0f} to {high:.0f} in 16 or 32 bits; expected 0 to 65535, and its "
-            f"brightest pixel above 255. Save it with 8 bits a channel. {fix}"
-        )
+    if low < 0 or high > 65535 or 0 < high < DARKEST:
+        raise _too_dark(path, f"{low:.0f} to {high:.0f} in 16 or 32 bits", fix)
     return Image.fromarray((deep / 257).round().astype(np.uint8))
 
 
-def _open(path: Path, fix: str) -> Image.Image:
+def _too_dark(path: Path, values: str, fix: str) -> BrokenFileError:
+    return BrokenFileError(
+        f"{path} holds {values}; expected 0 to 65535, and its brightest pixel from {DARKEST} on "
+        f"(10, 12 or 14 bits come out nearly black). Save it with 8 bits a channel. {fix}"
+    )
+
+
+def _open_label(path: Path, fix: str) -> Image.Image:
+    picture, deep = _open(path, fix)
+    if deep:
+        raise BrokenFileError(
+            f"{path} has 16 bits for each of several channels; expected one index a pixel. Save "
+            f"it as grey. {fix}"
+        )
+    return picture
+
+
+def _open(path: Path, fix: str) -> tuple[Image.Image, bool]:
+    """The picture, and whether it had colours of 16 bits, of which Pillow keeps the upper eight."""
     try:
-        with Image.open(path) as opened:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise BrokenFileError(f"{path} is no regular file. {fix}")
+        with Image.open(path, formats=FORMATS) as opened:
+            width, height = opened.size
+            if width * height > MOST_PIXELS:
+                raise BrokenFileError(
+                    f"{path} has {width} x {height} pixels; expected at most {MOST_PIXELS:,} of "
+                    f"them. Make it smaller. {fix}"
+                )
+            deep = any(_DEEP.match(str(tile[3])) for tile in opened.tile)
             opened.load()
             picture = opened.copy()
     except FileNotFoundError as error:
         raise BrokenFileError(f"{path} is missing. {fix}") from error
-    except READING_ERRORS as error:
-        raise BrokenFileError(f"{path} cannot be read as an image ({error}). {fix}") from error
+    except BrokenFileError:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever comes, such as SyntaxError
+        reason = (str(error) or type(error).__name__).partition("\n")[0][:200]
+        raise BrokenFileError(
+            f"{path} cannot be read as an image ({reason}); expected one of {', '.join(FORMATS)}. "
+            f"{fix}"
+        ) from error
     if picture.mode == "F":
         raise BrokenFileError(
             f"{path} holds fractions (floating point); expected whole numbers. Save it with 8 bits "
             f"a channel, 0 to 255. {fix}"
         )
-    return picture
+    return picture, deep

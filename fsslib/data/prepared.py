@@ -31,9 +31,10 @@ def label_folder(cache: Path, name: str, source: Mapping[str, Any]) -> Path:
 
 def is_complete(folder: Path) -> bool:
     """Whether the manifest is there and as many PNGs as it says."""
-    if not (folder / MANIFEST).is_file():
+    try:
+        return read_json(folder / MANIFEST, dict).get("count") == len(_present(folder))
+    except (OSError, ValueError):  # not there, or not written by `make_labels`
         return False
-    return read_json(folder / MANIFEST)["count"] == len(_present(folder))
 
 
 def make_labels(

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from fsslib.data.pictures import read_image
 from fsslib.data.scenes.album import Album
 from fsslib.data.scenes.classes import CLASS_NAMES, noun_phrase
 from fsslib.encoders.prompts import NON_TARGET_TEMPLATE, TEMPLATES
@@ -124,8 +125,8 @@ class ImageTextFolder:
 
     def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         """The middle square, resized to `size` (bicubic, antialiased)."""
-        with Image.open(self.pictures[index]) as file:
-            picture = file.convert("RGB")
+        fix = "Save it again, or move it away with its captions"
+        picture = Image.fromarray(read_image(self.pictures[index], fix))
         side = min(picture.size)
         left, top = ((length - side) / 2 for length in picture.size)
         box = (left, top, left + side, top + side)
@@ -154,7 +155,11 @@ def mirrored(text: str) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8 ({error.reason}); save it as that") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise ValueError(f"{path} is empty; write one caption a line")
     return lines

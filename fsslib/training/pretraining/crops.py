@@ -11,10 +11,11 @@ from typing import Protocol
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import adjust_brightness, resize
+
+from fsslib.data.pictures import read_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -47,8 +48,7 @@ class PictureFolder:
         return len(self.paths)
 
     def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        with Image.open(self.paths[index]) as file:
-            return np.asarray(file.convert("RGB"))
+        return read_image(self.paths[index], "Save it again, or move it away")
 
 
 def chosen(pictures: int, batch_size: int, seed: int, step: int) -> list[int]:

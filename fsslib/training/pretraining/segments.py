@@ -95,10 +95,11 @@ class SegmentStore:
 
     def _is_whole(self, start: int) -> bool:
         labels, table, facts = self._files(start)
-        if not facts.is_file():
+        try:
+            named = read_json(facts, dict)["sha256"]
+            return all(_digest(path) == named[path.name] for path in (labels, table))
+        except (OSError, ValueError, LookupError, TypeError):  # missing, or something else
             return False
-        named = read_json(facts)["sha256"]
-        return all(path.is_file() and _digest(path) == named[path.name] for path in (labels, table))
 
     @cached_property
     def _shards(self) -> list[dict[str, np.ndarray]]:
