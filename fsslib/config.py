@@ -14,6 +14,8 @@ from math import inf, isfinite
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Config = TypeVar("Config")
+LONGEST = 120
+"""Characters of a value in an error."""
 
 
 class ConfigError(ValueError):
@@ -72,15 +74,15 @@ def require_parameters(names: Iterable[str], known: Iterable[str], where: str = 
     known = sorted(known)
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
+            near = difflib.get_close_matches(str(name)[:LONGEST], known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {known}"
-            raise ConfigError(f"{where}unknown parameter {name!r}; {hint}")
+            raise ConfigError(f"{where}unknown parameter {shown(name)}; {hint}")
 
 
 def require_known(name: str, value: str, known: Iterable[str]) -> None:
     """ConfigError if `value` is not among the `known` ones."""
     if value not in known:
-        raise ConfigError(f"{name}={value!r}: expected one of {list(known)}")
+        raise ConfigError(f"{name}={shown(value)}: expected one of {list(known)}")
 
 
 def differences(
@@ -102,14 +104,14 @@ def cast(value: Any, kind: Any, name: str) -> Any:
         return _cast_union(value, kind, name)
     if origin is Literal:
         if value not in get_args(kind):
-            raise ConfigError(f"{name}={value!r}: expected one of {list(get_args(kind))}")
+            raise ConfigError(f"{name}={shown(value)}: expected one of {list(get_args(kind))}")
         return value
     if origin is tuple:
         return _cast_tuple(value, kind, name)
     if kind is bool or isinstance(value, bool):
         if kind is bool and isinstance(value, bool):
             return value
-        raise ConfigError(f"{name}={value!r}: expected {kind.__name__}")
+        raise ConfigError(f"{name}={shown(value)}: expected {kind.__name__}")
     return _cast_plain(value, kind, name)
 
 
@@ -130,19 +132,31 @@ def _cast_plain(value: Any, kind: type, name: str) -> Any:
     if kind in (int, float) and isinstance(value, int | float | str):
         try:
             number = float(value)
-        except ValueError:
-            raise ConfigError(f"{name}={value!r}: expected {kind.__name__}") from None
+        except (ValueError, OverflowError):
+            raise ConfigError(f"{name}={shown(value)}: expected {kind.__name__}") from None
         if kind is float:
             return _finite(number, name)
         if number.is_integer():
-            return int(number)
-    raise ConfigError(f"{name}={value!r} ({type(value).__name__}): expected {kind.__name__}")
+            return _finite(int(number), name)
+    raise ConfigError(f"{name}={shown(value)} ({type(value).__name__}): expected {kind.__name__}")
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in an error: of a long one its beginning."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of 5,000 digits
+        return f"a very long {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _finite(value: Any, name: str) -> Any:
-    """`value` unless it is `nan` or infinite: no comparison would ever refuse the former."""
+    """`value` unless it is `nan` or infinite: no comparison would ever refuse the former. Whole
+    numbers are those that a tensor can hold."""
     if isinstance(value, float) and not isfinite(value):
         raise ConfigError(f"{name}={value}: expected a finite number")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ConfigError(f"{name}={shown(value)}: expected a whole number below 2^63")
     return value
 
 
@@ -157,7 +171,7 @@ def _cast_union(value: Any, kind: Any, name: str) -> Any:
             return cast(value, option, name)
         except ConfigError:
             continue
-    raise ConfigError(f"{name}={value!r}: expected {in_words(kind)}")
+    raise ConfigError(f"{name}={shown(value)}: expected {in_words(kind)}")
 
 
 def _cast_or_null(value: Any, kind: Any, name: str) -> Any:
@@ -186,10 +200,10 @@ def in_words(kind: Any) -> str:
 
 def _cast_tuple(value: Any, kind: Any, name: str) -> tuple:
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{name}={value!r}: expected a list")
+        raise ConfigError(f"{name}={shown(value)}: expected a list")
     inner = get_args(kind)
     if inner[-1] is Ellipsis:
         return tuple(cast(item, inner[0], name) for item in value)
     if len(inner) != len(value):
-        raise ConfigError(f"{name}={value!r}: expected {len(inner)} values, got {len(value)}")
+        raise ConfigError(f"{name}={shown(value)}: expected {len(inner)} values, got {len(value)}")
     return tuple(cast(item, one, name) for item, one in zip(value, inner, strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from fsslib.config import ConfigError
+from fsslib.config import ConfigError, shown
 
 
 def parse_group(parameter: str, text: str) -> tuple[str | None, dict[str, Any]]:
@@ -25,24 +25,40 @@ def parse_group(parameter: str, text: str) -> tuple[str | None, dict[str, Any]]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise ConfigError(f"{parameter}={text!r}: {error}; quote values as in name='a b'") from None
+        raise ConfigError(
+            f"{parameter}={shown(text)}: {error}; quote values as in name='a b'"
+        ) from None
     head = words.pop(0) if words and "=" not in words[0] else None
     changes: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
-            raise ConfigError(f"{parameter}: {word!r}; expected changes as name=value")
+            raise ConfigError(f"{parameter}: {shown(word)}; expected changes as name=value")
         if name in changes:
-            raise ConfigError(f"{parameter}={text!r}: {name!r} is given twice")
+            raise ConfigError(f"{parameter}={shown(text)}: {shown(name)} is given twice")
         try:
-            changes[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            problem = getattr(error, "problem", error)
+            changes[name] = plain_yaml(value)
+        except ValueError as error:
             raise ConfigError(
-                f"{parameter}: {word!r}; the value is no YAML ({problem}), expected such as "
+                f"{parameter}: {shown(word)}; the value is no YAML ({error}), expected such as "
                 "name=0.5 or name=[1,2], without spaces"
             ) from error
     return head, changes
+
+
+def plain_yaml(text: str) -> Any:
+    """What a YAML text says: plain values, lists and sets of them; no tag makes an object.
+
+    Raises:
+        ValueError: what is wrong with it, in a few words.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or "characters that YAML does not know"
+    except (ValueError, RecursionError) as error:  # a date that is none, 5,000 digits, …
+        problem = "too deep" if isinstance(error, RecursionError) else str(error)
+    raise ValueError(problem)
 
 
 def split_sources(text: str) -> list[str]:
@@ -55,7 +71,7 @@ def parse_preset(parameter: str, text: str) -> tuple[str, dict[str, Any]]:
     preset, changes = parse_group(parameter, text)
     if preset is None:
         raise ConfigError(
-            f"{parameter}={text!r}: expected a preset's name first, and then changes to it as "
+            f"{parameter}={shown(text)}: expected a preset's name first, then changes to it as "
             "name=value"
         )
     return preset, changes

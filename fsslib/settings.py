@@ -21,6 +21,8 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from itertools import pairwise
@@ -36,6 +38,13 @@ Natural = Annotated[int, Bound(least=0)]
 Positive = Annotated[float, Bound(above=0)]
 NonNegative = Annotated[float, Bound(least=0)]
 Fraction = Annotated[float, Bound(least=0, most=1)]
+Fold = Annotated[int, Bound(least=0, most=3)]
+Pixels = Annotated[int, Bound(least=1, most=8192)]
+"""The side of a picture that a network looks at."""
+Share = Annotated[float, Bound(above=0, most=1)]
+"""A part of something, never nothing."""
+Tap = Annotated[int, Bound(least=-64, most=63)]
+"""A block of a network, counted from the first or (negative) from the last."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,15 @@ class FieldNote:
     def accepted(self) -> str:
         """Its type and bounds in words."""
         return in_words(self.kind)
+
+
+@contextmanager
+def of_parameter(parameter: str) -> Iterator[None]:
+    """Errors inside are about what this parameter says."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(f"{parameter}: {error}") from error
 
 
 class Settings:
@@ -81,7 +99,8 @@ class Settings:
     def parse(cls, parameter: str, text: str) -> Self:
         """`"scenes dim=32"`: a preset's name first, then changes; errors name the `parameter`."""
         preset, changes = parse_preset(parameter, text)
-        return cls.preset(preset, **changes)
+        with of_parameter(parameter):
+            return cls.preset(preset, **changes)
 
     def __post_init__(self) -> None:
         for name, kind in hints(type(self)).items():

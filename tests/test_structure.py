@@ -43,6 +43,7 @@ BELOW_ALL = {
     "settings": {"config", "grammar"},
     "grammar": {"config"},
     "registry": {"config"},
+    "files": {"config"},
 }
 KNOWS_NOTHING_OF = {
     "encoders": {"data"},

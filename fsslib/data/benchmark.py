@@ -63,8 +63,8 @@ class Benchmark(ABC):
     own: predictions go back to their sizes exactly, without PFENet's displacement."""
     val_has_base: ClassVar[bool] = True
     """Whether base classes have pictures in the val split."""
-    train_lists: ClassVar[tuple[str, ...]] = ()
-    """What `Protocol.train_list` chooses among, where there are several."""
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Fields of the protocol that it reads and others do not: `coco_folds`, `train_list`."""
     augmentation_scale: ClassVar[tuple[float, float]] = (0.9, 1.1)
     """Of random resizing in the papers' trainings."""
 

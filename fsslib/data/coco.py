@@ -64,6 +64,7 @@ class Coco20i(FileBenchmark):
     default_folder = "coco"
     known_classes = COCO_CLASSES
     augmentation_scale = (0.8, 1.25)
+    reads = ("coco_folds",)
 
     @classmethod
     def fetch(cls, root: Path) -> None:

@@ -16,11 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from fsslib.config import ConfigError
+from fsslib.config import ConfigError, shown
 from fsslib.data.benchmark import nearest
 from fsslib.data.labelled_files import Item
+from fsslib.grammar import plain_yaml
 
 FILE = "classes.yaml"
 KEYS = ("base", "held_out", "novel")
@@ -73,17 +72,17 @@ def read_classes(root: Path, names: Sequence[str]) -> FolderClasses | None:
 
 def _lists(path: Path) -> dict[str, list[str]]:
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = getattr(error, "problem", error)
-        raise ConfigError(f"{path} cannot be read as YAML ({problem}); {EXAMPLE}") from error
+        content: Any = plain_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # UnicodeDecodeError, too
+        raise ConfigError(f"{path} cannot be read as YAML ({error}); {EXAMPLE}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds {content!r}; {EXAMPLE}")
+        raise ConfigError(f"{path} holds {shown(content)}; {EXAMPLE}")
     for key, classes in content.items():
         if key not in KEYS:
-            raise ConfigError(f"{path}: unknown key {key!r}{nearest(str(key), KEYS)}; {EXAMPLE}")
+            unknown = f"unknown key {shown(key)}{nearest(str(key), KEYS)}"
+            raise ConfigError(f"{path}: {unknown}; {EXAMPLE}")
         if not isinstance(classes, list):
-            raise ConfigError(f"{path}: {key} is {classes!r}; {EXAMPLE}")
+            raise ConfigError(f"{path}: {key} is {shown(classes)}; {EXAMPLE}")
     return {key: [class_name(str(name)) for name in classes] for key, classes in content.items()}
 
 

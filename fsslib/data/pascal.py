@@ -56,7 +56,7 @@ class Pascal5i(FileBenchmark):
     usual: ClassVar = {"image_size": 473, "episodes": 5000}
     default_folder = "pascal"
     known_classes = PASCAL_CLASSES
-    train_lists = ("sbd", "sbd_aug")
+    reads = ("train_list",)
 
     @classmethod
     def fetch(cls, root: Path) -> None:

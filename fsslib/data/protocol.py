@@ -38,7 +38,7 @@ class Protocol(Settings):
     1,000 on COCO swings by points."""
     seed: Natural = 0
     """Seed of the test list. Results over several seeds are several protocols."""
-    image_size: Annotated[int, Bound(least=33)] = 473
+    image_size: Annotated[int, Bound(least=33, most=8192)] = 473
     """Side of the square network input in pixels; PFENet, BAM, QGNet need (size - 1) % 8 == 0."""
     fit: Literal["pad", "stretch"] = "pad"
     """How an image becomes square: `pad` keeps its proportions (PFENet, BAM, QGNet), `stretch`
@@ -85,6 +85,11 @@ class Protocol(Settings):
             )
         kind = BENCHMARKS.get(self.benchmark)
         object.__setattr__(self, "benchmark", kind.name)
+        for name in ("coco_folds", "train_list"):
+            if name not in kind.reads and getattr(self, name) != getattr(type(self), name):
+                raise ConfigError(
+                    f"{name}={getattr(self, name)!r}: {kind.name} reads none; leave it out"
+                )
         if kind.rendered and self.minimum_object_pixels:
             raise ConfigError(
                 f"minimum_object_pixels={self.minimum_object_pixels}: {kind.name} has no area "

@@ -103,6 +103,12 @@ def pretrained_tags(model: str) -> list[str]:
     return [each.partition(".")[2] for each in timm.list_pretrained(f"{model}.*")]
 
 
+def timm_tags(name: str) -> list[str]:
+    """What `weights` of `timm/NAME` may be besides a file or "random"."""
+    tags = pretrained_tags(name.removeprefix("timm/").partition(".")[0])
+    return [*(["timm"] if tags else []), *tags]
+
+
 def build_timm(name: str, weights: str | Path, dilated: bool) -> TimmStages:
     """A backbone of timm that is not frozen yet.
 

@@ -40,7 +40,7 @@ class ASGNetConfig(Settings):
     """In cells of the features' grid."""
     spacing: Positive = 10.0
     official_border: bool = False
-    scales: tuple[float, ...] = (60, 30, 15, 8)
+    scales: tuple[Positive, ...] = (60, 30, 15, 8)
     reduce_dropout: Fraction = 0.5
     loss: LossName = "cross_entropy"
 

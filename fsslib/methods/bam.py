@@ -45,7 +45,7 @@ class BAMConfig(EnsembleConfig):
     """Numbers of BAM; `preset` gives the paper's and the embedded benchmark's."""
 
     dim: Count = 256
-    rates: tuple[int, ...] = (6, 12, 18)
+    rates: tuple[Count, ...] = (6, 12, 18)
     """Dilations of the ASPP."""
 
     @classmethod

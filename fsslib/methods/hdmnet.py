@@ -67,9 +67,9 @@ class HDMNetConfig(EnsembleConfig):
     """Channels of the reduced features and the prototype."""
     dim: Count = 64
     """Channels of the decoder."""
-    heads: tuple[int, ...] = (2, 4, 8)
+    heads: tuple[Count, ...] = (2, 4, 8)
     """Of the decoder's self-attention, finest grid first; a grid for each. They divide `dim`."""
-    reductions: tuple[int, ...] = (4, 2, 1)
+    reductions: tuple[Count, ...] = (4, 2, 1)
     """How much coarser the keys and values of each grid are."""
     match_heads: Count = 2
     distillation_weight: NonNegative = 1.0

@@ -33,7 +33,7 @@ from fsslib.methods.prior_guided import PriorGuided
 from fsslib.methods.prior_source import PRIORS, Maps, PriorSource
 from fsslib.methods.shapes import Shapes
 from fsslib.priors.similarity import prior_mask
-from fsslib.settings import Count, Fraction, NonNegative, Settings
+from fsslib.settings import Count, Fraction, NonNegative, Positive, Settings
 
 BACKBONE_NAMES: OfficialNames = (
     (r"backbone\.stem\.", "layer0."),
@@ -79,7 +79,7 @@ class PFENetConfig(Settings):
     """Supports of an episode; matters to priors with maps for each of them, such as PI-CLIP's."""
     dim: Count = 256
     """Channels of the reduced features, the prototype and the decoder."""
-    scales: tuple[float, ...] = (60, 30, 15, 8)
+    scales: tuple[Positive, ...] = (60, 30, 15, 8)
     """Grid sizes of the FEM, finest first; up to 1 they are fractions of the feature size."""
     reduce_dropout: Fraction = 0.5
     loss: LossName = "cross_entropy"

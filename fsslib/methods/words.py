@@ -29,7 +29,7 @@ from fsslib.methods.base import Around, FewShotSegmenter, Prediction
 from fsslib.methods.features import EpisodeFeatures
 from fsslib.methods.prior_source import PRIORS, Maps, PriorSource, require_episodes
 from fsslib.priors.word_masks import WordMask, word_mask
-from fsslib.settings import Settings
+from fsslib.settings import Pixels, Settings
 
 Backgrounds = Literal["none", "names"]
 
@@ -44,7 +44,7 @@ class WordConfig(Settings):
     """What classes are called, a key of `prompts.CLASS_WORDS`."""
     background: Backgrounds = "none"
     """Whether names of what is no object take part (`prompts.BACKGROUND_NAMES`)."""
-    size: int | None = 416
+    size: Pixels | None = 416
     """Side of the pictures that CLIP sees, in pixels; None: as they are. The paper's 400 loses the
     last of 25 rows and columns when layer4 pools."""
     norm: Norm = "clip"

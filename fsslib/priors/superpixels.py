@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float32, Int64, Shaped, UInt8, UInt16
 from PIL import Image
 from skimage.segmentation import felzenszwalb, slic
 
-from fsslib.settings import Count, NonNegative, Positive, Settings
+from fsslib.settings import Count, NonNegative, Pixels, Positive, Settings
 
 Labels = UInt16[np.ndarray, "_ _"]
 
@@ -31,7 +31,7 @@ class SuperpixelConfig(Settings):
     preset_word = "superpixels"
 
     algorithm: Literal["slic", "felzenszwalb"] = "slic"
-    long_side: Count = 473
+    long_side: Pixels = 473
     """Pictures are resized to it first; segments, areas and boxes are of the resized picture."""
     n_segments: Count = 50
     """Asked of SLIC."""

@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fsslib.config import ConfigError, require_known
+from fsslib.config import shown as shown_value
 from fsslib.files import repository
+from fsslib.grammar import plain_yaml
 from fsslib.runs.config import CONFIGS
 from fsslib.runs.demo import demo
 from fsslib.runs.describe import TOPICS, template_help
@@ -51,6 +51,10 @@ def exit_status(command: Callable[[], int]) -> int:
     except (RunError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BUSY if isinstance(error, BusyError) else 1
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        print(f"error: {error.strerror or error}{where}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return 130
@@ -71,13 +75,13 @@ def parameter(text: str) -> tuple[str, Any]:
     """`name=value`; the value is read as YAML, and checked later against the typed config."""
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected name=value")
+        raise argparse.ArgumentTypeError(f"{shown_value(text)}: expected name=value")
     try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return name, plain_yaml(value)
+    except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r}: the value is no YAML ({getattr(error, 'problem', error)}); "
-            f"quote it twice: -p {name}='\"…\"'"
+            f"{shown_value(text)}: the value is no YAML ({error}); quote it twice: -p "
+            f"{shown_value(name)}='\"…\"'"
         ) from error
 
 
@@ -86,6 +90,9 @@ def _run(options: argparse.Namespace) -> int:
         require_known("template", options.template, sorted(CONFIGS))
         print(template_help(options.template))
         return 0
+    names = [name for name, _ in options.parameters]
+    if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+        raise ConfigError(f"-p {twice[0]}= is given twice; give it once")
     run(options.template, dict(options.parameters), options.out, options.again)
     return 0
 

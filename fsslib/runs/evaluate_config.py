@@ -14,12 +14,15 @@ from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.folds import FOLDS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
+from fsslib.files import local_path
 from fsslib.grammar import format_group, parse_group, parse_preset, split_sources
 from fsslib.methods import METHODS, PRIORS
+from fsslib.methods.shipped import shipped_path
 from fsslib.runs.groups import MachineConfig, PartsConfig
 from fsslib.runs.method_config import MethodGroups
+from fsslib.runs.required import require_benchmark, require_file
 from fsslib.runs.run_config import plain_name
-from fsslib.settings import Count, Settings
+from fsslib.settings import Count, Fold, Settings, of_parameter
 
 _OWN = ("fold", "way", "shot")
 """Fields of the protocol that are parameters of their own: what a sweep goes over."""
@@ -56,7 +59,7 @@ class EvaluateConfig(MethodGroups):
     """Benchmark, and changes to its protocol: "pascal5i fit=stretch episodes=1000"."""
     root: str | None = None
     """Folder of the benchmark; none for scenes10i."""
-    fold: int = 0
+    fold: Fold = 0
     """Which quarter of the classes is novel: 0 to 3."""
     way: Count = 1
     """Classes in an episode; binary methods are asked about each against the rest."""
@@ -131,7 +134,8 @@ class EvaluateConfig(MethodGroups):
         if clip is not None and clip.candidate_classes == "oracle":
             changes["query_labels"] = "oracle"
         own = {name: getattr(self, name) for name in _OWN}
-        return Protocol.preset(benchmark, **own, **changes)
+        with of_parameter("protocol"):
+            return Protocol.preset(benchmark, **own, **changes)
 
     @property
     def run_name(self) -> str:
@@ -142,6 +146,21 @@ class EvaluateConfig(MethodGroups):
         where = f"{protocol.benchmark}_f{self.fold}_{way}{self.shot}shot"
         return f"{self.label}/{where}_{plain_name(network)}"
 
+    def require_files(self) -> None:
+        super().require_files()
+        require_benchmark(self.test_protocol.benchmark, self.root)
+        require_file("episodes_file", self.episodes_file)
+        require_file("head", self.head, ["shipped"])
+        if self.head == "shipped" and not (path := self.shipped_head).is_file():
+            known = sorted(each.stem for each in path.parent.glob("*-scenes10i-f?.safetensors"))
+            raise ConfigError(f"head='shipped': there is no {path.stem}, only {known}")
+
+    @property
+    def shipped_head(self) -> Path:
+        """Where the head that comes with the package would lie."""
+        parts = (self.method_class.name, self.prior_spec.label)
+        return shipped_path(self.fold, "+".join(part for part in parts if part))
+
     def typed(self) -> dict[str, Any]:
         protocol = {k: v for k, v in self.test_protocol.changed().items() if k not in _OWN}
         root = BENCHMARKS.get(self.test_protocol.benchmark).identity(self.root)
@@ -151,7 +170,7 @@ class EvaluateConfig(MethodGroups):
 
 def _content(path: Path) -> str | None:
     """What a small file holds, as 16 hexadecimal digits; None where there is none."""
-    path = path.expanduser()
+    path = local_path(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else None
 
 

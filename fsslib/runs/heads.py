@@ -8,7 +8,6 @@ from typing import Any
 from fsslib.config import ConfigError
 from fsslib.data.protocol import Protocol
 from fsslib.encoders.weights import card_beside
-from fsslib.methods.shipped import shipped_path
 from fsslib.runs.config import parse_card
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.run_config import file_name
@@ -16,8 +15,7 @@ from fsslib.runs.run_config import file_name
 
 def head_path(config: EvaluateConfig) -> Path:
     """The trained head that `config.head` names."""
-    label = "+".join(part for part in (config.method_class.name, config.prior_spec.label) if part)
-    return shipped_path(config.fold, label) if config.head == "shipped" else Path(config.head)
+    return config.shipped_head if config.head == "shipped" else Path(config.head)
 
 
 def head_card(config: EvaluateConfig) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from fsslib.files import PACKAGE
 
 def require_device(name: str) -> None:
     """ConfigError for what is no device's name; whether it is there, `pick_device` asks."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
         raise ConfigError(f"device={name!r}: expected auto, cpu, cuda or cuda:1")
 
 
@@ -31,18 +31,25 @@ def pick_device(name: str) -> str:
     Raises:
         ConfigError: a device that is not there.
     """
+    require_present(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda"):
-        _use_cuda(name)
-    if name == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError(f"device={name!r}: this machine has no Apple GPU; use 'auto' or 'cpu'")
+    if name.startswith("cuda") and torch.device(name).index is not None:
+        torch.cuda.set_device(torch.device(name).index)
     if name == "cpu":
         limit_threads()
     return name
 
 
-def _use_cuda(name: str) -> None:
+def require_present(name: str) -> None:
+    """ConfigError for a device that this machine has not."""
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError(f"device={name!r}: this machine has no Apple GPU; use 'auto' or 'cpu'")
+    if name.startswith("cuda"):
+        _require_cuda(name)
+
+
+def _require_cuda(name: str) -> None:
     if not torch.cuda.is_available():
         raise ConfigError(f"device={name!r}: this machine has no CUDA device; use 'auto' or 'cpu'")
     index, count = torch.device(name).index, torch.cuda.device_count()
@@ -53,7 +60,6 @@ def _use_cuda(name: str) -> None:
             f"device={name!r}: this machine has {count} CUDA device{'s' * (count > 1)}, numbered "
             f"from 0; use one of {[f'cuda:{i}' for i in range(count)]}, or 'auto'"
         )
-    torch.cuda.set_device(index)
 
 
 THREADS = "OMP_NUM_THREADS"

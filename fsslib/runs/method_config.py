@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Literal
 from fsslib.config import ConfigError
 from fsslib.grammar import parse_group, split_sources
 from fsslib.methods import METHODS, FewShotSegmenter, PriorSpec, parts_of
+from fsslib.methods.base_learner import BaseLearnerConfig
 from fsslib.methods.build import suitable_preset
 from fsslib.methods.pi_clip import ClipPriorConfig
 from fsslib.methods.words import WordConfig, WordMasks
 from fsslib.runs.groups import PartsConfig, Weights
+from fsslib.runs.required import require_file, require_weights
 from fsslib.runs.run_config import RunConfig, class_identity, resolved
 from fsslib.settings import Settings
 
@@ -34,6 +36,7 @@ class MethodGroups(RunConfig):
     clip: str | None
     parts: str
     shot: int
+    head: str | None
     aliases: ClassVar = {
         "preset": ("method", "preset"),
         "weights": ("backbone", "weights"),
@@ -57,7 +60,17 @@ class MethodGroups(RunConfig):
         """Of the method's settings: what is named, or what suits the backbone."""
         named = parse_group("method", self.method)[1].get("preset")
         usual = "scenes" if self.backbone.startswith("scenes") else "paper"
+        known = {name for kind in self._preset_owners for name in kind.presets()}
+        if named is not None and named not in known:
+            raise ConfigError(f"preset={named!r}: expected one of {sorted(known)}")
         return named or suitable_preset(self.method_class.config_class, usual)
+
+    @property
+    def _preset_owners(self) -> list[type[Settings]]:
+        """Configurations that may have a method's preset; a base learner's, because cards of older
+        versions name "scenes" or "paper" whatever the method."""
+        sources = [source.kind.config_class for source in self.prior_spec.sources]
+        return [self.method_class.config_class, *sources, BaseLearnerConfig]
 
     @cached_property
     def method_settings(self) -> Settings:
@@ -173,6 +186,17 @@ class MethodGroups(RunConfig):
             "dilated": self.backbone_weights.dilated,
             **dict.fromkeys(("backbone", "clip", "parts")),
         }
+
+    def require_files(self) -> None:
+        """See `RunConfig.require_files`: of every part, and of nothing that is not read."""
+        super().require_files()
+        parts, trained = self.part_types, self.trained_parts
+        for name, weights in self.encoders:
+            require_weights("weights", name, weights)
+        if "base" in parts and self.head is None:  # a released head may bring its own
+            require_file("base", trained.base, ["shipped"])
+        if "dinoiser" in parts:
+            require_file("heads", trained.heads, ["shipped", "teachers"])
 
     def require_readable(self) -> None:
         """ConfigError for groups that say what is impossible, or what nobody would read."""

@@ -22,6 +22,7 @@ def begin(template: str, namespace: Mapping[str, Any]) -> tuple[RunConfig, Path]
     """
     names = CONFIGS[template].__dataclass_fields__
     config = parse(template, {name: namespace[name] for name in names if name in namespace})
+    config.require_files()
     folder = Path(namespace["output"]) if namespace.get("output") else default_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     return config, folder

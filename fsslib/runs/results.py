@@ -10,8 +10,13 @@ import numpy as np
 
 from fsslib.files import read_json, repository
 
-SHOWN = ("run", "miou", "miou_interval", "fb_iou", "fb_iou_interval", "episodes")
-"""What `table` shows of a result."""
+SHOWN = {
+    "run": str,
+    "episodes": int,
+    **dict.fromkeys(("miou", "fb_iou"), float),
+    **dict.fromkeys(("miou_interval", "fb_iou_interval"), list),
+}
+"""What `table` shows of a result, and of what kind it is."""
 
 
 def read_results(
@@ -26,15 +31,21 @@ def read_results(
     results = []
     for path in sorted(Path(folder).rglob("results.json")):
         try:
-            result = read_json(path)
-            if tell and (missing := sorted(set(SHOWN) - set(result))):
-                raise ValueError(f"no result: {', '.join(missing)} not in it")
+            result = read_json(path, dict)
+            if tell and (odd := [n for n, kind in SHOWN.items() if not _fits(result.get(n), kind)]):
+                raise ValueError(f"no result: {', '.join(odd)} not in it, or of another kind")
             results.append(result | {"folder": path.parent})
         except (OSError, ValueError, TypeError) as error:
             if tell is None:
                 raise
             tell(str(error) if str(path) in str(error) else f"{path}: {error}")
     return results
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if kind is list:
+        return isinstance(value, list) and len(value) == 2 and all(_fits(v, float) for v in value)
+    return isinstance(value, int | float if kind is float else kind)
 
 
 def published_folder() -> Path:

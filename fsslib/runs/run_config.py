@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fsslib.config import ConfigError, require_parameters
+from fsslib.files import local_path
 from fsslib.grammar import format_group, parse_group, split_sources
 from fsslib.registry import source_digest
 from fsslib.runs.groups import MACHINE, MachineConfig
@@ -126,6 +127,16 @@ class RunConfig(Settings):
         own.pop("machine", None)
         return self.with_paths(resolved, own) | self.typed()
 
+    def require_unchanged(self, name: str, reason: str) -> None:
+        """ConfigError for a parameter that is given and that nobody would read."""
+        value = getattr(self, name)
+        if value != type(self).__dataclass_fields__[name].default:
+            raise ConfigError(f"{name}={value!r} is not read: {reason}; leave it out")
+
+    def require_files(self) -> None:
+        """ConfigError for the first file or folder that is named and not there. Asked before a run,
+        and not of the configurations that cards hold."""
+
     def typed(self) -> dict[str, Any]:
         """Groups as what they mean, in place of how they were written."""
         return {}
@@ -152,7 +163,7 @@ class RunConfig(Settings):
 
 def resolved(value: str) -> str:
     """A path in full, where there is such a file or folder; other texts, such as tags, stay."""
-    path = Path(value).expanduser()
+    path = local_path(value)
     return str(path.resolve()) if path.exists() else value
 
 

@@ -23,11 +23,12 @@ from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 from fsslib.config import ConfigError
-from fsslib.files import atomic_path, repository
+from fsslib.files import atomic_path, local_path, repository
 from fsslib.runs.config import CONFIGS, parse, run_id
 from fsslib.runs.describe import parameters_cell
-from fsslib.runs.machine import limit_threads_of_kernels
+from fsslib.runs.machine import limit_threads_of_kernels, require_present
 from fsslib.runs.run_config import RunConfig, resolved
+from fsslib.runs.sockets import socket_folder
 from fsslib.runs.status import Heartbeat, RunError, alone, read_status, require_own
 from fsslib.training.checkpoint import previous_of
 
@@ -58,16 +59,24 @@ def run(
             is running it in this folder.
     """
     config = parse(template, parameters)
+    config.require_files()
+    require_present(config.machine_config.device)
     check_template(template, config)
     # Absolute, because papermill changes into the run's folder before it writes there.
-    chosen, folder = folder, Path(folder or default_folder(config)).resolve()
-    if chosen:
-        require_own(folder, config, again)
+    chosen, folder = folder, local_path(folder or default_folder(config)).resolve()
+    with _disk_troubles(folder):
+        if chosen:
+            require_own(folder, config, again)
+        _run(template, config, folder, again)
+    return folder
+
+
+def _run(template: str, config: RunConfig, folder: Path, again: bool) -> None:
     with alone(folder):
         status = read_status(folder)
         if status and status["state"] == "finished" and not again:
             say(f"already finished: {shown(folder)} (--again repeats it)")
-            return folder
+            return
         if again:
             checkpoint = folder / "checkpoint.pt"
             for path in (checkpoint, previous_of(checkpoint)):
@@ -75,14 +84,30 @@ def run(
         (folder / "results.json").unlink(missing_ok=True)  # of a run that is not this one
         _write_parameters(folder / "params.yaml", template, config)
         say(f"{template}: {shown(folder)}")
+        given = _injected(config, folder)
         with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
-            _execute(template, _injected(config, folder), folder)
-    return folder
+            try:
+                _execute(template, given, folder)
+            except RunError as error:
+                raise RunError(_as_given(str(error), config, folder)) from error
+
+
+@contextmanager
+def _disk_troubles(folder: Path) -> Iterator[None]:
+    """RunError, a sentence, where the disk is full, closed or gone."""
+    try:
+        yield
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        raise RunError(
+            f"{folder} cannot be written ({error.strerror or error}{where}); make room or choose "
+            "another --out, the same command goes on"
+        ) from error
 
 
 def check_template(template: str, config: RunConfig) -> None:
     """The template's parameters cell and the config must list the same names."""
-    declared = set(papermill.inspect_notebook(str(template_path(template)))) - {"output"}
+    declared = set(papermill.inspect_notebook(_literal(template_path(template)))) - {"output"}
     known = {field.name for field in fields(config)}
     if declared != known:
         raise RunError(
@@ -111,7 +136,7 @@ def _injected(config: RunConfig, folder: Path) -> dict[str, Any]:
     """Parameters as the kernel sees them: it runs inside the folder, so paths become relative."""
 
     def relative(value: str) -> str:
-        path = Path(value).expanduser()
+        path = local_path(value)
         return os.path.relpath(path.resolve(), folder) if path.exists() else value
 
     usual = {field.name: field.default for field in fields(config)}
@@ -120,20 +145,36 @@ def _injected(config: RunConfig, folder: Path) -> dict[str, Any]:
     return {**given, "output": "."}
 
 
+def _as_given(text: str, config: RunConfig, folder: Path) -> str:
+    """An error of the kernel with paths as they were given: it has seen them from its folder."""
+    moved: dict[str, str] = {}
+
+    def note(value: str) -> str:
+        if (path := local_path(value)).exists():
+            moved[os.path.relpath(path.resolve(), folder)] = value
+        return value
+
+    config.with_paths(note)
+    for seen in sorted(moved, key=len, reverse=True):
+        text = text.replace(seen, moved[seen])
+    return text
+
+
 def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
     os.environ["FSSLIB_PROGRESS"] = "lines"
     limit_threads_of_kernels()
     try:
-        papermill.execute_notebook(
-            str(template_path(template)),
-            str(folder / "run.ipynb"),
-            parameters,
-            kernel_name="python3",
-            cwd=str(folder),
-            progress_bar=False,
-            log_output=True,
-            config=_kernel_config(),
-        )
+        with _kernel_config() as kernel:
+            papermill.execute_notebook(
+                _literal(template_path(template)),
+                _literal(folder / "run.ipynb"),
+                parameters,
+                kernel_name="python3",
+                cwd=str(folder),
+                progress_bar=False,
+                log_output=True,
+                config=kernel,
+            )
     except papermill.PapermillExecutionError as error:
         raise RunError(
             f"{template} failed in {shown(folder)}: {error.ename}: {error.evalue}"
@@ -147,9 +188,19 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
         _forget_paths(folder / "run.ipynb")
 
 
-def _kernel_config() -> Config:
+def _literal(path: Path) -> str:
+    """A path for papermill, which fills in what stands in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+@contextmanager
+def _kernel_config() -> Iterator[Config]:
     """Kernels talk over sockets in the file system where there are any: no races for ports."""
-    return Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
+    if os.name != "posix":
+        yield Config()
+        return
+    with socket_folder() as folder:
+        yield Config({"KernelManager": {"transport": "ipc", "ip": str(folder / "kernel")}})
 
 
 def _forget_paths(notebook: Path) -> None:

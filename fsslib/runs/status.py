@@ -16,11 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
-from fsslib.config import differences
+from fsslib.config import differences, shown
 from fsslib.files import read_json, write_json
+from fsslib.grammar import plain_yaml
 from fsslib.runs.config import parse
 from fsslib.runs.run_config import RunConfig
 
@@ -28,6 +28,8 @@ BEAT_SECONDS = 5.0
 LOST_AFTER = 6 * BEAT_SECONDS
 
 RUNNING, LOST = "running", "lost"
+LOCK = ".lock"
+STATES = (RUNNING, LOST, "finished", "interrupted", "terminated", "failed")
 
 
 class RunError(RuntimeError):
@@ -44,12 +46,13 @@ def require_own(folder: Path, config: RunConfig, again: bool = False) -> None:
         raise RunError(f"{found} is a file; expected a folder (a new one is made): another --out")
     path = folder / "params.yaml"
     if not path.exists():
-        for name in ("results.json", "status.json"):
-            if (folder / name).exists():
-                raise RunError(
-                    f"{folder} holds a {name} without the params.yaml of a run, and this one would "
-                    "overwrite it; use another --out, or remove it"
-                )
+        others = sorted(each.name for each in folder.glob("*") if each.name != LOCK)
+        if others:
+            raise RunError(
+                f"{folder} holds {', '.join(others[:3])}{' …' * (len(others) > 3)} and no "
+                "params.yaml of a run, and this one might overwrite it; use another --out, an "
+                "empty folder or a new one"
+            )
         return
     changed = differences(_parameters_of(path).decisive(), config.decisive())
     if changed and not again:
@@ -62,9 +65,9 @@ def require_own(folder: Path, config: RunConfig, again: bool = False) -> None:
 def _parameters_of(path: Path) -> RunConfig:
     """The typed parameters of a `params.yaml`; RunError for one that no run wrote."""
     try:
-        there = dict(yaml.safe_load(path.read_text()))
+        there = dict(plain_yaml(path.read_text()))
         return parse(there.pop("template"), there)
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(
             f"{path} was written by no run of this version ({error}); use another --out, or "
             "remove it"
@@ -86,7 +89,7 @@ def alone(folder: Path) -> Iterator[None]:
             f"{folder} is being run by process {status['pid']} on {status.get('host')}; "
             "wait or stop it first"
         )
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -155,15 +158,22 @@ def read_status(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        status = read_json(path)
+        status = read_json(path, dict)
+        known = {"state": STATES, "pid": int, "heartbeat": int | float, "error": str}
+        for name, kind in known.items():
+            if name not in status and name in ("pid", "error"):
+                continue
+            value = status.get(name)
+            if not (value in kind if isinstance(kind, tuple) else isinstance(value, kind)):
+                raise ValueError(f"{name} is {shown(value)}")
         old = time.time() - status["heartbeat"] > LOST_AFTER
         if status["state"] == RUNNING and (old or _gone(status)):
             status["state"] = LOST
         return status
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise RunError(
-            f"{path} cannot be read as the status of a run ({type(error).__name__}); remove it, "
-            "the next run makes it again"
+            f"{path} cannot be read as the status of a run ({str(error) or type(error).__name__}); "
+            "remove it, the next run makes it again"
         ) from error
 
 
@@ -181,4 +191,6 @@ def _gone(status: dict[str, Any]) -> bool:
         return True
     except PermissionError:
         pass  # alive, and somebody else's
+    except OverflowError:
+        return True  # no number of a process
     return False

@@ -10,8 +10,9 @@ from fsslib.config import ConfigError
 from fsslib.data.benchmark import BENCHMARKS
 from fsslib.grammar import parse_preset
 from fsslib.runs.evaluate_config import EvaluateConfig
+from fsslib.runs.required import require_device_for
 from fsslib.runs.run_config import identity
-from fsslib.settings import Natural
+from fsslib.settings import Natural, of_parameter
 from fsslib.training.recipe import TrainConfig
 
 
@@ -21,7 +22,8 @@ def training_config(text: str, seed: int, workers: int) -> TrainConfig:
     for own in ("seed", "workers"):
         if own in changes:
             raise ConfigError(f"recipe={text!r}: {own} is a parameter of its own")
-    return TrainConfig.preset(name, **changes, seed=seed, workers=workers)
+    with of_parameter("recipe"):
+        return TrainConfig.preset(name, **changes, seed=seed, workers=workers)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,16 @@ class TrainRunConfig(EvaluateConfig):
                 f"selection={protocol.selection!r} with validate_every={training.validate_every}: "
                 f"expected 1 to {training.steps}, the steps of the training"
             )
+        if training.patience and not training.validate_every:
+            raise ConfigError(
+                f"patience={training.patience} without validate_every: there are no validations to "
+                "wait for; give both"
+            )
         BENCHMARKS.get(protocol.benchmark).require_base(self.root)
+
+    def require_files(self) -> None:
+        super().require_files()
+        require_device_for(self.machine_config.device, self.training.precision)
 
     @cached_property
     def training(self) -> TrainConfig:

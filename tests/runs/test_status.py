@@ -101,7 +101,7 @@ def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path, executed):
 
     for name in ("results.json", "status.json"):
         write_json(tmp_path / name[:3] / name, {"state": "finished", "heartbeat": 0.0})
-        refused(tmp_path / name[:3], f"holds a {name} without the params.yaml", again=True)
+        refused(tmp_path / name[:3], f"holds {name} and no params.yaml", again=True)
     refused(tmp_path / "res" / "results.json", "results.json is a file; expected a folder")
     refused(tmp_path / "res" / "results.json" / "deeper", "results.json is a file")
     for text in ("lr: 0.1", "[a", ""):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fsslib.settings import Count, Fraction, NonNegative, Positive, Settings
+from fsslib.settings import Count, Fraction, NonNegative, Positive, Settings, Tap
 
 Variant = Literal[
     "text",
@@ -69,7 +69,7 @@ class DinoiserConfig(Settings):
     """Around class names, a key of `prompts.TEMPLATES`; reported results use CLIP's 80."""
     words: str = "clip_dinoiser"
     """What classes are called, a key of `prompts.CLASS_WORDS`."""
-    tap: int = -3
+    tap: Tap = -3
     """Block whose MLP input the heads read."""
     size: Count | None = 448
     """Side of the pictures CLIP sees in pixels; None: as they are."""

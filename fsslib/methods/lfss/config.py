@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fsslib.layers.losses import LossName
 from fsslib.priors.self_support import Variant
-from fsslib.settings import Count, Fraction, Positive, Settings
+from fsslib.settings import Count, Fraction, NonNegative, Positive, Settings
 
 Supervision = Literal["gt", "pseudo"]
 Fusion = Literal["prototype", "vote"]
@@ -25,8 +25,8 @@ class LFSSConfig(Settings):
     refine: bool = True
     """The refiner of Eqs. 2 to 5."""
     variant: Variant = "ssp"
-    alpha: float = 0.5
-    global_weight: float = 0.0
+    alpha: Fraction = 0.5
+    global_weight: NonNegative = 0.0
     dps: bool = True
     """Distributed prototypes; without them one masked average, spread over the query."""
     window: Count = 3
@@ -57,7 +57,7 @@ class LFSSConfig(Settings):
     trained with one has read."""
     loss: LossName = "cross_entropy"
     dim: Count = 256
-    rates: tuple[int, ...] = (6, 12, 18)
+    rates: tuple[Count, ...] = (6, 12, 18)
     reduce_dropout: Fraction = 0.5
 
     @classmethod

@@ -17,7 +17,7 @@ from torch import Tensor
 from fsslib.encoders.clip import Norm
 from fsslib.layers.resize import resize
 from fsslib.priors.refinement import BoxOn
-from fsslib.settings import Count, Fraction, Natural, Settings
+from fsslib.settings import Count, Fraction, Natural, Positive, Settings
 
 CandidateClasses = Literal["target", "all", "oracle"]
 
@@ -61,7 +61,7 @@ class ClipPriorConfig(Settings):
     shared_pass: bool = False
     """One pass of the query serves both priors, at the size and statistics of the VTP, which the
     supports get too: half the time, and not what the paper measured."""
-    scale: float | None = None
+    scale: Positive | None = None
     """1 / temperature of the softmax; None: the encoder's own (OpenAI's: 100)."""
 
     @classmethod

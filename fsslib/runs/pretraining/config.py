@@ -11,13 +11,20 @@ from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
 from fsslib.encoders import require_backbone
+from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.grammar import parse_preset
 from fsslib.methods.base_learner import BaseLearnerConfig
 from fsslib.runs.evaluate_config import protocol_group
 from fsslib.runs.groups import MachineConfig, Weights
+from fsslib.runs.required import (
+    require_benchmark,
+    require_device_for,
+    require_folder,
+    require_weights,
+)
 from fsslib.runs.run_config import RunConfig, identity, plain_name, resolved
 from fsslib.runs.train_config import training_config
-from fsslib.settings import Count, Natural
+from fsslib.settings import Count, Fold, Natural, of_parameter
 from fsslib.training.pretraining.backbone_recipe import PretrainConfig
 from fsslib.training.pretraining.clip_recipe import ClipConfig
 from fsslib.training.recipe import TrainConfig
@@ -37,7 +44,7 @@ class BaseLearnerRunConfig(RunConfig):
     objects it does not know; its few-shot lists drop their pictures all the same."""
     root: str | None = None
     """Folder of the benchmark; none for scenes10i."""
-    fold: int = 0
+    fold: Fold = 0
     """Whose base classes it learns: 0 to 3."""
     pictures: Count = 1000
     """Of the val split, for the score on base classes."""
@@ -75,13 +82,27 @@ class BaseLearnerRunConfig(RunConfig):
         benchmark, changes = protocol_group(self.protocol, "fold", "episodes")
         if changes.get("held_out"):
             changes.setdefault("selection", "held_out_base")
-        usual = {"novel_in_train": "background"}
-        return Protocol.preset(benchmark, **usual | changes, fold=self.fold, episodes=self.pictures)
+        unread = sorted(changes.keys() & {"way", "shot", "sampling", "query_labels"})
+        if unread:
+            raise ConfigError(
+                f"protocol={self.protocol!r}: a base learner has no episodes and reads no "
+                f"{unread[0]}; leave it out"
+            )
+        changes = {"novel_in_train": "background"} | changes
+        with of_parameter("protocol"):
+            return Protocol.preset(benchmark, **changes, fold=self.fold, episodes=self.pictures)
 
     @cached_property
     def training(self) -> TrainConfig:
         """The training settings that these parameters describe."""
         return training_config(self.recipe, self.seed, self.machine_config.loaders)
+
+    def require_files(self) -> None:
+        super().require_files()
+        chosen = self.backbone_weights
+        require_weights("weights", chosen.name, chosen.weights)
+        require_benchmark(self.base_protocol.benchmark, self.root)
+        require_device_for(self.machine_config.device, self.training.precision)
 
     @property
     def learner_settings(self) -> BaseLearnerConfig:
@@ -117,9 +138,15 @@ class PretrainingRun(RunConfig):
         name, changes = parse_preset("recipe", self.recipe)
         if "seed" in changes:
             raise ConfigError(f"recipe={self.recipe!r}: seed is a parameter of its own")
-        made = kind.preset(name, **changes | others, seed=self.seed)
+        with of_parameter("recipe"):
+            made = kind.preset(name, **changes | others, seed=self.seed)
         workers = self.machine_config.workers
         return made if workers is None else replace(made, workers=workers)
+
+    def require_files(self) -> None:
+        super().require_files()
+        require_folder("data", getattr(self, "data", None))
+        require_device_for(self.machine_config.device, self.training.precision)
 
     def typed(self) -> dict[str, Any]:
         return {"recipe": identity(self.training)}
@@ -187,7 +214,15 @@ class PretrainClipRunConfig(PretrainingRun):
     def __post_init__(self) -> None:
         super().__post_init__()
         Weights.of_clip("model", parse_preset("recipe", self.recipe)[0])
-        _ = self.training  # checked by being read
+        _ = self.training, self.machine_config  # checked by being read
+        if self.data is not None:
+            self.require_unchanged("validation_scenes", f"data={self.data!r} has no scenes")
+        if (teacher := self.training.teacher) and teacher not in SMALL_CLIPS:
+            raise ConfigError(f"teacher={teacher!r}: expected one of {sorted(SMALL_CLIPS)}")
+
+    def require_files(self) -> None:
+        super().require_files()
+        require_weights("start", self.model, self.start)
 
     @property
     def model(self) -> str:

@@ -19,8 +19,14 @@ from fsslib.priors.superpixels import SuperpixelConfig
 from fsslib.runs.evaluate_config import protocol_group
 from fsslib.runs.groups import MachineConfig, Weights
 from fsslib.runs.pretraining.config import PretrainingRun
+from fsslib.runs.required import (
+    require_benchmark,
+    require_device_for,
+    require_file,
+    require_weights,
+)
 from fsslib.runs.run_config import RunConfig, resolved
-from fsslib.settings import Count, Natural
+from fsslib.settings import Count, Natural, of_parameter
 from fsslib.training.pretraining.clip_dinoiser_recipe import DinoiserTraining
 from fsslib.training.pretraining.dino_recipe import DinoConfig
 from fsslib.training.pretraining.moco_recipe import MocoConfig
@@ -85,6 +91,12 @@ class TrainDinoiserRunConfig(PretrainingRun):
         super().__post_init__()
         _ = self.training, self.clip_weights  # checked by being read
 
+    def require_files(self) -> None:
+        super().require_files()
+        require_weights("clip_weights", self.clip_weights.name, self.clip_weights.weights)
+        require_file("dino_weights", self.dino_weights, ["scenes", "dino", "random"])
+        require_file("found_head", self.found_head)
+
     @cached_property
     def training(self) -> DinoiserTraining:
         return self.own_recipe(DinoiserTraining)
@@ -141,12 +153,25 @@ class ZeroShotRunConfig(RunConfig):
     @cached_property
     def read_protocol(self) -> Protocol:
         benchmark, changes = protocol_group(self.protocol)
-        return Protocol.preset(benchmark, **changes)
+        if unread := sorted(changes.keys() - {"train_list"}):
+            raise ConfigError(
+                f"protocol={self.protocol!r}: zero_shot asks about all classes of whole pictures "
+                f"and reads no {unread[0]}; leave it out"
+            )
+        with of_parameter("protocol"):
+            return Protocol.preset(benchmark, **changes)
+
+    def require_files(self) -> None:
+        super().require_files()
+        require_weights("clip_weights", self.clip_weights.name, self.clip_weights.weights)
+        require_file("heads", self.heads, ["shipped", "teachers"])
+        require_benchmark(self.read_protocol.benchmark, self.root)
 
     @property
     def dinoiser_settings(self) -> DinoiserConfig:
         preset, changes = parse_preset("dinoiser", self.dinoiser)
-        return DinoiserConfig.preset(preset, **{"variant": "text"} | changes)
+        with of_parameter("dinoiser"):
+            return DinoiserConfig.preset(preset, **{"variant": "text"} | changes)
 
     @property
     def run_name(self) -> str:
@@ -204,14 +229,27 @@ class PretrainMocoRunConfig(PretrainingRun):
                 f"data={self.data!r} with recipe='scenes', which is for 96-pixel scenes; use "
                 "'auto' (COCO: 'auto_coco'), or 'paper' for the published queues"
             )
-        lists = BENCHMARKS.get(self.data).train_lists if self.listed else ()
-        if self.train_list not in ("sbd", *lists):
+        if self.train_list != "sbd" and "train_list" not in self._benchmark_reads:
             raise ConfigError(f"train_list={self.train_list!r} is PASCAL's; data={self.data!r}")
+        if self.data is not None:
+            self.require_unchanged("scenes", f"pictures are those of data={self.data!r}")
 
     @property
     def listed(self) -> bool:
         """Whether `data` is a benchmark on disk, whose train list is learned from."""
         return self.data in BENCHMARKS.names() and not BENCHMARKS.get(self.data).rendered
+
+    def require_files(self) -> None:
+        """Its `data` may name a benchmark."""
+        if not self.listed:
+            super().require_files()
+            return
+        require_benchmark(self.data, self.root)
+        require_device_for(self.machine_config.device, self.training.precision)
+
+    @property
+    def _benchmark_reads(self) -> tuple[str, ...]:
+        return BENCHMARKS.get(self.data).reads if self.listed else ()
 
     @property
     def preset(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fsslib.config import Bound, ConfigError
-from fsslib.settings import Count, Fraction, Natural, NonNegative, Positive, Settings
+from fsslib.settings import Count, Fraction, Natural, NonNegative, Pixels, Positive, Settings
 from fsslib.training.parts import require_parts
 from fsslib.training.schedule import learning_rate
 
@@ -36,9 +36,9 @@ class PretrainConfig(Settings):
     accumulate: Count = 1
     """Equal parts of a batch that are learned from one after the other. BatchNorm sees one part at
     a time, so that this is another training, not only another order of adding."""
-    size: Count = 96
+    size: Pixels = 96
     """Side of the pictures in pixels."""
-    coarse_size: Count = 64
+    coarse_size: Pixels = 64
     size_jitter: Jitter = 0.0
     """A batch's side varies by up to this share of it (album only)."""
     colour_jitter: Jitter = 0.0

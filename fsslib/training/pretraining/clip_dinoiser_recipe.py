@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
+from fsslib.settings import Count, Fraction, Natural, NonNegative, Pixels, Positive, Settings, Tap
 from fsslib.training.parts import require_parts
 from fsslib.training.precision import Precision
 from fsslib.training.schedule import step_decay
@@ -28,21 +28,21 @@ class DinoiserTraining(Settings):
     """Of `obj_proj`."""
     background_lr: Positive = 1e-2
     """Of `bkg_decoder`."""
-    drop_at: int | tuple[int, ...] = 5000
+    drop_at: Natural | tuple[Natural, ...] = 5000
     """From this step on both rates are a tenth; of several steps, each divides by ten once more."""
-    weight_decay: float = 1e-2
+    weight_decay: NonNegative = 1e-2
     max_grad_norm: NonNegative = 0.0
     """Largest gradient norm; 0 leaves gradients as they are."""
     precision: Precision = "fp32"
     """Autocast on the GPU, of the frozen CLIP; on the CPU always fp32."""
-    gamma: float = 0.2
+    gamma: Fraction = 0.2
     """Cells belong together where DINO's cosine reaches this."""
-    size: Count = 448
+    size: Pixels = 448
     """Side of the crops in pixels."""
-    brightness: float = 0.5
+    brightness: Fraction = 0.5
     channels: Count = 256
-    kernel: int = 3
-    tap: int = -3
+    kernel: Count = 3
+    tap: Tap = -3
     pictures: Count = 1000
     balanced: bool = False
     """Whether `bkg_decoder` answers as if half of all cells were salient, by a constant added to

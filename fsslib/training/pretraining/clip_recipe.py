@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from open_clip import get_model_config
 
 from fsslib.config import Bound, strict
-from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
+from fsslib.settings import Count, Natural, NonNegative, Pixels, Positive, Settings
 from fsslib.training.precision import Precision
 from fsslib.training.schedule import learning_rate
 
@@ -30,7 +30,7 @@ class ClipConfig(Settings):
     """The first of the coarse steps, on single objects, one of each class (scenes only)."""
     naming_from: Natural = 0
     """From this step on, classes are also named by themselves (scenes only)."""
-    fine_steps: int | None = None
+    fine_steps: Natural | None = None
     """The last steps, at the stride the embedded ResNet is used at; None: all that are not
     coarse."""
     unmasked_steps: Natural = 0
@@ -44,10 +44,10 @@ class ClipConfig(Settings):
     patch_dropout: Annotated[float, Bound(least=0, below=1)] = 0.0
     """Share of a ViT's patches left out between the coarse and the last steps."""
     batch_size: Count = 128
-    coarse_size: Count = 64
-    size: Count = 96
+    coarse_size: Pixels = 64
+    size: Pixels = 96
     """Side of the pictures in pixels, after the coarse steps."""
-    large_size: Count = 112
+    large_size: Pixels = 112
     lr: Positive = 6e-4
     weight_decay: NonNegative = 0.1
     warmup: Natural = 200

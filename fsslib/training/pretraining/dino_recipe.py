@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fsslib.settings import Count, Fraction, Natural, NonNegative, Positive, Settings
+from fsslib.settings import Count, Fraction, Natural, NonNegative, Pixels, Positive, Settings
 from fsslib.training.parts import require_parts
 from fsslib.training.precision import Precision
 from fsslib.training.schedule import cosine
@@ -23,9 +23,9 @@ class DinoConfig(Settings):
     scenes: Count = 20_000
     """In the album that it learns from, the first of those that the embedded CLIPs learn from: as
     many as 600 steps look at."""
-    size: int = 96
+    size: Pixels = 96
     """Side of the two global crops in pixels, in the last steps."""
-    coarse_size: int = 64
+    coarse_size: Pixels = 64
     """The same before: most is learned on fewer patches."""
     fine_steps: Natural = 60
     """The last steps, at full size."""

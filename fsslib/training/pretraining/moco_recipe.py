@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fsslib.config import Bound
-from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
+from fsslib.settings import Count, Natural, NonNegative, Pixels, Positive, Settings, Share
 from fsslib.training.precision import Precision
 from fsslib.training.pretraining.contrast import LARGEST, automatic_length
 from fsslib.training.schedule import cosine, step_decay
 from fsslib.training.views import ViewConfig
 
-Queue = int | Literal["auto"]
+Queue = Natural | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,20 @@ class MocoConfig(Settings):
     batch_size: Count = 64
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: Positive = 0.03
-    weight_decay: float = 1e-4
+    weight_decay: NonNegative = 1e-4
     schedule: Literal["cosine", "step"] = "cosine"
     """Learning rate of an epoch."""
-    milestones: tuple[int, ...] = (120, 160)
+    milestones: tuple[Natural, ...] = (120, 160)
     """Epochs from which the step schedule is tenfold lower (MoCo's)."""
-    size: Count = 64
+    size: Pixels = 64
     """Side of the global views in pixels."""
-    scale: tuple[float, float] = (0.2, 1.0)
+    scale: tuple[Share, Share] = (0.2, 1.0)
     """Of a global crop, in parts of the picture's area."""
-    local_size: Count = 48
+    local_size: Pixels = 48
     """Side of the local views in pixels."""
-    local_scale: tuple[float, float] = (0.5, 1.0)
+    local_scale: tuple[Share, Share] = (0.5, 1.0)
     """Of a local crop, in parts of its patch's area."""
-    blur: tuple[float, float] = (0.1, 2.0)
+    blur: tuple[NonNegative, NonNegative] = (0.1, 2.0)
     dim: Count = 128
     momentum: Annotated[float, Bound(least=0, below=1)] = 0.99
     """Of the key encoder."""
