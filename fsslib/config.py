@@ -14,12 +14,19 @@ from math import inf, isfinite
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Config = TypeVar("Config")
-LONGEST = 120
-"""Characters of a value in an error."""
+LONGEST, LONGEST_MESSAGE = 120, 1000
+"""Characters of a value in an error, and of an error."""
 
 
 class ConfigError(ValueError):
-    """A configuration value that cannot be used; the message names it and says what to write."""
+    """A configuration value that cannot be used; the message names it and says what to write, on
+    one line of at most `LONGEST_MESSAGE` characters."""
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(str(message).split())
+        if len(line) > LONGEST_MESSAGE:
+            line = f"{line[: LONGEST_MESSAGE // 2]} … {line[-(LONGEST_MESSAGE // 2 - 3) :]}"
+        super().__init__(line)
 
 
 @dataclass(frozen=True)

@@ -77,13 +77,20 @@ def parse_preset(parameter: str, text: str) -> tuple[str, dict[str, Any]]:
     return preset, changes
 
 
+def _reads_as_itself(text: str) -> bool:
+    try:
+        return plain_yaml(text) == text
+    except ValueError:
+        return False
+
+
 def format_group(head: str | None, changes: Mapping[str, Any]) -> str:
     """What `parse_group` reads: `format_group("scenes", {"vvp": False})` is "scenes vvp=false"."""
     words = [head] if head else []
     for name, value in changes.items():
         plain = list(value) if isinstance(value, tuple) else value
         text = value if isinstance(value, str) else json.dumps(plain, separators=(",", ":"))
-        if isinstance(value, str) and yaml.safe_load(value) != value:
+        if isinstance(value, str) and not _reads_as_itself(value):
             text = json.dumps(value)  # "1" as text is not the number 1
         words.append(
             shlex.quote(f"{name}={text}") if re.search(r"[\s'\"]", text) else f"{name}={text}"

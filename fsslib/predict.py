@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from fsslib.config import shown
 from fsslib.data.episode import Episode, stack
 from fsslib.data.protocol import Protocol
 from fsslib.data.transforms import fit_square
@@ -53,6 +55,7 @@ def predict(
     if not isinstance(method, FewShotSegmenter):
         raise TypeError(f"method={method!r}: give a segmenter, such as load_shipped()")
     protocol = Protocol("folder", image_size=image_size)
+    _require_names(class_name)
     if masks is None and method.reads_masks:
         raise ValueError(
             f"masks=None: {type(method).__name__} reads the supports' masks; give one for each, or "
@@ -62,7 +65,9 @@ def predict(
     if isinstance(class_name, str):
         supports, masks = [supports], None if masks is None else [masks]
     if masks is None:  # which nobody will read
-        masks = [[np.ones(np.asarray(p).shape[:2], np.uint8) for p in of] for of in supports]
+        masks = [
+            [np.ones(_array(p, "a support").shape[:2], np.uint8) for p in of] for of in supports
+        ]
     batch, way = stack([_episode(query, supports, masks, names, protocol.image_size)]), len(names)
     device = next((tensor.device for tensor in method.state_dict().values()), torch.device("cpu"))
     batch, was_training = batch.to(device), method.training
@@ -72,6 +77,21 @@ def predict(
         method.train(was_training)
     # Back to the query's own size exactly as a test on a folder of pictures does it.
     return compare_at(logits, batch, 0, protocol)[0].cpu().numpy()
+
+
+def _require_names(given: str | Sequence[str]) -> None:
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"class_name={shown(given)}: give a name, or a list of names")
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(
+            f"{name} is {shown(value)}; expected an array, of equally long rows"
+        ) from error
 
 
 def _episode(
@@ -84,7 +104,7 @@ def _episode(
     """The question as an episode of N classes; ValueError where counts or sizes do not fit."""
     fitted = _fitted(supports, masks, names, size)
     way, shot = len(names), len(fitted) // len(names)
-    empty = np.zeros(np.asarray(query).shape[:2], np.uint8)
+    empty = np.zeros(_array(query, "query").shape[:2], np.uint8)
     image, blank = _fit(query, empty, size, "query")
     return Episode(
         query_image=image,
@@ -129,7 +149,7 @@ def _fitted(
 
 
 def _fit(image: np.ndarray, mask: np.ndarray, size: int, name: str) -> tuple[Tensor, Tensor]:
-    image, mask = np.asarray(image), np.asarray(mask)
+    image, mask = _array(image, name), _array(mask, f"mask of {name}")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         hint = ", and supports and masks as lists" if image.ndim == 2 else ""
         raise ValueError(f"{name} is {image.dtype} {image.shape}; expected uint8 (h,w,3) RGB{hint}")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fsslib.config import ConfigError
+from fsslib.config import ConfigError, shown
 from fsslib.data.benchmark import Benchmark, Split
 from fsslib.data.official_lists import PFENET_WORKERS, Drawn, hsnet_coco, hsnet_pascal, pfenet
 from fsslib.data.picture_names import PictureNames, without_labels
@@ -140,7 +140,7 @@ class JsonLayout(Layout):
     def read(self, text: str) -> list[EpisodeSpec]:
         try:
             content = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{self.path} is broken JSON ({error})") from error
         if isinstance(content, dict) and isinstance(content.get("episodes"), list):
             return self._own(content)
@@ -164,6 +164,8 @@ class JsonLayout(Layout):
             with self._at(f"episode {number}"):
                 if not (isinstance(row, dict) and {"query", "classes", "supports"} <= row.keys()):
                     raise ValueError("expected query, classes and supports")
+                _require_lists(row["classes"], row["supports"])
+                _require_lists(*row["supports"])
                 specs.append(self._spec(row["query"], row["classes"], row["supports"]))
         return specs
 
@@ -172,6 +174,7 @@ class JsonLayout(Layout):
         for key, names in content.items():
             if int(key) + 1 in self.novel:
                 with self._at(f"class {key}"):
+                    _require_lists(names)
                     pictures[int(key) + 1] = [self.names.picture(name) for name in names]
         if missing := [c - 1 for c in self.novel if not pictures.get(c)]:
             raise ConfigError(
@@ -180,3 +183,9 @@ class JsonLayout(Layout):
             )
         protocol = self.protocol
         return self._drawn(hsnet_coco(pictures, protocol.shot, protocol.episodes, protocol.seed))
+
+
+def _require_lists(*values: Any) -> None:
+    for value in values:
+        if not isinstance(value, list):
+            raise ValueError(f"{shown(value)} is no list of names")

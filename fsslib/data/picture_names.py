@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from fsslib.config import shown
 from fsslib.data.benchmark import Benchmark, Split, nearest
 
 
@@ -21,6 +22,8 @@ class PictureNames:
 
     def picture(self, name: str) -> int:
         """ValueError for a picture that is not in the split, with the nearest names."""
+        if not isinstance(name, str):
+            raise ValueError(f"{shown(name)} is no name of a picture")
         for form in (name, PurePosixPath(name).stem):
             if form in self._numbers:
                 return self._numbers[form]

@@ -7,14 +7,26 @@ import json
 import os
 import pickle
 import struct
+import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
+
+from fsslib.encoders import build_backbone
+from fsslib.encoders.clip_loading import load_clip
+from fsslib.encoders.reading import read_state
+from fsslib.encoders.weights import load_fitting
+from fsslib.interop.heads import load_head
+from fsslib.methods import build_method
+from fsslib.training.checkpoint import go_on, save_checkpoint
+from hostile.judge import Case
 
 Writer = Callable[[Path, Path], None]
 """Writes a file; whatever code is in it makes the second path when it is run."""
@@ -258,3 +270,77 @@ def plain_checkpoint() -> bytes:
     buffer = io.BytesIO()
     torch.save({"state_dict": {"a.weight": torch.ones(8, 4), "a.bias": torch.ones(8)}}, buffer)
     return buffer.getvalue()
+
+
+def cases() -> Iterator[Case]:
+    """Hostile files for every loader, and sound ones that were spoilt."""
+    for name, write in HOSTILE.items():
+        yield Case("weights", name, _reading(write, "weights.pt", read_state), "refused")
+        yield Case("weights", f"{name}_head", _reading(write, "head.pth", _as_head), "refused")
+        yield Case("checkpoints", name, _reading(write, "checkpoint.pt", _going_on), "refused")
+    for name, write in SAFETENSORS.items():
+        yield Case("weights", name, _reading(write, "a.safetensors", read_state), "refused")
+        act = _reading(write, "a.safetensors", lambda path: load_clip("scenes-clip-rn", path))
+        yield Case("weights", f"{name}_clip", act, "refused")
+    rng = np.random.default_rng(0)
+    archive, tensors = _bytes_of(lambda p: script(Scripted(), p)), save_tensors(_STATE)
+    for number in range(30):
+        for kind, original in (("torch", plain_checkpoint()), ("jit", archive)):
+            write = content(spoilt(original, rng))
+            yield Case("weights", f"{kind}_{number}", _reading(write, "a.pt", read_state))
+        write = content(spoilt(tensors, rng))
+        yield Case("weights", f"safe_{number}", _reading(write, "a.safetensors", read_state))
+    sound = _bytes_of(_save_checkpoint)
+    for number in range(30):
+        write = content(spoilt(sound, rng))
+        yield Case("checkpoints", f"spoilt_{number}", _reading(write, "checkpoint.pt", _going_on))
+    for name, value in (("nan", float("nan")), ("infinite", float("inf"))):
+        for loader in (_load_stored, _load_torch):
+            act = partial(loader, value=value)
+            yield Case("weights", f"{name}{loader.__name__}", act, "refused")
+    yield Case("weights", "whole_numbers", partial(_load_stored, value=1, kind="int64"), "refused")
+
+
+_STATE = {"weight": torch.ones(8, 4), "bias": torch.ones(8)}
+
+
+def _reading(write: Writer, name: str, read: Callable[[Path], object]) -> Callable[[Path], object]:
+    def act(folder: Path) -> object:
+        write(folder / name, folder / "executed")
+        return read(folder / name)
+
+    return act
+
+
+def _as_head(path: Path) -> object:
+    return load_head(build_method("panet", build_backbone("scenes-resnet", "random")), path)
+
+
+def _save_checkpoint(path: Path) -> None:
+    save_checkpoint(path, {"step": 1}, {"lr": 0.1}, {"model": nn.Linear(4, 4)})
+
+
+def _going_on(path: Path) -> object:
+    return go_on(path, {"lr": 0.1}, {"step": 0}, {"model": nn.Linear(4, 4)})
+
+
+def _bytes_of(write: Callable[[Path], None]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        write(path := Path(folder) / "file")
+        return path.read_bytes()
+
+
+def _load_stored(folder: Path, value: float, kind: str = "float32") -> None:
+    state = {key: tensor.to(getattr(torch, kind)) * value for key, tensor in _STATE.items()}
+    (folder / "a.safetensors").write_bytes(save_tensors(state))
+    load_fitting(nn.Linear(4, 8), read_state(folder / "a.safetensors"), "a.safetensors")
+
+
+def _load_torch(folder: Path, value: float) -> None:
+    method = build_method("panet", build_backbone("scenes-resnet", "random"))
+    head = {
+        key: torch.full_like(tensor, value) if tensor.is_floating_point() else tensor
+        for key, tensor in method.head_state().items()
+    }
+    torch.save(head, folder / "head.pth")
+    load_head(method, folder / "head.pth")
