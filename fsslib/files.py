@@ -89,13 +89,13 @@ def local_path(text: Path | str) -> Path:
         ConfigError: no file can have this name, or nobody this home folder.
     """
     shown = str(text) if len(str(text)) <= 80 else f"{str(text)[:77]}…"
+    if "\0" in str(text):
+        raise ConfigError(f"{shown!r}: no file can have this name (it holds a zero byte)")
     try:
         path = Path(text).expanduser()
         path.exists()
     except RuntimeError as error:
         raise ConfigError(f"{shown!r}: this machine has no such home folder") from error
-    except ValueError as error:  # a zero byte
-        raise ConfigError(f"{shown!r}: no file can have this name ({error})") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise ConfigError(

@@ -1,5 +1,6 @@
 """`python -m fsslib.data check`: what it prints, and that it lists every trouble and fails."""
 
+import json
 import os
 import subprocess
 import sys
@@ -150,3 +151,27 @@ def test_processes_keep_the_order(workers, capsys):
 def test_a_killed_worker_is_an_error_not_a_hang():
     with pytest.raises(RuntimeError, match=r"counting: a worker process was killed"):
         list(parallel_map(os._exit, [9] * 500, "counting", workers=2))
+
+
+def test_photographs_with_an_orientation_are_counted(folder_tree, capsys):
+    """No size tells whether a mask was drawn on the turned picture, where both are square."""
+    for number, orientation in ((0, 6), (1, 1), (2, 3)):
+        path = folder_tree / f"cat/images/picture{number}.jpg"
+        picture = Image.open(path)
+        tags = picture.getexif()
+        tags[0x0112] = orientation
+        picture.save(path, exif=tags)
+    assert main(["check", "folder", "--root", str(folder_tree), "--all-files"]) == 0
+    text = capsys.readouterr().out
+    assert "note 2 of 6 decoded photographs have an EXIF orientation (cat/picture0, cat/" in text
+    assert "their masks must lie on the stored pixels" in text
+
+
+def test_annotations_that_would_end_the_process_are_an_error(coco_tree, capsys):
+    path = coco_tree / "annotations/instances_val2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = [[0, 0, 1e9, 0, 1e9, 1e9]]
+    path.write_text(json.dumps(content))
+    assert main(["check", "coco20i", "--root", str(coco_tree), "--miniature"]) == 1
+    error = capsys.readouterr().err
+    assert "ERROR" in error and "a polygon leaves the picture" in error and "Trace" not in error

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from hostile.pictures import EPS, deep, png
 from PIL import Image
 
 from fsslib.data.benchmark import BrokenFileError
@@ -77,3 +78,33 @@ def test_palette_is_vocs():
     assert palette[[0, 1, 2, 3, 15, 255]].tolist() == [
         *([0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [192, 128, 128], [224, 224, 192]),
     ]
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("colour", [False, True])
+def test_fewer_bits_than_the_file_has_room_for_are_refused(bits, colour, tmp_path):
+    """They would come out nearly black, and nobody can know where white was."""
+    (tmp_path / "deep.png").write_bytes(deep(2**bits - 1, colour))
+    with pytest.raises(BrokenFileError, match=r"10, 12 or 14 bits come out nearly black"):
+        read_image(tmp_path / "deep.png", "")
+
+
+def test_sixteen_bits_of_colour_are_read_and_are_no_label(tmp_path):
+    (tmp_path / "deep.png").write_bytes(deep(65535, True))
+    assert read_image(tmp_path / "deep.png", "").max() == 255
+    with pytest.raises(BrokenFileError, match="expected one index a pixel"):
+        read_indices(tmp_path / "deep.png", "")
+
+
+def test_no_program_is_started_for_a_picture(tmp_path, monkeypatch):
+    """Pillow asks Ghostscript about a file that begins like PostScript, whatever its name."""
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("a program was started"))
+    (tmp_path / "drawing.jpg").write_bytes(EPS)
+    with pytest.raises(BrokenFileError, match=r"drawing\.jpg cannot be read .* JPEG, PNG, BMP"):
+        read_image(tmp_path / "drawing.jpg", "")
+
+
+def test_pixels_have_a_limit(tmp_path):
+    (tmp_path / "huge.png").write_bytes(png(60_000, 60_000, 8, 2))
+    with pytest.raises(BrokenFileError, match=r"huge\.png"):
+        read_image(tmp_path / "huge.png", "")
