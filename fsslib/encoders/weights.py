@@ -183,7 +183,7 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint:
     shapes = [
         f"{key}: file {_form(state[key])}, model {_form(wanted[key])}"
         for key in sorted(wanted.keys() & state.keys())
-        if _form(wanted[key]) != _form(state[key])
+        if not _alike(wanted[key], state[key])
     ]
     # Files from before PyTorch 0.4.1 have no batch counter; frozen BatchNorm never reads it.
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
@@ -196,8 +196,13 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint:
     module.load_state_dict(state, strict=False)
 
 
+def _alike(wanted: Tensor, given: Tensor) -> bool:
+    """Of one shape; and weights, which are fractions, are never loaded from whole numbers."""
+    fractions = given.is_floating_point() or not wanted.is_floating_point()
+    return wanted.shape == given.shape and fractions
+
+
 def _form(tensor: Tensor) -> str:
-    """Its shape, and that it holds whole numbers: fractions are never loaded from those."""
     whole = "" if tensor.is_floating_point() else " of whole numbers"
     return f"{tuple(tensor.shape)}{whole}"
 

@@ -46,7 +46,7 @@ def require_own(folder: Path, config: RunConfig, again: bool = False) -> None:
         raise RunError(f"{found} is a file; expected a folder (a new one is made): another --out")
     path = folder / "params.yaml"
     if not path.exists():
-        others = sorted(each.name for each in folder.glob("*") if each.name != LOCK)
+        others = sorted(each.name for each in folder.glob("*") if not each.name.startswith("."))
         if others:
             raise RunError(
                 f"{folder} holds {', '.join(others[:3])}{' …' * (len(others) > 3)} and no "

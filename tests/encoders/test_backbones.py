@@ -117,7 +117,7 @@ def test_weights_that_cannot_be_had_are_one_clear_error(tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match=r"holds a Tensor; expected tensors by name"):
         build_backbone("resnet50", tmp_path / "tensor.pth")
     torch.save({"whole": Path("a pickled object")}, tmp_path / "foreign.pth")
-    with pytest.raises(WeightsError, match="not a plain checkpoint") as caught:
+    with pytest.raises(WeightsError, match="not a plain file of tensors") as caught:
         build_backbone("resnet50", tmp_path / "foreign.pth")
     assert "weights_only" not in str(caught.value), "no advice to trust a stranger's file"
     state = build_backbone("scenes-resnet", "random").state_dict()

@@ -293,7 +293,7 @@ def cases() -> Iterator[Case]:
     sound = _bytes_of(_save_checkpoint)
     for number in range(30):
         write = content(spoilt(sound, rng))
-        yield Case("checkpoints", f"spoilt_{number}", _reading(write, "checkpoint.pt", _going_on))
+        yield Case("checkpoints", f"spoilt_{number}", _reading(write, "checkpoint.pt", _unchanged))
     for name, value in (("nan", float("nan")), ("infinite", float("inf"))):
         for loader in (_load_stored, _load_torch):
             act = partial(loader, value=value)
@@ -317,7 +317,21 @@ def _as_head(path: Path) -> object:
 
 
 def _save_checkpoint(path: Path) -> None:
-    save_checkpoint(path, {"step": 1}, {"lr": 0.1}, {"model": nn.Linear(4, 4)})
+    save_checkpoint(path, {"step": 1}, {"lr": 0.1}, {"model": _filled(1.0)})
+
+
+def _filled(value: float) -> nn.Linear:
+    layer = nn.Linear(64, 64)
+    for parameter in layer.parameters():
+        nn.init.constant_(parameter, value)
+    return layer
+
+
+def _unchanged(path: Path) -> None:
+    """A spoilt checkpoint is refused, or what was spoilt is none of its content."""
+    layer = _filled(0.0)
+    state = go_on(path, {"lr": 0.1}, {"step": 0}, {"model": layer})
+    assert state["step"] == 1 and all((value == 1).all() for value in layer.parameters())
 
 
 def _going_on(path: Path) -> object:
