@@ -111,7 +111,7 @@ def test_a_method_that_fails_is_left_as_it_was():
     assert method.training
     with pytest.raises(TypeError, match="method='pfenet': give a segmenter"):
         predict(picture(40, 40), [picture(40, 40)], [mask], "pfenet")
-    with pytest.raises(ValueError, match="image_size=8: expected at least 33"):
+    with pytest.raises(ValueError, match="image_size=8: expected 33 to 8192"):
         predict(picture(40, 40), [picture(40, 40)], [mask], method, image_size=8)
 
 

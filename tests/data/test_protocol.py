@@ -34,9 +34,21 @@ def test_every_field_is_in_the_hash():
     base = Protocol("pascal5i")
     assert base.hash == Protocol("pascal5i").hash and len(base.hash) == 12
     assert OTHER.keys() | {"held_out"} == {field.name for field in fields(Protocol)}
-    hashes = {replace(base, **{name: value}).hash for name, value in OTHER.items()}
+    own = {name: value for name, value in OTHER.items() if name != "coco_folds"}  # COCO's alone
+    hashes = {replace(base, **{name: value}).hash for name, value in own.items()}
+    coco = Protocol("coco20i")
+    hashes |= {coco.hash, replace(coco, coco_folds=OTHER["coco_folds"]).hash}
     held_out = replace(base, selection="held_out_base", held_out=3)
-    assert len(hashes | {base.hash, held_out.hash}) == len(OTHER) + 2
+    assert len(hashes | {base.hash, held_out.hash}) == len(own) + 4
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "name"),
+    [("pascal5i", "coco_folds"), ("scenes10i", "coco_folds"), ("coco20i", "train_list")],
+)
+def test_what_a_benchmark_does_not_read_is_refused(benchmark, name):
+    with pytest.raises(ConfigError, match=rf"{name}=.*: {benchmark} reads none"):
+        Protocol.preset(benchmark, **{name: OTHER[name]})
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS.names())

@@ -113,7 +113,10 @@ def _verdict(case: Case, folder: Path) -> tuple[str, str]:
 
 
 def _limit_memory() -> None:
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    statistics = Path("/proc/self/statm")
+    if not statistics.exists():  # Linux's
+        return
+    pages = int(statistics.read_text().split()[0])
     resource.setrlimit(
         resource.RLIMIT_AS, (pages * os.sysconf("SC_PAGE_SIZE") + MEMORY, resource.RLIM_INFINITY)
     )

@@ -279,7 +279,9 @@ def cases() -> Iterator[Case]:
         yield Case("weights", f"{name}_head", _reading(write, "head.pth", _as_head), "refused")
         yield Case("checkpoints", name, _reading(write, "checkpoint.pt", _going_on), "refused")
     for name, write in SAFETENSORS.items():
-        yield Case("weights", name, _reading(write, "a.safetensors", read_state), "refused")
+        yield Case(
+            "weights", f"safe_{name}", _reading(write, "a.safetensors", read_state), "refused"
+        )
         act = _reading(write, "a.safetensors", lambda path: load_clip("scenes-clip-rn", path))
         yield Case("weights", f"{name}_clip", act, "refused")
     rng = np.random.default_rng(0)
