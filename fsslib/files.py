@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
+_PARTIAL = ".partial-"
+"""Beginning of temporary names."""
 
 
 def data_root() -> Path:
@@ -39,7 +41,7 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
+        prefix=f"{_PARTIAL}{target.stem}.", suffix=target.suffix, dir=target.parent
     )
     os.close(handle)
     temporary = Path(name)
@@ -49,6 +51,13 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a process that was killed left of files it was writing; nobody else may be
+    writing into the folder."""
+    for path in folder.glob(f"{_PARTIAL}*"):
+        path.unlink(missing_ok=True)
 
 
 def write_json(target: Path | str, content: Any) -> Path:

@@ -23,7 +23,7 @@ from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 from fsslib.config import ConfigError
-from fsslib.files import atomic_path, repository
+from fsslib.files import atomic_path, remove_partials, repository
 from fsslib.runs.config import CONFIGS, parse, run_id
 from fsslib.runs.describe import parameters_cell
 from fsslib.runs.machine import limit_threads_of_kernels
@@ -63,6 +63,7 @@ def run(
     if chosen:
         require_own(folder, config, again)
     with alone(folder):
+        remove_partials(folder)
         status = read_status(folder)
         if status and status["state"] == "finished" and not again:
             say(f"already finished: {shown(folder)} (--again repeats it)")
