@@ -133,9 +133,9 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
             config=_kernel_config(),
         )
     except papermill.PapermillExecutionError as error:
-        raise RunError(
-            f"{template} failed in {shown(folder)}: {error.ename}: {error.evalue}"
-        ) from error
+        raise failure(template, folder, error.ename, error.evalue) from error
+    except OSError as error:  # papermill could not write the notebook
+        raise failure(template, folder, type(error).__name__, str(error)) from error
     except DeadKernelError as error:
         raise RunError(
             f"{template} in {shown(folder)}: its kernel was killed, perhaps for want of memory; "
@@ -143,6 +143,18 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
         ) from error
     finally:
         _forget_paths(folder / "run.ipynb")
+
+
+def failure(template: str, folder: Path, name: str, text: str) -> RunError:
+    """The error of a run whose cell raised one of this name with this text; what libraries tell on
+    a page becomes a sentence."""
+    if name in ("OutOfMemoryError", "MemoryError"):
+        text = (
+            f"out of memory ({text.partition('. GPU')[0].strip() or name}); use a smaller "
+            "batch_size, or accumulate=2 in the recipe, which takes the same steps in halves of "
+            "the memory"
+        )
+    return RunError(f"{template} failed in {shown(folder)}: {name}: {text}")
 
 
 def _kernel_config() -> Config:

@@ -51,8 +51,9 @@ def save_checkpoint(
     # Of the device in use only: a machine with fewer of them must be able to go on.
     cuda = [torch.cuda.get_rng_state(device)] if on_gpu else []
     random = {"cpu": torch.get_rng_state(), "cuda": cuda}
-    with atomic_path(path) as temporary:
-        torch.save({"fingerprint": fingerprint, "random": random, **content}, temporary)
+    # Through a file object: torch's own writer does not say that a disk is full.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save({"fingerprint": fingerprint, "random": random, **content}, file)
 
 
 def go_on(

@@ -6,6 +6,7 @@ of the template executed in the child itself. Killing the child kills runner and
 """
 
 import io
+import itertools
 import multiprocessing
 import os
 import resource
@@ -23,6 +24,7 @@ from papermill.parameterize import parameterize_notebook
 
 from fsslib.runs import runner
 from fsslib.runs.status import RunError
+from fsslib.training.step import Loss, Step
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__, "fsslib.runs.experiment", "fsslib.viz.runs"])
@@ -105,8 +107,8 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
                 exec(compile(cell.source, template, "exec"), namespace)
             except Exception as error:
                 traceback.print_exc()
-                text = f"{type(error).__name__}: {error}"
-                raise RunError(f"{template} failed in {folder}: {text}") from error
+                name = type(error).__name__
+                raise runner.failure(template, folder, name, str(error)) from error
 
 
 def _stop_at(stop: Stop) -> None:
@@ -136,3 +138,44 @@ def _stop_at(stop: Stop) -> None:
         save(*given, **options)
 
     Path.replace, torch.save = counted_rename, counted_save
+
+
+def without_memory() -> None:
+    """From the third step on the GPU's memory is full."""
+    at_step(3, torch.OutOfMemoryError(_CUDA_SAYS))
+
+
+def without_numbers() -> None:
+    """The third step's loss is NaN."""
+    at_step(3, None)
+
+
+def as_nobody() -> None:
+    """What root would be allowed to write is refused, as to everybody else."""
+    if os.getuid() == 0:
+        os.setuid(65534)
+
+
+def at_step(number: int, error: Exception | None) -> None:
+    """In the step of this number, from 1 on, an error is raised, or the loss is NaN."""
+    learn, steps = Step.learn, itertools.count(1)
+
+    def broken(self: Step, loss: Callable[[Any], Loss], *rest: Any) -> None:
+        def wrong(part: Any) -> Loss:
+            if error:
+                raise error
+            terms, facts = loss(part)
+            return Loss({name: term * torch.nan for name, term in terms.items()}, facts)
+
+        learn(self, wrong if next(steps) == number else loss, *rest)
+
+    Step.learn = broken
+
+
+_CUDA_SAYS = (
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of "
+    "which 1.02 GiB is free. Process 7 has 78.08 GiB memory in use. If reserved but unallocated "
+    "memory is large try setting PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to avoid "
+    "fragmentation.  See documentation for Memory Management  (https://pytorch.org/docs/stable/"
+    "notes/cuda.html#environment-variables)"
+)
