@@ -84,7 +84,8 @@ def remove_partials(folder: Path) -> None:
     """Remove what a process that was killed left of files it was writing; nobody else may be
     writing into the folder."""
     for path in folder.glob(f"{_PARTIAL}*"):
-        path.unlink(missing_ok=True)
+        with _in_one_sentence(path):
+            path.unlink(missing_ok=True)
 
 
 def write_json(target: Path | str, content: Any) -> Path:

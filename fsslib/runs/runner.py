@@ -62,19 +62,22 @@ def run(
     chosen, folder = folder, Path(folder or default_folder(config)).resolve()
     if chosen:
         require_own(folder, config, again)
-    with alone(folder):
-        remove_partials(folder)
-        status = read_status(folder)
-        if status and status["state"] == "finished" and not again:
-            say(f"already finished: {shown(folder)} (--again repeats it)")
-            return folder
-        if again:
-            (folder / "checkpoint.pt").unlink(missing_ok=True)
-        (folder / "results.json").unlink(missing_ok=True)  # of a run that is not this one
-        _write_parameters(folder / "params.yaml", template, config)
-        say(f"{template}: {shown(folder)}")
-        with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
-            _execute(template, _injected(config, folder), folder)
+    try:
+        with alone(folder):
+            remove_partials(folder)
+            status = read_status(folder)
+            if status and status["state"] == "finished" and not again:
+                say(f"already finished: {shown(folder)} (--again repeats it)")
+                return folder
+            if again:
+                (folder / "checkpoint.pt").unlink(missing_ok=True)
+            (folder / "results.json").unlink(missing_ok=True)  # of a run that is not this one
+            _write_parameters(folder / "params.yaml", template, config)
+            say(f"{template}: {shown(folder)}")
+            with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
+                _execute(template, _injected(config, folder), folder)
+    except OSError as error:
+        raise RunError(f"{template} in {shown(folder)}: {error}") from error
     return folder
 
 
