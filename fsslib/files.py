@@ -18,6 +18,8 @@ from typing import Any
 from fsslib.config import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent
+_PARTIAL = ".partial-"
+"""Beginning of temporary names."""
 
 
 def data_root() -> Path:
@@ -38,20 +40,54 @@ def repository() -> Path:
 
 @contextlib.contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; rename it on success, remove it on any error."""
+    """Yield a temporary path beside `target`; rename it on success, remove it on any error.
+
+    Raises:
+        OSError: the disk is full or may not be written to; says so in one sentence.
+    """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
+    with _in_one_sentence(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f"{_PARTIAL}{target.stem}.", suffix=target.suffix, dir=target.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o644)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+@contextlib.contextmanager
+def _in_one_sentence(target: Path) -> Iterator[None]:
+    """What the system says of a disk, with the file and the fix. Libraries that write through a
+    file object wrap its error in one of their own."""
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__
+        number = getattr(cause, "errno", None)
+        if number not in (*_FULL, *_CLOSED):
+            raise
+        fix = "free some space" if number in _FULL else "make its folder writable"
+        raise OSError(
+            f"{target} cannot be written ({os.strerror(number)}); {fix}, then repeat the command"
+        ) from error
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what a process that was killed left of files it was writing; nobody else may be
+    writing into the folder."""
+    for path in folder.glob(f"{_PARTIAL}*"):
+        with _in_one_sentence(path):
+            path.unlink(missing_ok=True)
 
 
 def write_json(target: Path | str, content: Any) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.error import URLError
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from fsslib.encoders.reading import read_content, read_state
@@ -152,7 +152,7 @@ def write_weights(
     """
     require_finite(state, f"{path.name} is not written: it")
     with atomic_path(path) as temporary:
-        save_file(halved(state), temporary, metadata)
+        temporary.write_bytes(save(halved(state), metadata))
     write_json(path.with_suffix(".json"), card)
 
 
@@ -167,7 +167,7 @@ def cached_tensor(kind: str, key: str, make: Callable[[], Tensor]) -> Tensor:
             return load_file(path)["value"]
     value = make()
     with contextlib.suppress(OSError), atomic_path(path) as temporary:
-        save_file({"value": value.contiguous()}, temporary)
+        temporary.write_bytes(save({"value": value.contiguous()}))
     return value
 
 

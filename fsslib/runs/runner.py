@@ -23,7 +23,7 @@ from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 from fsslib.config import ConfigError
-from fsslib.files import atomic_path, local_path, repository
+from fsslib.files import atomic_path, local_path, remove_partials, repository
 from fsslib.runs.config import CONFIGS, parse, run_id
 from fsslib.runs.describe import parameters_cell
 from fsslib.runs.machine import limit_threads_of_kernels, require_present
@@ -73,6 +73,7 @@ def run(
 
 def _run(template: str, config: RunConfig, folder: Path, again: bool) -> None:
     with alone(folder):
+        remove_partials(folder)
         status = read_status(folder)
         if status and status["state"] == "finished" and not again:
             say(f"already finished: {shown(folder)} (--again repeats it)")
@@ -98,6 +99,8 @@ def _disk_troubles(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.strerror is None:  # a sentence of our own already
+            raise RunError(str(error)) from error
         where = f": {error.filename}" if error.filename else ""
         raise RunError(
             f"{folder} cannot be written ({error.strerror or error}{where}); make room or choose "
@@ -176,9 +179,9 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
                 config=kernel,
             )
     except papermill.PapermillExecutionError as error:
-        raise RunError(
-            f"{template} failed in {shown(folder)}: {error.ename}: {error.evalue}"
-        ) from error
+        raise failure(template, folder, error.ename, error.evalue) from error
+    except OSError as error:  # papermill could not write the notebook
+        raise failure(template, folder, type(error).__name__, str(error)) from error
     except DeadKernelError as error:
         raise RunError(
             f"{template} in {shown(folder)}: its kernel was killed, perhaps for want of memory; "
@@ -186,6 +189,18 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
         ) from error
     finally:
         _forget_paths(folder / "run.ipynb")
+
+
+def failure(template: str, folder: Path, name: str, text: str) -> RunError:
+    """The error of a run whose cell raised one of this name with this text; what libraries tell on
+    a page becomes a sentence."""
+    if name in ("OutOfMemoryError", "MemoryError"):
+        text = (
+            f"out of memory ({text.partition('. GPU')[0].strip() or name}); use a smaller "
+            "batch_size, or accumulate=2 in the recipe, which takes the same steps in halves of "
+            "the memory"
+        )
+    return RunError(f"{template} failed in {shown(folder)}: {name}: {text}")
 
 
 def _literal(path: Path) -> str:

@@ -134,6 +134,9 @@ class Heartbeat:
         self.content["state"] = states.get(kind, "failed")
         if error is not None:
             self.content["error"] = f"{kind.__name__}: {error}"[:2000]
+            with suppress(OSError):  # where nothing can be written, the error itself must get out
+                self._write()
+            return
         self._write()
 
     def _beat(self) -> None:

@@ -59,7 +59,8 @@ def save_checkpoint(
     cuda = [torch.cuda.get_rng_state(device)] if on_gpu else []
     random = {"cpu": torch.get_rng_state(), "cuda": cuda}
     with atomic_path(path) as temporary:
-        torch.save({"fingerprint": fingerprint, "random": random, **content}, temporary)
+        with temporary.open("wb") as file:  # torch's own writer does not say that a disk is full
+            torch.save({"fingerprint": fingerprint, "random": random, **content}, file)
         _keep(path)
 
 
