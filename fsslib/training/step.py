@@ -10,6 +10,8 @@ import torch
 from accelerate.utils import send_to_device
 from torch import Tensor
 
+from fsslib.training.whole_batch import as_one
+
 if TYPE_CHECKING:
     from fsslib.training.engine import Engine
 
@@ -70,8 +72,9 @@ class Step:
         engine.descent.begin(engine.rates(self.number))
         parts = [place(part, engine.device) for part in self.parts]
         weigh = None if weigh is None else partial(self._shared, parts, weigh)
-        for part in parts:
-            terms, facts = loss(part)
+        for number, part in enumerate(parts, self.number * len(parts)):
+            with as_one(engine.share, number, engine.device):
+                terms, facts = loss(part)
             terms = self._weighed(terms, part, weigh)
             total = torch.stack(list(terms.values())).sum()
             engine.descent.backward(total)
