@@ -61,7 +61,8 @@ def in_processes(work: Work, config: RunConfig, folder: Path, *more: str) -> boo
     _require_gpus(pick_device(config.machine_config.device), count)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={count}", "--monitor-interval=0.2", "-m", "fsslib.runs.worker"]
-    command += [f"{work.__module__}:{work.__qualname__}", _told(config), str(folder), *more]
+    command += [f"{work.__module__}:{work.__qualname__}", _told(config)]
+    command += [str(folder.resolve()), *more]
     with tempfile.TemporaryFile("w+") as talk:
         code, errors = _shown(command, talk)
         talk.seek(0)

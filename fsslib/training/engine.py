@@ -93,7 +93,7 @@ class Engine:
         self.report = report if self.main else lambda _: None
         self.journal = Journal(folder / "metrics.jsonl", self.state["step"]) if self.main else None
         self.over = self.state["step"] >= plan.steps
-        if self.state["step"]:
+        if self.state["step"] and not self.over:
             self.report(f"going on after step {self.state['step']} of {plan.steps}")
         self.first_broken = torch.full((), -1, device=self.device)
         self._start = 0.0
@@ -106,8 +106,7 @@ class Engine:
         """
         if self.over:
             return
-        begin = self.state["step"]
-        self._start = perf_counter() - self.state["seconds"]
+        begin, self._start = self.state["step"], perf_counter() - self.state["seconds"]
         for number, parts in enumerate(loader(begin), begin):
             step = Step(self, number, parts)
             yield step
@@ -158,9 +157,8 @@ class Engine:
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""
-        if self.share.of == 1:
-            return value
-        return self.accelerator.reduce(value, reduction="sum")
+        alone = self.share.of == 1
+        return value if alone else self.accelerator.reduce(value, reduction="sum")
 
     def _finish(self, step: Step) -> None:
         """Journal, checkpoint and a line on the screen, where they are due."""

@@ -1,10 +1,11 @@
 """A batch that several processes share, learned from as if one process had all of it.
 
-Gradients add up whoever computes them. Two functions do not see pictures one by one: BatchNorm's
-statistics are those of all pictures that are learned from at a time, and dropout's masks follow one
-another in one stream of random numbers. While a loss is computed both stand for all processes: the
-statistics are summed over them, and each process draws the masks of all and takes its own. The
-number of processes then changes the order in which numbers are added, and nothing else.
+Gradients add up whoever computes them. Three functions do not see pictures one by one: BatchNorm's
+statistics are those of all pictures that are learned from at a time, cross-entropy is a mean over
+the pixels that count in all of them, and dropout's masks follow one another in one stream of random
+numbers. While a loss is computed all three stand for all processes: what they count is summed over
+them, and each process draws the masks of all and takes its own. So the number of processes changes
+the order in which numbers are added, and nothing else.
 
 torch.nn.SyncBatchNorm would do the first on GPUs alone, and takes the modules' place.
 """
@@ -23,12 +24,22 @@ from torch import Tensor, distributed
 
 from fsslib.training.processes import Share
 
-_of_one_process = F.batch_norm
+_batch_norm, _cross_entropy = F.batch_norm, F.cross_entropy
 _OF_CHANNELS = ("dropout1d", "dropout2d", "dropout3d")
 
 
+class Whole:
+    """What was computed for all processes together.
+
+    Attributes:
+        means: whether a cross-entropy was, so that the processes' losses count alike.
+    """
+
+    means = False
+
+
 @contextmanager
-def as_one(share: Share, number: int, device: torch.device) -> Iterator[None]:
+def as_one(share: Share, number: int, device: torch.device) -> Iterator[Whole]:
     """What is computed inside of it is a part of what `share.of` processes compute together.
 
     Everything but dropout that draws random numbers gets different ones in every process.
@@ -36,18 +47,20 @@ def as_one(share: Share, number: int, device: torch.device) -> Iterator[None]:
     Args:
         number: of the part, counted over the whole training; all processes are at the same.
     """
+    whole = Whole()
     if share.of == 1:
-        yield
+        yield whole
         return
     stream = _Stream(device)
     with ExitStack() as stack:
         stack.enter_context(patch.object(F, "batch_norm", batch_norm))
+        stack.enter_context(patch.object(F, "cross_entropy", _mean_over_all(share, whole)))
         for name in ("dropout", *_OF_CHANNELS):
             masked = _dropout(getattr(F, name), name in _OF_CHANNELS, share, stream)
             stack.enter_context(patch.object(F, name, masked))
         torch.manual_seed(torch.initial_seed() + 1 + number * share.of + share.rank)
         try:
-            yield
+            yield whole
         finally:
             stream.restore()
 
@@ -117,9 +130,7 @@ def batch_norm(
     the unbiased one, as ever.
     """
     if not training:
-        return _of_one_process(
-            values, running_mean, running_var, weight, bias, False, momentum, eps
-        )
+        return _batch_norm(values, running_mean, running_var, weight, bias, False, momentum, eps)
     exact = values.float()
     over = [0, *range(2, values.ndim)]
     number = exact.new_tensor([values.numel() / values.shape[1]])
@@ -138,6 +149,24 @@ def batch_norm(
         gain = gain * weight
     normal = centred * _beside(gain, values)
     return (normal if bias is None else normal + _beside(bias, values)).to(values.dtype)
+
+
+def _mean_over_all(share: Share, whole: Whole) -> Callable[..., Tensor]:
+    """torch's cross-entropy, whose mean over the processes is the mean over all that they count."""
+
+    def cross_entropy(
+        logits: Tensor, target: Tensor, weight: Tensor | None = None, **options: Any
+    ) -> Tensor:
+        of_means = options.get("reduction", "mean") == "mean" and not target.is_floating_point()
+        if weight is not None or not of_means:
+            return _cross_entropy(logits, target, weight, **options)
+        whole.means = True
+        counted = (target != options.get("ignore_index", -100)).sum().float()
+        distributed.all_reduce(counted)
+        total = _cross_entropy(logits, target, **options | {"reduction": "sum"})
+        return total * share.of / counted
+
+    return cross_entropy
 
 
 class _Total(torch.autograd.Function):

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import socket
 import traceback
 from collections.abc import Callable
@@ -40,7 +41,7 @@ def free_port() -> int:
 def _answer(answers: Any) -> tuple[int, Any]:
     rank, result, error = answers.get(timeout=120)
     assert error is None, f"process {rank}:\n{error}"
-    return rank, result
+    return rank, pickle.loads(result)
 
 
 def _one(rank: int, count: int, port: int, answers: Any, work: Callable, arguments: tuple) -> None:
@@ -54,7 +55,7 @@ def _one(rank: int, count: int, port: int, answers: Any, work: Callable, argumen
         if distributed.is_initialized():
             distributed.barrier()
             distributed.destroy_process_group()
-        answers.put((rank, result, None))
+        answers.put((rank, pickle.dumps(result), None))  # tensors by value, not by handle
     except BaseException:
         answers.put((rank, None, traceback.format_exc()))
         raise
