@@ -6,6 +6,7 @@ what becomes of them when one is killed, `tests/runs/test_processes_of_a_run.py`
 
 import copy
 from functools import partial
+from unittest.mock import patch
 
 import pytest
 import tiny_trainings
@@ -23,7 +24,7 @@ from fsslib.evaluation.evaluator import evaluate
 from fsslib.methods import build_method
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.training.descent import Descent
-from fsslib.training.journal import read_journal
+from fsslib.training.journal import TrainingDiverged, read_journal
 from fsslib.training.parts import batch_loader, item_loader, require_parts
 from fsslib.training.processes import Share, own_share, processes
 from fsslib.training.step import Loss
@@ -39,12 +40,6 @@ SGD = {
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     return tmp_path_factory.mktemp("pictures")
-
-
-@pytest.fixture
-def dropout(monkeypatch):
-    """Trainings keep theirs."""
-    monkeypatch.setattr(tiny_trainings, "without_dropout", lambda method: method)
 
 
 def losses(folder):
@@ -71,11 +66,15 @@ def start(case, folder, root, report=quiet, **changes):
     name, own, options = CASES[case]
     tiny = TRAININGS[name]
     made = {key: value() if callable(value) else value for key, value in options.items()}
-    tiny.run(tiny.changed(**own | changes), folder, root, report, **made)
+    with patch.object(tiny_trainings, "without_dropout", lambda method: method):
+        tiny.run(tiny.changed(**own | changes), folder, root, report, **made)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_two_and_three_processes_train_as_one(case, root, tmp_path, dropout):
+SLOW = [pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != "pfenet"]
+
+
+@pytest.mark.parametrize("case", ["pfenet", *SLOW])
+def test_two_and_three_processes_train_as_one(case, root, tmp_path):
     """With dropout, with BatchNorm that learns, with losses of all kinds."""
     run = partial(start, case, root=root)
     run(folder=tmp_path / "1")
@@ -95,8 +94,9 @@ def kill(line):
         raise Killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (2, 3)])
-def test_any_number_goes_on_where_any_other_stopped(before, after, root, tmp_path, dropout):
+def test_any_number_goes_on_where_any_other_stopped(before, after, root, tmp_path):
     """With BatchNorm and dropout: the checkpoint holds one set of statistics, one random stream."""
     run = partial(start, "pfenet", root=root)
     run(folder=tmp_path / "whole")
@@ -118,7 +118,8 @@ def several(count, work):
     return [work()] if count == 1 else in_forks(count, work)
 
 
-def test_processes_that_stopped_go_on_to_the_last_bit(root, tmp_path, dropout):
+@pytest.mark.slow
+def test_processes_that_stopped_go_on_to_the_last_bit(root, tmp_path):
     run = partial(start, "pfenet", root=root)
     in_forks(2, partial(run, folder=tmp_path / "whole"))
     with pytest.raises(AssertionError, match="Killed"):
@@ -218,6 +219,15 @@ def test_batch_norm_sees_what_all_processes_see(sizes):
         assert all(map(torch.equal, part[3], found[0][3])), "the same on all, to the last bit"
 
 
+def dropped(layer, images):
+    share = own_share()
+    torch.manual_seed(7)
+    with as_one(share, 5, CPU):
+        others = torch.rand(4)
+        answer = layer(images.chunk(share.of)[share.rank])
+    return answer, others, torch.get_rng_state()
+
+
 @pytest.mark.parametrize(
     ("kind", "shape"),
     [(nn.Dropout, (6, 7)), (nn.Dropout, (6, 2, 3, 5)), (nn.Dropout2d, (6, 9, 3, 5))],
@@ -228,36 +238,27 @@ def test_dropout_masks_are_those_of_one_process_and_other_numbers_differ(kind, s
     wanted = layer(images)
     state = torch.get_rng_state()
 
-    def own():
-        share = own_share()
-        torch.manual_seed(7)
-        with as_one(share, 5, CPU):
-            others = torch.rand(4)
-            answer = layer(images.chunk(3)[share.rank])
-        return answer, others, torch.get_rng_state()
-
-    answers, others, states = zip(*in_forks(3, own), strict=True)
+    answers, others, states = zip(*in_forks(3, dropped, layer, images), strict=True)
     assert torch.equal(torch.cat(answers), wanted)
     assert len({tuple(each.tolist()) for each in others}) == 3
     assert all(torch.equal(each, state) for each in states), "a checkpoint is that of one process"
+
+
+def entropy(logits, target):
+    share, weight = own_share(), torch.tensor([1.0, 2.0])
+    processes(CPU)
+    own, wanted = logits.chunk(share.of)[share.rank], target.chunk(share.of)[share.rank]
+    with as_one(share, 0, CPU) as whole:
+        assert F.cross_entropy(own, wanted, weight, ignore_index=255) >= 0
+        assert not whole.means, "classes that weigh differently are counted in every part"
+        return F.cross_entropy(own, wanted, ignore_index=255), whole.means
 
 
 def test_cross_entropy_is_a_mean_over_all_pixels_that_count():
     torch.manual_seed(0)
     logits, target = torch.randn(6, 2, 5, 5), torch.randint(2, (6, 5, 5))
     target[:2], target[3, :3] = 255, 255
-    weight = torch.tensor([1.0, 2.0])
-
-    def own():
-        share = own_share()
-        processes(CPU)
-        own_logits, own_target = logits.chunk(2)[share.rank], target.chunk(2)[share.rank]
-        with as_one(share, 0, CPU) as whole:
-            assert F.cross_entropy(own_logits, own_target, weight, ignore_index=255) > 0
-            assert not whole.means, "classes that weigh differently are counted in every part"
-            return F.cross_entropy(own_logits, own_target, ignore_index=255), whole.means
-
-    (first, means), (second, _) = in_forks(2, own)
+    (first, means), (second, _) = in_forks(2, entropy, logits, target)
     wanted = F.cross_entropy(logits, target, ignore_index=255)
     torch.testing.assert_close((first + second) / 2, wanted)
     assert means
@@ -274,67 +275,63 @@ def test_torch_is_left_as_it_was():
 # Gradients
 
 
+def partly_used(layers):
+    rank = own_share().rank
+    descent = Descent(torch.optim.SGD(layers.parameters(), 1.0), accelerator=processes(CPU))
+    descent.begin(1.0)
+    value = torch.tensor([[2.0], [5.0]][rank])
+    descent.backward(sum(layer(value).sum() for layer in layers[: rank + 1]))
+    descent.finish()
+    return [layer.weight.grad for layer in layers], [layer.weight.detach() for layer in layers]
+
+
 def test_what_nobody_used_has_no_gradient_and_what_one_used_has_it_on_all():
     torch.manual_seed(0)
     layers = nn.ModuleList(nn.Linear(1, 1, bias=False) for _ in range(3))
-    inputs = torch.tensor([[2.0]]), torch.tensor([[5.0]])
-
-    def own():
-        rank = own_share().rank
-        descent = Descent(torch.optim.SGD(layers.parameters(), 1.0), accelerator=processes(CPU))
-        descent.begin(1.0)
-        used = layers[:1] if rank == 0 else layers[:2]
-        descent.backward(sum(layer(inputs[rank]).sum() for layer in used))
-        descent.finish()
-        return [layer.weight.grad for layer in layers], [layer.weight.detach() for layer in layers]
-
-    (gradients, after), (others, after_others) = in_forks(2, own)
+    (gradients, after), (others, after_others) = in_forks(2, partly_used, layers)
     assert gradients[0].item() == 7 and gradients[1].item() == 5 and gradients[2] is None
     assert others[2] is None and torch.equal(gradients[1], others[1])
     assert all(map(torch.equal, after, after_others))
     assert torch.equal(after[2], layers[2].weight), "not even decayed"
 
 
+def overflowing(layer):
+    rank = own_share().rank
+    optimizer = torch.optim.SGD(layer.parameters(), 1.0)
+    descent = Descent(optimizer, "fp16", 1.0, accelerator=processes(CPU))
+    descent.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=100)
+    told = []
+    for huge in (torch.inf, 1.0):
+        values = torch.tensor([huge if rank else 1.0, 1.0])
+        descent.down((layer.weight * values).sum(), 1.0)
+        told.append((layer.weight.detach().clone(), descent.scaler.get_scale()))
+    return told
+
+
 def test_all_leave_out_a_step_that_overflows_for_one():
     layer = nn.Linear(2, 1, bias=False)
-
-    def own():
-        rank = own_share().rank
-        descent = Descent(
-            torch.optim.SGD(layer.parameters(), 1.0), "fp16", 1.0, accelerator=processes(CPU)
-        )
-        descent.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=100)
-        told = []
-        for huge in (torch.inf, 1.0):
-            values = torch.tensor([huge if rank else 1.0, 1.0])
-            descent.down((layer.weight * values).sum(), 1.0)
-            told.append((layer.weight.detach().clone(), descent.scaler.get_scale()))
-        return told
-
-    one, other = in_forks(2, own)
+    one, other = in_forks(2, overflowing, layer)
     assert torch.equal(one[0][0], layer.weight) and one[0][1] == 2.0**9
     assert not torch.equal(one[1][0], layer.weight)
     for mine, theirs in zip(one, other, strict=True):
         assert torch.equal(mine[0], theirs[0]) and mine[1] == theirs[1]
 
 
+def diverging(folder):
+    layer, rank = nn.Linear(1, 1), own_share().rank
+
+    def loss(number):
+        broken = rank == 1 and number == 2
+        return Loss({"main": layer.weight.sum() * (torch.nan if broken else 1.0)}, {})
+
+    with pytest.raises(TrainingDiverged) as error:
+        for step in small_engine(folder, layer).steps(numbers(10)):
+            step.learn(loss)
+    return str(error.value).partition(":")[0]
+
+
 def test_all_stop_where_the_loss_of_one_is_no_number(tmp_path):
-    layer = nn.Linear(1, 1)
-
-    def own():
-        rank = own_share().rank
-
-        def loss(number):
-            broken = rank == 1 and number == 2
-            return Loss({"main": layer.weight.sum() * (torch.nan if broken else 1.0)}, {})
-
-        try:
-            for step in small_engine(tmp_path, layer).steps(numbers(10)):
-                step.learn(loss)
-        except Exception as error:
-            return str(error)
-
-    assert {text.partition(":")[0] for text in in_forks(2, own)} == {"step 2"}
+    assert in_forks(2, diverging, tmp_path) == ["step 2", "step 2"]
 
 
 # Evaluation
