@@ -33,11 +33,11 @@ def pick_device(name: str) -> str:
     Raises:
         ConfigError: a device that is not there.
     """
-    require_present(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and launched() > 1:
         name = f"cuda:{os.environ['LOCAL_RANK']}"
+    require_present(name)
     if name.startswith("cuda") and torch.device(name).index is not None:
         torch.cuda.set_device(torch.device(name).index)
     if name == "cpu":
