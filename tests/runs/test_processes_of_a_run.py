@@ -153,9 +153,10 @@ def test_a_killed_process_ends_the_run_and_the_same_command_goes_on(tmp_path):
 @pytest.mark.slow
 def test_ending_a_run_ends_its_processes(tmp_path):
     folder = tmp_path / "run"
-    words = [word for name, value in TINY.items() for word in ("-p", f"{name}={value}")]
+    given = {**TINY, "steps": 100_000, "processes": 2}
+    words = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
     command = [sys.executable, "-m", "fsslib.runs", "run", "train", *words]
-    command += ["-p", "steps=100000", "-p", "processes=2", "--out", str(folder)]
+    command += ["--out", str(folder)]
     started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     when_it_trains(folder).join()
     assert len(working(folder)) == 3, "torchrun and two workers"
