@@ -23,8 +23,10 @@ from fsslib.data.transforms import padded_size
 from fsslib.evaluation.counting import tally
 from fsslib.evaluation.map_scores import MapMeter
 from fsslib.evaluation.meter import Meter
+from fsslib.evaluation.sharing import own_episodes, together
 from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter
+from fsslib.training.processes import ALONE, Share
 
 Report = Callable[[int, int], None]
 
@@ -83,21 +85,27 @@ def evaluate(
     workers: int = 0,
     report: Report | None = None,
     maps: Sequence[str] = (),
+    share: Share = ALONE,
 ) -> Scores:
     """Score `method` on the episodes `specs`.
 
     Args:
-        report: called with (episodes done, episodes) after every batch.
+        report: called with (episodes done, episodes), of its own, after every batch.
         maps: names of the method's maps that are scored, too; of 1-way episodes.
+        share: of the batches, which several processes take in turn; each gets all of their scores.
     """
     start, meter = perf_counter(), Meter()
-    episodes: Dataset = ListedEpisodes(EpisodeReader(benchmark, protocol), specs)
+    own = own_episodes(len(specs), batch_size, share)
+    reader = EpisodeReader(benchmark, protocol)
+    episodes: Dataset = ListedEpisodes(reader, [specs[number] for number in own])
     map_meters = {name: MapMeter() for name in maps}
     with evaluating(method):
         for batch in batches(episodes, batch_size, workers, device):
             score_batch(method, batch, protocol, meter, map_meters)
             if report:
-                report(len(meter), len(specs))
+                report(len(meter), len(own))
+    if share.of > 1:
+        meter, map_meters = together(own, meter, map_meters)
     names = {c: benchmark.name_of(c) for c in meter.class_ids()}
     return Scores(meter, list_hash(specs), perf_counter() - start, names, map_meters)
 

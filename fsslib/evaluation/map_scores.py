@@ -125,27 +125,27 @@ class MapMeter:
 
     def __init__(self, thresholds: Sequence[float] = THRESHOLDS) -> None:
         self.thresholds = thresholds
-        self._scores: list[Float[Tensor, "2 b"]] = []
-        self._counts: list[Int64[Tensor, "rows b"]] = []
+        self.scores: list[Float[Tensor, "2 b"]] = []
+        self.counts: list[Int64[Tensor, "rows b"]] = []
 
     def add(self, maps: Float[Tensor, "b h w"], masks: UInt8[Tensor, "b H W"]) -> None:
         """Count the maps of a batch of pictures; their device is not waited for."""
         maps = _resized(maps, masks)  # once for all three
-        self._scores.append(torch.stack([_auroc(maps, masks), _contrast(maps, masks)]))
-        self._counts.append(_counts(maps, masks, self.thresholds))
+        self.scores.append(torch.stack([_auroc(maps, masks), _contrast(maps, masks)]))
+        self.counts.append(_counts(maps, masks, self.thresholds))
 
     def to_dict(self) -> dict[str, Any]:
         """Means over pictures: `auroc` and its 95 % interval, `dark_on_objects` (how many have one
         below a half), `contrast`; by threshold `recall`, `recall_pooled`, `coverage`, `precision`.
         Nothing where no picture could be asked."""
-        if not self._scores:
+        if not self.scores:
             return {}
-        scores, contrasts = torch.cat(self._scores, 1).cpu().double().numpy()
+        scores, contrasts = torch.cat(self.scores, 1).cpu().double().numpy()
         asked = ~np.isnan(scores)
         if not asked.any():
             return {}
         scores, contrasts = scores[asked], contrasts[asked]
-        curve = _curve(torch.cat(self._counts, 1).cpu().numpy()[:, asked])
+        curve = _curve(torch.cat(self.counts, 1).cpu().numpy()[:, asked])
         named = {"recall": curve.recall} | dict(zip(curve._fields[1:], curve[1:], strict=True))
         return {
             "pictures": len(scores),

@@ -137,9 +137,10 @@ class FewShotSegmenter(nn.Module, ABC):
         """How many things a term of `loss` is a mean over, so that parts of a batch can be weighed:
         pixels of the query masks that are not 255, unless a method says otherwise.
 
-        The parts' gradients then add up to the whole batch's. Cross-entropy with Dice in it is
-        weighed as cross-entropy: exact where all pixels count, as in Scenes-10i, whose recipes have
-        it. Balanced cross-entropy counts its classes in every part anew.
+        The parts' gradients then add up to the whole batch's. With `accumulate`, cross-entropy with
+        Dice in it is weighed as cross-entropy: nearly exact, for borders of 255 take as much of one
+        picture as of another; several processes count them together. Balanced cross-entropy counts
+        its classes in every part anew.
         """
         return (episodes.query_mask != IGNORE).sum()
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 
 from fsslib.config import ConfigError
 from fsslib.data.augmentation import Augmentation
@@ -22,7 +24,7 @@ from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.storage import halved
 from fsslib.encoders.weights import seen_by
 from fsslib.evaluation.evaluator import Scores, evaluate
-from fsslib.files import write_json
+from fsslib.files import read_json, write_json
 from fsslib.methods import FewShotSegmenter
 from fsslib.methods.n_way import OneVersusRest
 from fsslib.methods.shipped import save_head
@@ -31,9 +33,14 @@ from fsslib.runs.config import command_of, portable
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.heads import head_card
 from fsslib.runs.machine import environment, pick_device
+from fsslib.runs.processes import in_processes
 from fsslib.runs.train_config import TrainRunConfig
 from fsslib.training.loop import train
+from fsslib.training.processes import own_share
 from fsslib.training.recipe import TrainConfig
+
+HEAD, SCORES = "head.pt", "scores.json"
+"""What several processes are handed, and hand back."""
 
 
 class Experiment:
@@ -75,7 +82,24 @@ class Experiment:
         config = self.config
         if not isinstance(config, TrainRunConfig):
             raise ConfigError("this run's config describes an evaluation; use the train template")
-        settings, protocol = config.training, self.protocol
+        _ = self.benchmark  # what is made once is made before several processes read it
+        in_processes(learn, config, self.folder)
+        outcome = self.learn()
+        chosen = "last" if self.protocol.selection == "last" else "best"
+        self.method.load_head_state(halved(outcome[chosen]))  # what is scored is what is saved
+        step = outcome["step"] if chosen == "last" else outcome["best_step"]
+        self.training = {
+            "selected_step": step,
+            "training_seconds": round(outcome["seconds"], 1),
+            "training": asdict(config.training),
+        }
+        card = {"command": command_of(config), **self.card()}
+        save_head(self.method, self.folder / "head.safetensors", card)
+        return self.training
+
+    def learn(self) -> dict[str, Any]:
+        """The steps that are left; what `train` returns."""
+        settings, protocol = self.config.training, self.protocol
         if isinstance(self.method, OneVersusRest):
             protocol = replace(protocol, way=1)  # binary methods learn from 1-way episodes
         stream = partial(
@@ -86,26 +110,15 @@ class Experiment:
             settings.seed,
             augmentation=self.augmentation(settings) if settings.augment else None,
         )
-        outcome = train(
+        return train(
             self.method,
             lambda start: stream(start=start),
             settings,
             self.folder,
             self.device,
             self.validate if settings.validate_every and self._validation_lists else None,
-            about=config.decisive(),
+            about=self.config.decisive(),
         )
-        chosen = "last" if self.protocol.selection == "last" else "best"
-        self.method.load_head_state(halved(outcome[chosen]))  # what is scored is what is saved
-        step = outcome["step"] if chosen == "last" else outcome["best_step"]
-        self.training = {
-            "selected_step": step,
-            "training_seconds": round(outcome["seconds"], 1),
-            "training": asdict(settings),
-        }
-        card = {"command": command_of(self.config), **self.card()}
-        save_head(self.method, self.folder / "head.safetensors", card)
-        return self.training
 
     def augmentation(self, settings: TrainConfig) -> Augmentation:
         scale = self.benchmark.augmentation_scale
@@ -143,14 +156,23 @@ class Experiment:
         self, method: FewShotSegmenter, specs: list[EpisodeSpec], maps: Sequence[str] = ()
     ) -> Scores:
         about = (method, self.benchmark, self.protocol, specs, self.device)
-        return evaluate(*about, self.machine.batch_size, self.machine.loaders, maps=maps)
+        sizes = (self.machine.batch_size, self.machine.loaders)
+        return evaluate(*about, *sizes, maps=maps, share=own_share())
+
+    def scores(self) -> dict[str, Any]:
+        """The method on the test list."""
+        maps = self.method.scored_maps if self.protocol.way == 1 else ()
+        return self._evaluate(self.method, self.specs, maps).to_dict()
 
     def evaluate(self) -> dict[str, Any]:
         """Score the method on the test list and write `results.json`."""
         start = perf_counter()
-        maps = self.method.scored_maps if self.protocol.way == 1 else ()
-        scores = self._evaluate(self.method, self.specs, maps)
-        results = self.card() | scores.to_dict() | {"seconds": round(perf_counter() - start, 1)}
+        _ = self.benchmark
+        with TemporaryDirectory() as desk:
+            torch.save(self.method.head_state(), Path(desk) / HEAD)
+            shared = in_processes(score, self.config, self.folder, desk)
+            scores = read_json(Path(desk) / SCORES) if shared else self.scores()
+        results = self.card() | scores | {"seconds": round(perf_counter() - start, 1)}
         results["seconds"] += self.training.get("training_seconds", 0)
         write_json(self.folder / "results.json", results)
         return results
@@ -193,6 +215,21 @@ class Experiment:
             "novel": [self.benchmark.name_of(c) for c in novel],
             "left_out": [self.benchmark.name_of(c) for c in left],
         }
+
+
+def learn(config: TrainRunConfig, folder: Path) -> None:
+    """One of several processes' part of a training."""
+    Experiment(config, folder).learn()
+
+
+def score(config: EvaluateConfig, folder: Path, desk: str) -> None:
+    """One of several processes' part of an evaluation; `desk` is where the weights lie, and where
+    the first puts the scores of all."""
+    experiment = Experiment(config, folder)
+    experiment.method.load_head_state(torch.load(Path(desk) / HEAD, weights_only=True))
+    scores = experiment.scores()
+    if own_share().rank == 0:
+        write_json(Path(desk) / SCORES, scores)
 
 
 def listed(sampler: EpisodeSampler, count: int) -> list[EpisodeSpec]:

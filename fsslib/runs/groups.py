@@ -13,7 +13,7 @@ from fsslib.grammar import format_group, parse_group
 from fsslib.runs.machine import require_device
 from fsslib.settings import Count, Natural, Settings
 
-MACHINE = ("device", "workers", "feature_cache", "clip_cache", "prepare_workers")
+MACHINE = ("device", "processes", "workers", "feature_cache", "clip_cache", "prepare_workers")
 """Parameters of the machine that can be given alone, in any template."""
 
 
@@ -23,6 +23,9 @@ class MachineConfig(Settings):
 
     device: str = "auto"
     """auto, cpu, mps, cuda or cuda:1."""
+    processes: Count = 1
+    """That share every batch of a training, and the batches of an evaluation; each has a GPU of its
+    own, or one thread of the CPU."""
     workers: Natural | None = None
     """Loading processes, each on a core of its own; None: one, or what the recipe says."""
     batch_size: Count = 8
@@ -44,6 +47,11 @@ class MachineConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_device(self.device)
+        if self.processes > 1 and (":" in self.device or self.device == "mps"):
+            raise ConfigError(
+                f"processes={self.processes} with device={self.device!r}: each takes a GPU of its "
+                "own, from the first one on; use device=cuda, or cpu"
+            )
 
     @property
     def loaders(self) -> int:

@@ -14,6 +14,7 @@ import torch
 import fsslib
 from fsslib.config import ConfigError
 from fsslib.files import PACKAGE
+from fsslib.training.processes import launched
 
 
 def require_device(name: str) -> None:
@@ -26,14 +27,17 @@ def pick_device(name: str) -> str:
     """The device of a run, made the one in use; `auto` becomes "cuda" where there is one.
 
     It is chosen once, here: what asks for no card by name (page-locked memory, random generators)
-    then takes this one. A run on the CPU gets its threads here, too.
+    then takes this one. Of several processes each gets its own. A run on the CPU gets its threads
+    here, too.
 
     Raises:
         ConfigError: a device that is not there.
     """
-    require_present(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and launched() > 1:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    require_present(name)
     if name.startswith("cuda") and torch.device(name).index is not None:
         torch.cuda.set_device(torch.device(name).index)
     if name == "cpu":

@@ -19,6 +19,7 @@ from fsslib.registry import source_digest
 from fsslib.runs.groups import MACHINE, MachineConfig
 from fsslib.settings import Settings, field_notes
 from fsslib.training.checkpoint import CHANGES_NOTHING
+from fsslib.training.parts import require_parts
 
 PATHS = ("root", "head", "data", "start", "dino_weights", "found_head", "episodes_file")
 """Parameters that may be paths."""
@@ -39,7 +40,19 @@ class RunConfig(Settings):
     """Other names for a group's field, or (None) for the name in front of the group."""
     merged: ClassVar[Mapping[str, str]] = {}
     """Parameters that are changes to a group themselves, "dps=false window=1"."""
+    alone: ClassVar[str] = ""
+    """Why several processes cannot share the work; empty: they can."""
     machine: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        count = self.machine_config.processes
+        if count == 1:
+            return
+        if self.alone:
+            raise ConfigError(f"processes={count}: {self.alone}; leave it out")
+        if training := getattr(self, "training", None):
+            require_parts(training.batch_size, training.accumulate, count)
 
     @classmethod
     def expand(cls, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import torch
@@ -10,17 +9,6 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fsslib.training.precision import Precision
-
-
-def processes(device: torch.device) -> Accelerator:
-    """The processes that this one was launched with, by `torchrun` or `accelerate launch`; mostly
-    it is alone.
-
-    Accelerate is asked for nothing but them: it keeps one precision and one device for the life of
-    a process, and a notebook trains with several.
-    """
-    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-    return Accelerator(cpu=alone or device.type == "cpu", mixed_precision="no")
 
 
 class Descent:

@@ -23,10 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from fsslib.training.checkpoint import go_on, save_checkpoint
-from fsslib.training.descent import Descent, processes
+from fsslib.training.descent import Descent
 from fsslib.training.journal import Journal, diverged
 from fsslib.training.plan import Plan, learns_statistics
 from fsslib.training.precision import autocast
+from fsslib.training.processes import Share, processes
 from fsslib.training.recent import Recent
 from fsslib.training.step import Step
 
@@ -45,7 +46,8 @@ class Engine:
     Attributes:
         state: plain values that are saved: `step`, `seconds`, `facts` of the last step that was
             looked at, and what `fresh` names.
-        parts_per_step: parts that a step's batch is to be cut into.
+        parts_per_step: parts that a step's batch is to be cut into, for all processes.
+        share: which of them this process learns from.
 
     Raises:
         CheckpointError: the folder holds another run.
@@ -67,7 +69,8 @@ class Engine:
         self.plan, self.rates, self.extras = plan, rates, extras
         self.device = torch.device(device)
         self.accelerator = processes(self.device)
-        self.parts_per_step = plan.accumulate * self.accelerator.num_processes
+        self.share = Share(self.accelerator.process_index, self.accelerator.num_processes)
+        self.parts_per_step = plan.accumulate * self.share.of
         self.descent = Descent(
             optimizer,
             plan.precision,
@@ -79,8 +82,8 @@ class Engine:
         self.autocast = partial(autocast, plan.precision, self.device)
         self.path, self.parts = folder / "checkpoint.pt", {**parts, "optimizer": optimizer}
         self.settings = dict(settings)
-        if self.parts_per_step > 1 and learns_statistics(parts.values()):
-            self.settings["parts that BatchNorm sees"] = self.parts_per_step
+        if plan.accumulate > 1 and learns_statistics(parts.values()):
+            self.settings["parts that BatchNorm sees"] = plan.accumulate
         beginning = {"step": 0, "seconds": 0.0, "facts": {}, "recent": {}, **(fresh or {})}
         self.state = go_on(self.path, self.settings, beginning, self.parts, self.device)
         if scaler := self.state.pop("scaler", None):  # empty where the run was on a CPU
@@ -90,7 +93,7 @@ class Engine:
         self.report = report if self.main else lambda _: None
         self.journal = Journal(folder / "metrics.jsonl", self.state["step"]) if self.main else None
         self.over = self.state["step"] >= plan.steps
-        if self.state["step"]:
+        if self.state["step"] and not self.over:
             self.report(f"going on after step {self.state['step']} of {plan.steps}")
         self.first_broken = torch.full((), -1, device=self.device)
         self._start = 0.0
@@ -99,14 +102,13 @@ class Engine:
         """The steps that are left. After what a `for` loop does with one it is logged and saved.
 
         Args:
-            loader: of step -> the parts of its batch, of the next one's, and so on.
+            loader: of step -> this process's parts of its batch, of the next one's, and so on.
         """
         if self.over:
             return
-        begin, rank = self.state["step"], self.accelerator.process_index
-        self._start = perf_counter() - self.state["seconds"]
+        begin, self._start = self.state["step"], perf_counter() - self.state["seconds"]
         for number, parts in enumerate(loader(begin), begin):
-            step = Step(self, number, parts[rank :: self.accelerator.num_processes])
+            step = Step(self, number, parts)
             yield step
             self._finish(step)
             if self.over:
@@ -126,7 +128,7 @@ class Engine:
     def moved(self, number: int, facts: dict[str, Tensor]) -> None:
         """A step was taken; nothing here waits for the device."""
         values = torch.stack([value.detach().float() for value in facts.values()])
-        if self.accelerator.num_processes > 1:  # each has its share of them
+        if self.share.of > 1:  # each has its part of them
             values = self.total(values)
             facts.update(zip(facts, values, strict=True))
         fresh = (self.first_broken < 0) & ~values.isfinite().all()
@@ -151,11 +153,11 @@ class Engine:
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over all processes."""
-        return self.total(value) / self.accelerator.num_processes
+        return self.total(value) / self.share.of
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""
-        alone = self.accelerator.num_processes == 1
+        alone = self.share.of == 1
         return value if alone else self.accelerator.reduce(value, reduction="sum")
 
     def _finish(self, step: Step) -> None:

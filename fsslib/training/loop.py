@@ -62,7 +62,9 @@ def train(
     def loader(begin: int) -> DataLoader:
         stream = episodes(begin * config.batch_size)
         parts = engine.parts_per_step
-        return item_loader(stream, config.batch_size, parts, config.workers, device, collate)
+        return item_loader(
+            stream, config.batch_size, parts, config.workers, device, collate, engine.share
+        )
 
     def loss(batch: Episode) -> Loss:
         with engine.autocast():
@@ -74,7 +76,7 @@ def train(
         if validate and config.validate_every and (step.number + 1) % config.validate_every == 0:
             _validate(step, method, validate)
             if _exhausted(engine.state, config) and not engine.over:
-                report(f"stopped: {config.patience} validations without a better score")
+                engine.report(f"stopped: {config.patience} validations without a better score")
                 engine.stop()
     names = ("step", "seconds", *_FRESH)
     return {name: engine.state[name] for name in names} | {"last": method.head_state()}

@@ -1,27 +1,58 @@
 """The batch of a step, in parts: what gradient accumulation and several processes learn from.
 
 A step's batch is cut into parts of equal size, one after the other; with one part a step is what it
-always was. A dataset either gives single items, which are put together here, or the whole batch of
-a step, which is cut.
+always was. Several processes take the parts in turn. A dataset either gives single items, which are
+put together here, and a process loads its own only; or the whole batch of a step, which is cut,
+because what is random about it is drawn for all pictures together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from fsslib.training.processes import ALONE, Share
+
+COMPARES = (
+    "this loss compares all pictures of a batch with each other, so that parts would be another "
+    "loss"
+)
+"""Why a batch stays whole."""
 
 
-def require_parts(batch_size: int, accumulate: int) -> None:
+def require_parts(batch_size: int, accumulate: int, processes: int = 1) -> None:
     """ValueError where a batch cannot be cut into so many equal parts."""
-    if batch_size % accumulate:
+    if batch_size % (accumulate * processes):
+        asked = f"accumulate={accumulate}"
+        if processes > 1:
+            asked = f"processes={processes}" + (f" with {asked}" if accumulate > 1 else "")
         raise ValueError(
-            f"accumulate={accumulate}: batch_size={batch_size} does not divide into so many equal "
+            f"{asked}: batch_size={batch_size} does not divide into so many equal "
             "parts; choose a divisor of it"
         )
+
+
+@dataclass(frozen=True)
+class OwnItems(Sampler):
+    """For each step the numbers of this process's items: those of its parts, in order."""
+
+    count: int
+    batch_size: int
+    parts: int
+    share: Share
+
+    def __len__(self) -> int:
+        return self.count // self.batch_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        size = self.batch_size // self.parts
+        for step in range(len(self)):
+            begins = range(step * self.batch_size, (step + 1) * self.batch_size, size)
+            yield [begin + i for begin in self.share.part(begins) for i in range(size)]
 
 
 @dataclass(frozen=True)
@@ -39,20 +70,21 @@ class Collate:
 
 @dataclass(frozen=True)
 class Cut:
-    """A step's batch to parts; without `cut` it stays whole, and more parts are refused."""
+    """A step's batch to this process's parts; without `cut` it stays whole, and more parts are
+    refused."""
 
     parts: int
     cut: Callable[[Any, int], Sequence[Any]] | None = None
+    share: Share = ALONE
 
     def __call__(self, batch: Any) -> list[Any]:
         if self.parts == 1:
             return [batch]
         if self.cut is None:
             raise ValueError(
-                f"a batch in {self.parts} parts: this loss compares all pictures of a batch with "
-                "each other, so that parts would be another loss; use one process, accumulate=1"
+                f"a batch in {self.parts} parts: {COMPARES}; use one process, accumulate=1"
             )
-        return list(self.cut(batch, self.parts))
+        return self.share.part(list(self.cut(batch, self.parts)))
 
 
 def item_loader(
@@ -62,9 +94,17 @@ def item_loader(
     workers: int = 0,
     device: torch.device | str = "cpu",
     join: Callable[[Sequence[Any]], Any] = default_collate,
+    share: Share = ALONE,
 ) -> DataLoader:
-    """For each step the parts of its `batch_size` items, which come in order."""
-    return _loader(items, batch_size, Collate(parts, join), workers, device, drop_last=True)
+    """For each step the parts of its `batch_size` items, which come in order.
+
+    Args:
+        parts: of the whole batch, all processes' together.
+        share: whose parts they are.
+    """
+    require_parts(batch_size, parts)
+    own = OwnItems(len(items), batch_size, parts, share)
+    return _loader(items, Collate(parts // share.of, join), workers, device, batch_sampler=own)
 
 
 def batch_loader(
@@ -73,14 +113,14 @@ def batch_loader(
     workers: int = 0,
     device: torch.device | str = "cpu",
     cut: Callable[[Any, int], Sequence[Any]] | None = None,
+    share: Share = ALONE,
 ) -> DataLoader:
-    """For each step the parts of batch number `step`."""
-    return _loader(batches, None, Cut(parts, cut), workers, device)
+    """For each step the parts of batch number `step`; `parts` and `share` as for items."""
+    return _loader(batches, Cut(parts, cut, share), workers, device, batch_size=None)
 
 
 def _loader(
     dataset: Dataset,
-    batch_size: int | None,
     collate: Callable[[Any], list[Any]],
     workers: int,
     device: torch.device | str,
@@ -88,7 +128,6 @@ def _loader(
 ) -> DataLoader:
     return DataLoader(
         dataset,
-        batch_size,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=torch.device(device).type == "cuda",

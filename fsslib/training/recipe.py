@@ -23,7 +23,7 @@ class TrainConfig(Settings):
     accumulate: Count = 1
     """Equal parts of a batch that are learned from one after the other, for want of memory. Their
     gradients add up to the batch's, up to rounding (`FewShotSegmenter.counted`); only BatchNorm in
-    training mode sees less at a time, as it does on several GPUs."""
+    training mode sees less at a time. (On several GPUs it sees what all of them see.)"""
     optimizer: Literal["sgd", "adamw"] = "adamw"
     lr: Positive = 1e-3
     """The learning rate in force at the start; nothing multiplies it afterwards."""

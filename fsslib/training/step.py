@@ -10,6 +10,8 @@ import torch
 from accelerate.utils import send_to_device
 from torch import Tensor
 
+from fsslib.training.whole_batch import as_one
+
 if TYPE_CHECKING:
     from fsslib.training.engine import Engine
 
@@ -48,7 +50,7 @@ class Step:
         self.facts: dict[str, Tensor] = {}
         self.rows: list[dict[str, Any]] = []
         self.remark = ""
-        self._totals: dict[str, Tensor] = {}
+        self._counts: dict[str, tuple[Tensor, Tensor]] = {}
         self._looked: dict[str, float] | None = None
 
     def learn(
@@ -69,13 +71,15 @@ class Step:
         engine = self.engine
         engine.descent.begin(engine.rates(self.number))
         parts = [place(part, engine.device) for part in self.parts]
-        weigh = None if weigh is None else partial(self._shared, parts, weigh)
-        for part in parts:
-            terms, facts = loss(part)
-            terms = self._weighed(terms, part, weigh)
+        for which, part in enumerate(parts):
+            number = self.number * len(parts) + which
+            with as_one(engine.share, number, engine.device) as whole:
+                terms, facts = loss(part)
+            share = weigh and partial(self._share, parts, weigh, which, whole.means)
+            terms = self._weighed(terms, share)
             total = torch.stack(list(terms.values())).sum()
             engine.descent.backward(total)
-            self._add({"loss": total, **self._weighed(facts, part, weigh)})
+            self._add({"loss": total, **self._weighed(facts, share)})
         engine.descent.finish()
         engine.moved(self.number, self.facts)
 
@@ -90,7 +94,7 @@ class Step:
         return self._looked
 
     def _weighed(
-        self, values: dict[str, Tensor], part: Any, share: Weigh | None
+        self, values: dict[str, Tensor], share: Callable[[str], Tensor] | None
     ) -> dict[str, Tensor]:
         """A part's means as its share of the whole batch's."""
         number = self.engine.parts_per_step
@@ -98,15 +102,20 @@ class Step:
             return values
         if share is None:
             return {name: value / number for name, value in values.items()}
-        return {name: value * share(name, part) for name, value in values.items()}
+        return {name: value * share(name) for name, value in values.items()}
 
-    def _shared(self, parts: Sequence[Any], weigh: Weigh, name: str, part: Any) -> Tensor:
-        """What a part has of the things that a term is a mean over; nothing is waited for."""
-        if name not in self._totals:
+    def _share(
+        self, parts: Sequence[Any], weigh: Weigh, number: int, as_whole: bool, name: str
+    ) -> Tensor:
+        """What part `number` has of the things that a term is a mean over, or (`as_whole`) what the
+        parts of all processes have beside it, in equal shares; nothing is waited for."""
+        if name not in self._counts:
             counts = [torch.as_tensor(weigh(name, each)).float() for each in parts]
-            count = torch.stack([each.to(self.engine.device) for each in counts]).sum()
-            self._totals[name] = self.engine.total(count).clamp_min(1)
-        return weigh(name, part) / self._totals[name]
+            own = torch.stack([each.to(self.engine.device) for each in counts])
+            self._counts[name] = own, self.engine.total(own)
+        own, everyones = self._counts[name]
+        part = everyones[number] / self.engine.share.of if as_whole else own[number]
+        return part / everyones.sum().clamp_min(1)
 
     def _add(self, facts: dict[str, Tensor]) -> None:
         for name, value in facts.items():

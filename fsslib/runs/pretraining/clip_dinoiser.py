@@ -26,13 +26,16 @@ from fsslib.methods.clip_dinoiser.model import ClipDinoiser
 from fsslib.methods.clip_dinoiser.teachers import Teachers, load_teachers
 from fsslib.runs.assembly import clip_dinoiser
 from fsslib.runs.config import command_of
-from fsslib.runs.machine import environment
+from fsslib.runs.machine import environment, pick_device
 from fsslib.runs.pretraining.unlabelled_config import (
     PretrainDinoRunConfig,
     TrainDinoiserRunConfig,
     ZeroShotRunConfig,
 )
+from fsslib.runs.processes import in_processes
+from fsslib.training.pretraining.clip_dinoiser import train_heads
 from fsslib.training.pretraining.crops import PictureFolder, Pictures
+from fsslib.training.pretraining.dino import pretrain_dino
 
 
 def dino_pictures(config: PretrainDinoRunConfig) -> Pictures:
@@ -40,6 +43,13 @@ def dino_pictures(config: PretrainDinoRunConfig) -> Pictures:
     if config.data is None:
         return Album("clip", 0, config.training.scenes, config.training.size).prepare()
     return PictureFolder(config.data, config.training.scenes, config.seed)
+
+
+def train_dino(config: PretrainDinoRunConfig, folder: Path) -> tuple[Dino, dict[str, Any]]:
+    """Train (or go on), by several processes if the machine says so; what `pretrain_dino` gives."""
+    device, pictures = pick_device(config.machine_config.device), dino_pictures(config)
+    in_processes(train_dino, config, folder)
+    return pretrain_dino(config.training, pictures, folder, device)
 
 
 def finish_dino(
@@ -82,6 +92,16 @@ def heads_parts(config: TrainDinoiserRunConfig) -> tuple[ClipViT, Teachers, Pict
     else:
         pictures = PictureFolder(config.data, training.pictures, training.seed)
     return encoder, teachers, pictures
+
+
+def train_dinoiser(
+    config: TrainDinoiserRunConfig, folder: Path
+) -> tuple[ClipViT, DinoiserHeads, dict[str, Any]]:
+    """CLIP, and the heads and facts of their training (or its rest), which several processes share
+    if the machine says so."""
+    device, parts = pick_device(config.machine_config.device), heads_parts(config)
+    in_processes(train_dinoiser, config, folder)
+    return parts[0], *train_heads(config.training, *parts, folder, device)
 
 
 def finish_heads(

@@ -25,6 +25,7 @@ from fsslib.runs.required import (
 from fsslib.runs.run_config import RunConfig, identity, plain_name, resolved
 from fsslib.runs.train_config import training_config
 from fsslib.settings import Count, Fold, Natural, of_parameter
+from fsslib.training.parts import COMPARES
 from fsslib.training.pretraining.backbone_recipe import PretrainConfig
 from fsslib.training.pretraining.clip_recipe import ClipConfig
 from fsslib.training.recipe import TrainConfig
@@ -208,6 +209,7 @@ class PretrainClipRunConfig(PretrainingRun):
     machine: str = "auto"
     """Device, and what else changes nothing: "cuda workers=8"."""
 
+    alone: ClassVar = COMPARES
     groups: ClassVar = {"recipe": ClipConfig, "machine": MachineConfig}
     aliases: ClassVar = {"model": ("recipe", None)}
 

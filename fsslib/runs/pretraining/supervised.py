@@ -26,7 +26,7 @@ from fsslib.encoders.tokenizer import WordTokenizer
 from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.evaluator import evaluate
 from fsslib.evaluation.zero_shot import zero_shot
-from fsslib.files import write_json
+from fsslib.files import read_json, write_json
 from fsslib.methods.base_learner import BaseLearner
 from fsslib.methods.baselines import MaskedAveragePrototype
 from fsslib.methods.shipped import save_head
@@ -38,10 +38,16 @@ from fsslib.runs.pretraining.config import (
     PretrainClipRunConfig,
     PretrainRunConfig,
 )
+from fsslib.runs.processes import in_processes
 from fsslib.training.journal import loss_curve
 from fsslib.training.loop import train
-from fsslib.training.pretraining.backbone import backbone_state
+from fsslib.training.pretraining.backbone import (
+    backbone_state,
+    prepare_pictures,
+    pretrain_backbone,
+)
 from fsslib.training.pretraining.captioned import Captioned, CaptionedScenes, ImageTextFolder
+from fsslib.training.processes import own_share
 
 BACKBONE_TASKS = {
     "single": "name the object in single-object scenes of Scenes-10i, 40 classes",
@@ -51,6 +57,14 @@ CHOSEN_ON = {
     "local": "prototypes on 320 episodes of another edition of the benchmark (seed 1, 80 a fold) "
     "and the accuracy on 600 single objects of it, after trainings of one minute"
 }
+
+
+def train_backbone(config: PretrainRunConfig, folder: Path) -> dict[str, Any]:
+    """Train (or go on), by several processes if the machine says so; the card's facts."""
+    device = pick_device(config.machine_config.device)
+    prepare_pictures(config.training)
+    in_processes(train_backbone, config, folder)
+    return pretrain_backbone(config.training, folder, device)
 
 
 def finish_pretraining(
@@ -98,6 +112,8 @@ def prototype_scores(
 def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, Any]:
     """Train a base learner (or go on), score it on base classes of the val split, and write
     `base.safetensors`, its card and `results.json`; returns the results."""
+    if in_processes(train_base_learner, config, folder):
+        return read_json(folder / "results.json")
     protocol, machine, settings = config.base_protocol, config.machine_config, config.training
     device = pick_device(machine.device)
     benchmark = load_benchmark(protocol, config.root, machine.feature_cache > 0)
@@ -126,7 +142,8 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
     split = "val" if benchmark.val_has_base else "train"
     specs = picture_specs(benchmark, protocol, split, config.pictures)
     batch, workers = machine.batch_size, machine.loaders
-    scores = evaluate(learner, benchmark, protocol, specs, device, batch, workers)
+    about = (learner, benchmark, protocol, specs, device, batch, workers)
+    scores = evaluate(*about, share=own_share())
     card = {
         "command": command_of(config),
         "run": config.run_name,
@@ -140,8 +157,9 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
         **environment(device),
     }
     results = card | scores.to_dict()
-    save_head(learner, folder / "base.safetensors", card | {"base_miou": results["miou"]})
-    write_json(folder / "results.json", results)
+    if own_share().rank == 0:
+        save_head(learner, folder / "base.safetensors", card | {"base_miou": results["miou"]})
+        write_json(folder / "results.json", results)
     return results
 
 

@@ -27,6 +27,7 @@ from fsslib.runs.required import (
 )
 from fsslib.runs.run_config import RunConfig, resolved
 from fsslib.settings import Count, Natural, of_parameter
+from fsslib.training.parts import COMPARES
 from fsslib.training.pretraining.clip_dinoiser_recipe import DinoiserTraining
 from fsslib.training.pretraining.dino_recipe import DinoConfig
 from fsslib.training.pretraining.moco_recipe import MocoConfig
@@ -134,6 +135,7 @@ class ZeroShotRunConfig(RunConfig):
     machine: str = "auto"
     """Device: auto, cpu, cuda."""
 
+    alone: ClassVar = "one process slides over all pictures"
     groups: ClassVar = {"machine": MachineConfig, "protocol": Protocol}
     aliases: ClassVar = CLIP_NAMES | {
         "preset": ("dinoiser", None),
@@ -212,6 +214,7 @@ class PretrainMocoRunConfig(PretrainingRun):
     machine: str = "auto"
     """Device, and what else changes nothing: "cuda workers=8 prepare_workers=8"."""
 
+    alone: ClassVar = COMPARES
     groups: ClassVar = {"recipe": MocoConfig, "machine": MachineConfig}
     aliases: ClassVar = {"preset": ("recipe", None)}
     merged: ClassVar = {"settings": "recipe"}

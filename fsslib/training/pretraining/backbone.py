@@ -34,6 +34,7 @@ from fsslib.training.pretraining.naming import (
     named_right,
     naming_loss,
 )
+from fsslib.training.processes import Share
 from fsslib.training.schedule import build_optimizer
 from fsslib.training.step import Loss
 
@@ -84,7 +85,7 @@ def pretrain_backbone(
     half = config.precision == "bf16"
 
     def loader(begin: int) -> DataLoader:
-        return _pictures(config, begin, engine.parts_per_step, device)
+        return _pictures(config, begin, engine.parts_per_step, device, engine.share)
 
     def loss(batch: tuple[Tensor, Tensor]) -> Loss:
         images, shown = batch
@@ -149,14 +150,22 @@ def _album(scenes: int, seed: int, size: int) -> Album:
     return Album("pretrain", seed, scenes, size).prepare(workers=1)
 
 
-def _pictures(config: PretrainConfig, begin: int, parts: int, device: str) -> DataLoader:
+def prepare_pictures(config: PretrainConfig) -> None:
+    """Render what is rendered once, before several processes read it."""
+    if config.pictures == "several":
+        _album(config.scenes, config.seed, config.size)
+
+
+def _pictures(
+    config: PretrainConfig, begin: int, parts: int, device: str, share: Share
+) -> DataLoader:
     """Steps from `begin` on: pictures (b, 3, s, s), and which classes they show (b, 40)."""
     if config.pictures == "several":
         batches = LabelledBatches(_album(config.scenes, config.seed, config.size), config, begin)
-        return batch_loader(batches, parts, config.workers, device, cut=_in_parts)
+        return batch_loader(batches, parts, config.workers, device, _in_parts, share)
     length, start = config.steps * config.batch_size, begin * config.batch_size
     scenes = SingleObjects("pretrain", config.seed, length, config.size, start)
-    return item_loader(scenes, config.batch_size, parts, config.workers, device)
+    return item_loader(scenes, config.batch_size, parts, config.workers, device, share=share)
 
 
 def _in_parts(batch: tuple[Tensor, Tensor], parts: int) -> list[tuple[Tensor, ...]]:

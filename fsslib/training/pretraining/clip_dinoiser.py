@@ -146,7 +146,9 @@ def train_heads(
             config.brightness,
             begin,
         )
-        return batch_loader(crops, engine.parts_per_step, config.workers, device, torch.chunk)
+        return batch_loader(
+            crops, engine.parts_per_step, config.workers, device, torch.chunk, engine.share
+        )
 
     for step in engine.steps(loader):
         step.learn(lambda images: learn(heads, encoder, teachers, images, config, engine.autocast))

@@ -100,7 +100,7 @@ def pretrain_dino(
 
     def loader(begin: int) -> DataLoader:
         views = Views(pictures, config, begin)
-        return batch_loader(views, engine.parts_per_step, config.workers, device, cut)
+        return batch_loader(views, engine.parts_per_step, config.workers, device, cut, engine.share)
 
     def loss(views: tuple[Tensor, Tensor]) -> Loss:
         large, small = views
