@@ -27,11 +27,11 @@ from fsslib.grammar import plain_yaml
 from fsslib.runs.config import CONFIGS
 from fsslib.runs.demo import demo
 from fsslib.runs.describe import TOPICS, template_help
-from fsslib.runs.launch import BUSY
 from fsslib.runs.results import read_results, table
 from fsslib.runs.runner import run, shown, write_cells
 from fsslib.runs.status import BusyError, RunError, read_status
 from fsslib.runs.study_command import add_commands
+from fsslib.runs.sweeps.launch import BUSY
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,11 +15,11 @@ from pathlib import Path
 from fsslib.files import atomic_path
 from fsslib.runs.config import parse
 from fsslib.runs.job import Job
-from fsslib.runs.launch import is_finished
 from fsslib.runs.results import published_folder
 from fsslib.runs.runner import run, say
 from fsslib.runs.status import BusyError, RunError
 from fsslib.runs.study import Study
+from fsslib.runs.sweeps.launch import is_finished
 
 SCORED = ("train", "evaluate")
 """Templates whose results are few-shot scores; others leave weights and their card."""

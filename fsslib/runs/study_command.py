@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fsslib.config import ConfigError
-from fsslib.runs.commands import listing
 from fsslib.runs.studies import Engine, run_one_by_one, run_study, wanted
 from fsslib.runs.study import Study, load_study, read_study
 from fsslib.runs.study_tables import map_table, study_table, sweep_table
+from fsslib.runs.sweeps.commands import listing
 
 SYSTEMS = ("slurm", "pbs")
 
@@ -78,7 +78,7 @@ def _print(study: Study, options: argparse.Namespace) -> int:
     for system in SYSTEMS:
         if text := getattr(options, system):
             require_cluster(f"--{system}")
-            from fsslib.runs.batch import job_script, read_settings
+            from fsslib.runs.sweeps.batch import job_script, read_settings
 
             print(f"\n{job_script(system, read_settings(system, text)).strip()}")
     return 0
@@ -90,18 +90,18 @@ def engine_of(options: argparse.Namespace) -> Engine:
         require_cluster("--local")
         if options.local < 0:
             raise ConfigError(f"--local {options.local}: expected a number of workers, such as 2")
-        from fsslib.runs import cluster, cluster_engine
+        from fsslib.runs.sweeps import cluster, cluster_engine
 
         return cluster_engine.ClusterEngine(lambda runs: cluster.local(options.local or None))
     if options.scheduler:
         require_cluster("--scheduler")
-        from fsslib.runs import cluster, cluster_engine
+        from fsslib.runs.sweeps import cluster, cluster_engine
 
         return cluster_engine.ClusterEngine(lambda runs: cluster.scheduler_at(options.scheduler))
     for system in SYSTEMS:
         if text := getattr(options, system):
             require_cluster(f"--{system}")
-            from fsslib.runs import batch, cluster_engine
+            from fsslib.runs.sweeps import batch, cluster_engine
 
             return cluster_engine.ClusterEngine(
                 partial(batch.jobs_of, system, batch.read_settings(system, text))

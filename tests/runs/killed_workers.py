@@ -128,9 +128,9 @@ def kill_two(client, workers, trainings, where):
 
 def sweep_with_kills(jobs, folder):
     """The runs on three workers of which two are killed; how they ended, and who saw what."""
-    from fsslib.runs.board import Board
-    from fsslib.runs.cluster import scheduler_at
-    from fsslib.runs.cluster_engine import sweep_of
+    from fsslib.runs.sweeps.board import Board
+    from fsslib.runs.sweeps.cluster import scheduler_at
+    from fsslib.runs.sweeps.cluster_engine import sweep_of
 
     file = str(folder / "scheduler.json")
     witness = Witness({job.name: job.folder for job in jobs})

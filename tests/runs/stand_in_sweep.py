@@ -7,7 +7,7 @@ from pathlib import Path
 
 def orders(folder, rows):
     """Orders by name, of {row: (steps, what)}."""
-    from fsslib.runs.launch import Order
+    from fsslib.runs.sweeps.launch import Order
 
     made = {}
     for row, words in rows.items():
@@ -19,10 +19,10 @@ def orders(folder, rows):
 
 
 def main(folder, workers, *rows):
-    from fsslib.runs import cluster_engine
     from fsslib.runs.__main__ import exit_status
-    from fsslib.runs.cluster import local
     from fsslib.runs.job import Job
+    from fsslib.runs.sweeps import cluster_engine
+    from fsslib.runs.sweeps.cluster import local
 
     known = orders(folder, {row: (steps,) for row, _, steps in (r.partition("=") for r in rows)})
     cluster_engine.order_of = lambda job: known[job.name]

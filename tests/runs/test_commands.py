@@ -15,12 +15,12 @@ from repository_files import ROOT
 from fsslib.config import ConfigError
 from fsslib.runs import study_command
 from fsslib.runs.__main__ import main, parameter
-from fsslib.runs.batch import job_script, read_settings
-from fsslib.runs.cluster import gpu_places, resources_of
-from fsslib.runs.commands import arguments, as_text
 from fsslib.runs.config import parse
 from fsslib.runs.job import needs_first
 from fsslib.runs.study import load_study, read_study, sweeps_folder
+from fsslib.runs.sweeps.batch import job_script, read_settings
+from fsslib.runs.sweeps.cluster import gpu_places, resources_of
+from fsslib.runs.sweeps.commands import arguments, as_text
 
 SMALL = {
     "about": "a test",

@@ -13,12 +13,12 @@ import pytest
 from filelock import FileLock
 from stand_in_run import journal
 
-from fsslib.runs.launch import Order, is_finished, launch
+from fsslib.runs.sweeps.launch import Order, is_finished, launch
 
 HERE = str(Path(__file__).parent)
 STARTER = """
 import sys
-from fsslib.runs.launch import Order, launch
+from fsslib.runs.sweeps.launch import Order, launch
 launch(Order("a", ("stand_in_run", *sys.argv[1:]), sys.argv[1], ".", grace=1.0), lambda: False)
 """
 
@@ -101,7 +101,7 @@ def test_a_killed_starter_takes_its_run_along(tmp_path, what):
 
 def test_what_cannot_be_started_is_named():
     done = subprocess.run(
-        [sys.executable, "-m", "fsslib.runs.leash", "1"], capture_output=True, text=True
+        [sys.executable, "-m", "fsslib.runs.sweeps.leash", "1"], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "expected: python -m fsslib.runs.leash SECONDS MODULE" in done.stderr
+    assert "expected: python -m fsslib.runs.sweeps.leash SECONDS MODULE" in done.stderr

@@ -15,15 +15,15 @@ from killed_workers import demonstrate, started
 from stand_in_run import journal
 from stand_in_sweep import orders
 
-from fsslib.runs.batch import jobs_of, read_settings
-from fsslib.runs.board import Board, Row, latest
-from fsslib.runs.cluster import local, scheduler_at
-from fsslib.runs.cluster_engine import ending_of
-from fsslib.runs.failures import block, failing_cell
 from fsslib.runs.job import Job
-from fsslib.runs.launch import Outcome
 from fsslib.runs.status import RunError
-from fsslib.runs.sweep import Sweep
+from fsslib.runs.sweeps.batch import jobs_of, read_settings
+from fsslib.runs.sweeps.board import Board, Row, latest
+from fsslib.runs.sweeps.cluster import local, scheduler_at
+from fsslib.runs.sweeps.cluster_engine import ending_of
+from fsslib.runs.sweeps.failures import block, failing_cell
+from fsslib.runs.sweeps.launch import Outcome
+from fsslib.runs.sweeps.sweep import Sweep
 
 HERE = Path(__file__).parent
 
@@ -183,7 +183,7 @@ def test_a_scheduler_that_goes_takes_its_runs_along(tmp_path, capsys):
 
 
 def test_no_scheduler_is_one_sentence(monkeypatch):
-    monkeypatch.setattr("fsslib.runs.cluster.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("fsslib.runs.sweeps.cluster.CONNECT_SECONDS", 0.5)
     message = r"no scheduler answers at 'tcp://127\.0\.0\.1:9'"
     with pytest.raises(RunError, match=message), scheduler_at("tcp://127.0.0.1:9"):
         pass

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import nbformat
 
-from fsslib.runs.launch import Outcome
 from fsslib.runs.runner import shown
+from fsslib.runs.sweeps.launch import Outcome
 
 LINES = 25
 """Of a traceback, its last ones."""

@@ -14,10 +14,10 @@ from typing import Any
 
 from distributed import Client, Future, KilledWorker
 
-from fsslib.runs.board import Board, Row
-from fsslib.runs.launch import Order, Outcome, without
 from fsslib.runs.status import RunError
-from fsslib.runs.tasks import run_task
+from fsslib.runs.sweeps.board import Board, Row
+from fsslib.runs.sweeps.launch import Order, Outcome, without
+from fsslib.runs.sweeps.tasks import run_task
 
 LOOK_EVERY = 0.5
 REVIVALS = 10

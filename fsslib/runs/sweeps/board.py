@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from fsslib.runs.launch import Outcome
+from fsslib.runs.sweeps.launch import Outcome
 
 COLOURS = {"running": "cyan", "finished": "green", "failed": "red", "not started": "red"}
 FIRST = ("running", "failed", "not started", "terminated", "busy", "waiting", "finished")

@@ -1,5 +1,5 @@
 """Where the runs of a sweep go: worker processes of this machine, or those of any scheduler of
-dask.distributed; `runs.batch` has Slurm's and PBS's. Needs the extra `cluster`."""
+dask.distributed; `runs.sweeps.batch` has Slurm's and PBS's. Needs the extra `cluster`."""
 
 from __future__ import annotations
 

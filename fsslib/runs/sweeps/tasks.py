@@ -14,7 +14,7 @@ from typing import Any
 from distributed import Reschedule, get_worker
 from distributed.core import Status
 
-from fsslib.runs.launch import LOOK_EVERY, Order, Outcome, is_finished, launch, without
+from fsslib.runs.sweeps.launch import LOOK_EVERY, Order, Outcome, is_finished, launch, without
 
 PATIENCE = 60.0
 """Seconds to wait for another process at the same run: a lost worker's may need its grace to end,

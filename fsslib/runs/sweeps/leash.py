@@ -1,6 +1,6 @@
 """A run on a leash: it ends when the process that started it is no more, however that one ended.
 
-    python -m fsslib.runs.leash 20 fsslib.runs run train -p fold=1
+    python -m fsslib.runs.sweeps.leash 20 fsslib.runs run train -p fold=1
 
 runs a module as `python -m` does. Its standard input is the leash, a pipe whose other end nobody
 but the starter holds: the system closes it even after SIGKILL, on every platform and at once.
@@ -54,7 +54,7 @@ def _hear_interrupts() -> None:
 def main() -> None:
     """The command; what the module makes of its arguments is its own."""
     if len(sys.argv) < 3:
-        raise SystemExit("expected: python -m fsslib.runs.leash SECONDS MODULE ARGUMENTS")
+        raise SystemExit("expected: python -m fsslib.runs.sweeps.leash SECONDS MODULE ARGUMENTS")
     grace, module = float(sys.argv[1]), sys.argv[2]
     leash = os.dup(0)  # not inherited by what the run starts, as descriptor 0 would be
     with open(os.devnull) as nothing:  # noqa: PTH123

@@ -24,7 +24,7 @@ from dask_jobqueue.core import Job as JobScript
 from distributed import Client
 
 from fsslib.config import ConfigError, cast, require_parameters
-from fsslib.runs.cluster import Workplace, deaf
+from fsslib.runs.sweeps.cluster import Workplace, deaf
 
 SYSTEMS: dict[str, type[JobQueueCluster]] = {"slurm": SLURMCluster, "pbs": PBSCluster}
 USUAL = {"cores": 1, "processes": 1, "memory": "16GiB", "walltime": "02:00:00"}

@@ -12,8 +12,8 @@ import yaml
 
 from fsslib.files import repository
 from fsslib.runs.job import Job
-from fsslib.runs.launch import Order
 from fsslib.runs.runner import shown
+from fsslib.runs.sweeps.launch import Order
 
 
 def order_of(job: Job) -> Order:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from fsslib.files import read_json
-from fsslib.runs.leash import kill_tree
+from fsslib.runs.sweeps.leash import kill_tree
 
 BUSY = 75
 """Exit status of a run that another process is at (EX_TEMPFAIL of sysexits.h)."""
@@ -63,7 +63,7 @@ def launch(order: Order, unwanted: Callable[[], bool]) -> Outcome | None:
     Returns:
         How it ended; None if that was because nobody wants it.
     """
-    leash = [sys.executable, "-m", "fsslib.runs.leash", str(order.grace)]
+    leash = [sys.executable, "-m", "fsslib.runs.sweeps.leash", str(order.grace)]
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
             [*leash, *order.command],

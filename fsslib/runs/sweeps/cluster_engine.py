@@ -7,16 +7,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
-from fsslib.runs.board import Board
-from fsslib.runs.cluster import Workplace, resources_of
-from fsslib.runs.commands import order_of
 from fsslib.runs.config import parse
-from fsslib.runs.failures import block
 from fsslib.runs.job import Job
-from fsslib.runs.launch import Outcome
 from fsslib.runs.runner import say
 from fsslib.runs.studies import Done, Ending
-from fsslib.runs.sweep import Sweep
+from fsslib.runs.sweeps.board import Board
+from fsslib.runs.sweeps.cluster import Workplace, resources_of
+from fsslib.runs.sweeps.commands import order_of
+from fsslib.runs.sweeps.failures import block
+from fsslib.runs.sweeps.launch import Outcome
+from fsslib.runs.sweeps.sweep import Sweep
 
 
 class ClusterEngine:

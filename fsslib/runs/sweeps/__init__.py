@@ -1,0 +1,1 @@
+"""Studies and sweeps on dask.distributed: a run is a task, a subprocess that a worker watches."""
