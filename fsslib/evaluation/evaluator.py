@@ -25,6 +25,7 @@ from fsslib.evaluation.map_scores import MapMeter
 from fsslib.evaluation.meter import Meter
 from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter
+from fsslib.training.precision import Precision, autocast
 
 Report = Callable[[int, int], None]
 
@@ -83,19 +84,21 @@ def evaluate(
     workers: int = 0,
     report: Report | None = None,
     maps: Sequence[str] = (),
+    precision: Precision = "fp32",
 ) -> Scores:
     """Score `method` on the episodes `specs`.
 
     Args:
         report: called with (episodes done, episodes) after every batch.
         maps: names of the method's maps that are scored, too; of 1-way episodes.
+        precision: of the method's forward pass; scores are counted in fp32.
     """
     start, meter = perf_counter(), Meter()
     episodes: Dataset = ListedEpisodes(EpisodeReader(benchmark, protocol), specs)
     map_meters = {name: MapMeter() for name in maps}
     with evaluating(method):
         for batch in batches(episodes, batch_size, workers, device):
-            score_batch(method, batch, protocol, meter, map_meters)
+            score_batch(method, batch, protocol, meter, map_meters, precision)
             if report:
                 report(len(meter), len(specs))
     names = {c: benchmark.name_of(c) for c in meter.class_ids()}
@@ -119,9 +122,11 @@ def score_batch(
     protocol: Protocol,
     meter: Meter,
     map_meters: Mapping[str, MapMeter] | None = None,
+    precision: Precision = "fp32",
 ) -> None:
     """Predict a batch and count it. The device is waited for once, whatever the batch's size."""
-    prediction = method(batch)
+    with autocast(precision, batch.query_image.device):
+        prediction = method(batch)
     for name, map_meter in (map_meters or {}).items():
         map_meter.add(prediction.maps[name][:, 0].float(), batch.query_mask)
     logits = prediction.logits.float()

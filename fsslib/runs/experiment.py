@@ -43,7 +43,7 @@ class Experiment:
         self.config, self.folder = config, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.protocol, self.machine = config.test_protocol, config.machine_config
-        self.device = pick_device(self.machine.device)
+        self.device = pick_device(self.machine.device, *config.precisions)
         self.training: dict[str, Any] = {}
 
     @cached_property
@@ -143,7 +143,13 @@ class Experiment:
         self, method: FewShotSegmenter, specs: list[EpisodeSpec], maps: Sequence[str] = ()
     ) -> Scores:
         about = (method, self.benchmark, self.protocol, specs, self.device)
-        return evaluate(*about, self.machine.batch_size, self.machine.loaders, maps=maps)
+        return evaluate(
+            *about,
+            self.machine.batch_size,
+            self.machine.loaders,
+            maps=maps,
+            precision=self.config.evaluation_precision,
+        )
 
     def evaluate(self) -> dict[str, Any]:
         """Score the method on the test list and write `results.json`."""
@@ -174,6 +180,7 @@ class Experiment:
             "encoders_have_seen": {name: what for name, what in seen if what},
             "protocol": self.protocol.to_dict(),
             "protocol_hash": self.protocol.hash,
+            "evaluation_precision": self.config.evaluation_precision,
             "head": {name: head[name] for name in about_head if name in head} or None,
             "data": self._data(),
             "config": portable(self.config),

@@ -12,6 +12,7 @@ from fsslib.grammar import parse_preset
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.run_config import identity
 from fsslib.settings import Natural
+from fsslib.training.precision import Precision
 from fsslib.training.recipe import TrainConfig
 
 
@@ -61,6 +62,10 @@ class TrainRunConfig(EvaluateConfig):
     def training(self) -> TrainConfig:
         """The training settings that these parameters describe."""
         return training_config(self.recipe, self.seed, self.machine_config.loaders)
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        return (*super().precisions, self.training.precision)
 
     @property
     def run_name(self) -> str:

@@ -99,7 +99,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
     """Train a base learner (or go on), score it on base classes of the val split, and write
     `base.safetensors`, its card and `results.json`; returns the results."""
     protocol, machine, settings = config.base_protocol, config.machine_config, config.training
-    device = pick_device(machine.device)
+    device = pick_device(machine.device, settings.precision)
     benchmark = load_benchmark(protocol, config.root, machine.feature_cache > 0)
     torch.manual_seed(config.seed)
     chosen = config.backbone_weights
