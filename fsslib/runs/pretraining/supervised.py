@@ -32,7 +32,7 @@ from fsslib.methods.baselines import MaskedAveragePrototype
 from fsslib.methods.shipped import save_head
 from fsslib.runs.assembly import encoder_cache
 from fsslib.runs.config import command_of, portable
-from fsslib.runs.machine import environment, pick_device
+from fsslib.runs.machine import environment
 from fsslib.runs.pretraining.config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
@@ -99,7 +99,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
     """Train a base learner (or go on), score it on base classes of the val split, and write
     `base.safetensors`, its card and `results.json`; returns the results."""
     protocol, machine, settings = config.base_protocol, config.machine_config, config.training
-    device = pick_device(machine.device, settings.precision)
+    device = machine.use(settings.precision)
     benchmark = load_benchmark(protocol, config.root, machine.feature_cache > 0)
     torch.manual_seed(config.seed)
     chosen = config.backbone_weights
