@@ -18,7 +18,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from fsslib.encoders.groups import in_groups
 from fsslib.encoders.identity import Keyed
+from fsslib.encoders.onednn import by_onednn
 from fsslib.encoders.pass_cache import Cache, Made, PassCache
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -89,9 +91,15 @@ class StageBackbone(Keyed):
         layer2 = self.layer2(self.layer1(self.stem(inputs)))
         return layer2, self.layer3(layer2)
 
-    def last(self, layer3: Float[Tensor, "b c3 h3 w3"]) -> Float[Tensor, "b c4 h4 w4"]:
-        """layer4, of layer3's features or of what a mask left of them."""
-        return self.once("last", layer3, lambda part: (self.layer4(part),))[0]
+    def last(
+        self, layer3: Float[Tensor, "b c3 h3 w3"], mask: Float[Tensor, "b 1 h3 w3"] | None = None
+    ) -> Float[Tensor, "b c4 h4 w4"]:
+        """layer4, of layer3's features or of what a mask leaves of them."""
+        if mask is None:
+            return self.once("last", layer3, lambda part: (self.layer4(part),))[0]
+        if self.cache.max_bytes or self._learns:
+            return self.last(layer3 * mask)
+        return in_groups(lambda part, inside: (self.layer4(part * inside),), layer3, mask)[0]
 
     def fine_features(self, images: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hf wf"]:
         """layer3 and layer2 of uint8 images side by side, on the grid of stride 8.
@@ -106,6 +114,11 @@ class StageBackbone(Keyed):
                 "no features on one grid; build the backbone with dilated=True"
             )
         return torch.cat([layer3, layer2], 1)
+
+    def compile_stages(self) -> None:
+        """Each stage by torch.compile, from its next pass on; answers differ in their last bits."""
+        for stage in (self.stem, self.layer1, self.layer2, self.layer3, self.layer4):
+            stage.compile()
 
     def remember(self, cache: Cache) -> StageBackbone:
         """Take what was said of the same pictures before from `cache`, as long as all weights are
@@ -123,9 +136,16 @@ class StageBackbone(Keyed):
         Args:
             what: tells apart what is read of the same inputs.
         """
-        if not self.cache.max_bytes or self.training or not self.frozen:
+        if self._learns:
             return make(inputs)
-        return self.cache.collect(lambda: f"{what}-{self.digest}", inputs, make)
+        return self.cache.collect(
+            lambda: f"{what}-{self.digest}", inputs, lambda part: in_groups(make, part)
+        )
+
+    @property
+    def _learns(self) -> bool:
+        """Weights or BatchNorm's statistics: then a batch is more than its pictures."""
+        return self.training or not self.frozen
 
     @property
     def frozen(self) -> bool:
@@ -150,7 +170,7 @@ class StageBackbone(Keyed):
 
     def _under(self, trainable: bool, moving_statistics: bool) -> StageBackbone:
         self.trainable, self.moving_statistics = trainable, moving_statistics
-        return self.requires_grad_(trainable).train(False)
+        return by_onednn(self.requires_grad_(trainable).train(False))
 
     def requires_grad_(self, requires_grad: bool = True) -> StageBackbone:
         """ValueError where a frozen backbone would learn: others may read it."""

@@ -17,8 +17,10 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
 from fsslib.layers.distance import NOWHERE, to_background
 from fsslib.layers.prototype import masked_average
+from fsslib.priors.masked_cells import masked_cells, take_cells
 from fsslib.priors.similarity import unit
 
 Seeds = Int64[Tensor, "b n 2"]
@@ -75,6 +77,7 @@ def _seed_counts(cells: int, area_per_seed: float, most: int) -> Int64[Tensor, "
     return torch.tensor([seed_count(area, area_per_seed, most) for area in range(cells + 1)])
 
 
+@in_fp32
 def rectify_seeds(seeds: Seeds, similarity: Float[Tensor, "b h w"], window: int = 3) -> Seeds:
     """Move each seed to the best cell of the window around it (LFSS Eqs. 7 and 8).
 
@@ -105,6 +108,7 @@ def rectify_seeds(seeds: Seeds, similarity: Float[Tensor, "b h w"], window: int 
 
 
 @torch.no_grad()
+@in_fp32
 def cluster(
     features: Float[Tensor, "b c h w"],
     masks: Shaped[Tensor, "b h w"],
@@ -122,13 +126,6 @@ def cluster(
         features: not normalised (see the module's text).
         masks: as for `place_seeds`.
     """
-    with torch.autocast(features.device.type, enabled=False):
-        return _clustered(features.float(), masks, seeds, iterations, spacing)
-
-
-def _clustered(
-    features: Tensor, masks: Tensor, seeds: Tensor, iterations: int, spacing: float
-) -> Tensor:
     height, width = features.shape[-2:]
     rows = torch.arange(height, device=features.device)
     columns = torch.arange(width, device=features.device)
@@ -137,7 +134,10 @@ def _clustered(
     there = (seeds != ABSENT).all(-1)  # (b, n)
     flat = (seeds[..., 0] * width + seeds[..., 1]).clamp(min=0)
     centres = cells.gather(1, flat[..., None].expand(-1, -1, cells.shape[-1]))
-    outside = (masks != 1).flatten(1)[..., None]  # (b, h w, 1)
+    inside = (masks == 1).flatten(1)  # (b, h w)
+    if (places := masked_cells(inside)) is not None:  # no other cell counts
+        cells, inside = take_cells(cells, places), inside.gather(1, places)
+    outside = ~inside[..., None]
     for _ in range(iterations):
         # The sum of squares itself: its expansion into products loses small distances.
         apart = torch.cdist(cells, centres, compute_mode="donot_use_mm_for_euclid_dist")
@@ -162,6 +162,7 @@ def distributed_prototypes(
     return torch.cat([first[:, None], centres[:, 1:]], 1)
 
 
+@in_fp32
 def association(
     query: Float[Tensor, "b d h w"], prototypes: Float[Tensor, "b n d"]
 ) -> Float[Tensor, "b n h w"]:

@@ -20,9 +20,10 @@ from fsslib.methods import METHODS, PRIORS
 from fsslib.methods.shipped import shipped_path
 from fsslib.runs.groups import MachineConfig, PartsConfig
 from fsslib.runs.method_config import MethodGroups
-from fsslib.runs.required import require_benchmark, require_file
+from fsslib.runs.required import require_benchmark, require_device_for, require_file
 from fsslib.runs.run_config import plain_name
 from fsslib.settings import Count, Fold, Settings, of_parameter
+from fsslib.training.precision import Precision
 
 _OWN = ("fold", "way", "shot")
 """Fields of the protocol that are parameters of their own: what a sweep goes over."""
@@ -69,6 +70,8 @@ class EvaluateConfig(MethodGroups):
     """A list of test episodes to use, HSNet's, PFENet's or one of `fsslib.data export-episodes`."""
     head: str | None = None
     """Trained head: a file, also one that the paper's authors publish, or "shipped"."""
+    evaluation_precision: Precision = "fp32"
+    """Of the scored forward pass, by autocast: fp32, bf16, or fp16 on a GPU."""
     machine: str = "auto"
     """Device, and what else changes nothing: "cuda workers=4 batch_size=16 feature_cache=40"."""
 
@@ -138,6 +141,11 @@ class EvaluateConfig(MethodGroups):
             return Protocol.preset(benchmark, **own, **changes)
 
     @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """All that the run computes in."""
+        return (self.evaluation_precision,)
+
+    @property
     def run_name(self) -> str:
         """`pfenet/scenes10i_f0_1shot_scenes-resnet`: the folder of runs that belong together."""
         protocol, way = self.test_protocol, f"{self.way}way_" if self.way > 1 else ""
@@ -148,6 +156,8 @@ class EvaluateConfig(MethodGroups):
 
     def require_files(self) -> None:
         super().require_files()
+        for precision in self.precisions:
+            require_device_for(self.machine_config.device, precision)
         require_benchmark(self.test_protocol.benchmark, self.root)
         require_file("episodes_file", self.episodes_file)
         require_file("head", self.head, ["shipped"])

@@ -14,6 +14,7 @@ import torch
 import fsslib
 from fsslib.config import ConfigError
 from fsslib.files import PACKAGE
+from fsslib.training.precision import Precision, require_precision
 from fsslib.training.processes import launched
 
 
@@ -23,15 +24,18 @@ def require_device(name: str) -> None:
         raise ConfigError(f"device={name!r}: expected auto, cpu, cuda or cuda:1")
 
 
-def pick_device(name: str) -> str:
+def pick_device(name: str, *precisions: Precision) -> str:
     """The device of a run, made the one in use; `auto` becomes "cuda" where there is one.
 
     It is chosen once, here: what asks for no card by name (page-locked memory, random generators)
     then takes this one. Of several processes each gets its own. A run on the CPU gets its threads
     here, too.
 
+    Args:
+        precisions: that the run computes in.
+
     Raises:
-        ConfigError: a device that is not there.
+        ConfigError: a device that is not there, or that lacks a precision.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -42,6 +46,11 @@ def pick_device(name: str) -> str:
         torch.cuda.set_device(torch.device(name).index)
     if name == "cpu":
         limit_threads()
+    try:
+        for precision in precisions:
+            require_precision(precision, name)
+    except ValueError as error:
+        raise ConfigError(f"device={name!r}: {error}") from error
     return name
 
 
@@ -66,6 +75,41 @@ def _require_cuda(name: str) -> None:
         )
 
 
+def set_switches(device: str, tf32: bool, cudnn_benchmark: bool) -> None:
+    """How an NVIDIA GPU rounds factors of fp32 products, and how cuDNN chooses its algorithms.
+
+    Raises:
+        ConfigError: either is switched on where it does nothing.
+    """
+    cuda = device.startswith("cuda")
+    for name, value in (("tf32", tf32), ("cudnn_benchmark", cudnn_benchmark)):
+        if value and not cuda:
+            raise ConfigError(f"{name}=True with device={device!r}: it is for NVIDIA GPUs alone")
+    if not cuda:
+        return
+    if tf32 and torch.cuda.get_device_capability(device) < TF32_FROM:
+        name = torch.cuda.get_device_name(device)
+        raise ConfigError(f"tf32=True: {name} has no TF32; it came with Ampere, leave it out")
+    torch.backends.cudnn.benchmark = cudnn_benchmark
+    backends = torch.backends
+    if hasattr(backends, "fp32_precision"):  # PyTorch 2.9 and later
+        for part in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+            part.fp32_precision = "tf32" if tf32 else "ieee"
+    else:
+        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = tf32
+
+
+def require_compiler(device: str) -> None:
+    """ConfigError where torch.compile does not work, with its own reason."""
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.zeros(8, device=device))
+    except Exception as error:  # of Dynamo, Inductor, Triton or a missing C++ compiler
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"compile=True does not work here ({reason}); leave it out") from error
+
+
+TF32_FROM = (8, 0)
+"""Compute capability."""
 THREADS = "OMP_NUM_THREADS"
 """Whoever sets this variable says how many threads a process may use."""
 

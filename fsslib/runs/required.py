@@ -18,6 +18,7 @@ from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.encoders.timm_stages import timm_tags
 from fsslib.encoders.weights import SOURCES
 from fsslib.files import local_path
+from fsslib.training.precision import Precision, require_precision
 
 
 def require_file(name: str, value: str | None, words: Iterable[str] = ()) -> None:
@@ -70,12 +71,10 @@ def require_benchmark(benchmark: str, root: str | None) -> None:
         )
 
 
-def require_device_for(device: str, precision: str) -> None:
-    """ConfigError for half precision on a CPU, where everything is computed in fp32: the result
-    would say otherwise."""
+def require_device_for(device: str, precision: Precision) -> None:
+    """ConfigError for a precision that the device has not."""
     alone = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
-    if alone and precision != "fp32":
-        raise ConfigError(
-            f"precision={precision!r} on a CPU, which computes in fp32; leave it out, or name the "
-            "GPU as device=cuda"
-        )
+    try:
+        require_precision(precision, "cpu" if alone else "cuda")
+    except ValueError as error:
+        raise ConfigError(f"device={device!r}: {error}") from error

@@ -10,9 +10,9 @@ from fsslib.config import ConfigError
 from fsslib.data.benchmark import BENCHMARKS
 from fsslib.grammar import parse_preset
 from fsslib.runs.evaluate_config import EvaluateConfig
-from fsslib.runs.required import require_device_for
 from fsslib.runs.run_config import identity
 from fsslib.settings import Natural, of_parameter
+from fsslib.training.precision import Precision
 from fsslib.training.recipe import TrainConfig
 
 
@@ -64,14 +64,14 @@ class TrainRunConfig(EvaluateConfig):
             )
         BENCHMARKS.get(protocol.benchmark).require_base(self.root)
 
-    def require_files(self) -> None:
-        super().require_files()
-        require_device_for(self.machine_config.device, self.training.precision)
-
     @cached_property
     def training(self) -> TrainConfig:
         """The training settings that these parameters describe."""
         return training_config(self.recipe, self.seed, self.machine_config.loaders)
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        return (*super().precisions, self.training.precision)
 
     @property
     def run_name(self) -> str:

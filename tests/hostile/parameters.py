@@ -25,10 +25,10 @@ VALUES: tuple[Any, ...] = (
 ANY = 300
 """Parameters and values paired at random."""
 REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("train", {"precision": "bf16", "device": "cpu"}),
     ("train", {"precision": "fp16", "device": "cpu"}),
-    ("train_base", {"precision": "bf16", "device": "cpu"}),
-    ("pretrain_dino", {"precision": "bf16", "device": "cpu"}),
+    ("train_base", {"precision": "fp16", "device": "cpu"}),
+    ("pretrain_dino", {"precision": "fp16", "device": "cpu"}),
+    ("evaluate", {"evaluation_precision": "fp16", "device": "cpu"}),
     ("evaluate", {"method": "prior_threshold", "settings": "threshold=7"}),
     ("evaluate", {"method": "clip_prior", "pi_clip": "scenes blocks=-2"}),
     ("evaluate", {"method": "clip_prior", "pi_clip": "scenes rounds=-5"}),

@@ -64,11 +64,13 @@ def test_cards_are_read_where_their_files_are_not():
 
 
 @pytest.mark.parametrize("template", ["train", "train_base", "pretrain_moco", "pretrain_backbone"])
-def test_half_precision_is_not_claimed_on_a_cpu(template, tmp_path, monkeypatch):
+def test_a_precision_that_a_cpu_has_not_is_refused_before_a_kernel_starts(
+    template, tmp_path, monkeypatch
+):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for device in ("cpu", "auto"):
-        with pytest.raises(ConfigError, match="on a CPU, which computes in fp32"):
-            run(template, {"precision": "bf16", "device": device}, tmp_path / "run")
+        with pytest.raises(ConfigError, match="precision='fp16' is for GPUs"):
+            run(template, {"precision": "fp16", "device": device}, tmp_path / "run")
 
 
 @pytest.mark.parametrize(
