@@ -13,6 +13,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fsslib.priors.masked_cells import masked_cells, take_cells
+
 Tokens = Float[Tensor, "b n d"]
 Grid = tuple[int, int]
 
@@ -55,13 +57,17 @@ class MultiHeadAttention(nn.Module):
     ) -> tuple[Tokens, Float[Tensor, "b n"]]:
         """Matching attention, and the correlation map: the mean cosine / 0.1 of each query position
         with the support's foreground, mean over heads; 0 where there is no foreground."""
+        if (places := masked_cells(mask)) is not None:  # no other cell has a vote
+            support, mask = take_cells(support, places), mask.gather(1, places)
         q, k, v = self._split(query, support)
-        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
-        scores = torch.einsum("bhnd,bhmd->bhnm", q, k) / TEMPERATURE
-        chosen = mask[:, None, None]  # (b, 1, 1, m)
-        votes = scores.softmax(2).masked_fill(chosen == 0, 0)
-        correlation = (scores * chosen).sum(3) / (chosen.sum(3) + 1e-9)
-        return self._out(votes @ v), correlation.mean(1)
+        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1) / TEMPERATURE
+        chosen = mask[:, None, :, None]  # (b, 1, m, 1)
+        votes = torch.einsum("bhmd,bhnd->bhmn", k, q).softmax(3)  # of each support cell
+        mixed = votes.mT @ v.masked_fill(chosen == 0, 0)
+        # The mean of all scores is the score of the mean.
+        mean = (k * chosen).sum(2) / (chosen.sum(2) + 1e-9)
+        correlation = torch.einsum("bhnd,bhd->bhn", q, mean)
+        return self._out(mixed), correlation.mean(1)
 
     def _split(self, query: Tensor, source: Tensor) -> list[Tensor]:
         parts = (self.linear_q(query), self.linear_k(source), self.linear_v(source))

@@ -12,8 +12,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from fsslib.priors.masked_cells import masked_cells, take_cells
+
 COSINE_EPS = 1e-7  # added to the product of norms, and to the range of the min-max
 CHUNK_ELEMENTS = 2**25  # similarity entries held at a time: 128 MiB in fp32
+CPU_CHUNK_ELEMENTS = 2**21  # 8 MiB: larger tensors leave a CPU's caches
 
 Map = Float[Tensor, "b 1 h w"]
 
@@ -24,20 +27,41 @@ def best_match(
     """Cosine of each query position with its most similar support position.
 
     All-zero vectors have cosine 0 with everything, so that masked-out support positions put a
-    floor of 0 under the result. Memory: at most `CHUNK_ELEMENTS` similarities at once.
+    floor of 0 under the result. Memory: two chunks of similarities.
     """
-    size = query.shape[-2:]
-    query, support = query.flatten(2), support.flatten(2)
-    query_norm, support_norm = query.norm(dim=1), support.norm(dim=1)
-    rows = max(1, CHUNK_ELEMENTS // (query.shape[0] * support.shape[2]))
-    best = [
-        (
-            torch.einsum("bcq,bcs->bqs", part, support)
-            / (norm[:, :, None] * support_norm[:, None] + COSINE_EPS)
-        ).amax(2)
-        for part, norm in zip(query.split(rows, 2), query_norm.split(rows, 1), strict=True)
-    ]
-    return torch.cat(best, 1).unflatten(1, size)
+    query_norm = query.flatten(2).norm(dim=1)
+    best = _best_cosine(query.flatten(2), query_norm, support.flatten(2).mT)
+    return best.unflatten(1, query.shape[-2:])
+
+
+def _best_cosine(
+    query: Float[Tensor, "b c q"], norms: Float[Tensor, "b q"], support: Float[Tensor, "b s c"]
+) -> Float[Tensor, "b q"]:
+    support_norms = support.norm(dim=2)[:, None]
+    most = CPU_CHUNK_ELEMENTS if query.device.type == "cpu" else CHUNK_ELEMENTS
+    rows = max(1, most // (query.shape[0] * support.shape[1]))
+    best = []
+    for part, norm in zip(query.split(rows, 2), norms.split(rows, 1), strict=True):
+        similar = torch.einsum("bcq,bsc->bqs", part, support)
+        best.append(similar.div_(norm[:, :, None] * support_norms + COSINE_EPS).amax(2))
+    return torch.cat(best, 1)
+
+
+def _best_of_masked(
+    query: Float[Tensor, "b c h w"],
+    support: Float[Tensor, "b k c hs ws"],
+    masks: Float[Tensor, "b k hs ws"],
+) -> Float[Tensor, "b k h w"]:
+    """`best_match` with each shot's cells, multiplied by its mask. Masked-out cells are zero
+    vectors, whose cosine of 0 is the floor: one of them does for all."""
+    flat = query.flatten(2)
+    norms, best = flat.norm(dim=1), []
+    for shot in range(support.shape[1]):
+        cells, mask = support[:, shot].flatten(2).mT, masks[:, shot].flatten(1)
+        if (places := masked_cells(mask, spare=1)) is not None:
+            cells, mask = take_cells(cells, places), mask.gather(1, places)
+        best.append(_best_cosine(flat, norms, cells * mask[..., None]))
+    return torch.stack(best, 1).unflatten(2, query.shape[-2:])
 
 
 def unit(vectors: Tensor, dim: int = 1) -> Tensor:
@@ -83,13 +107,9 @@ def similarity_maps(
         negative (unless no cell is masked out); all zero for an empty mask. In fp32 whatever
         autocast says.
     """
-    shots, grid = support.shape[1], support.shape[-2:]
-    foreground = F.interpolate((masks == 1).float(), grid)[:, :, None]  # (b, k, 1, h, w)
+    foreground = F.interpolate((masks == 1).float(), support.shape[-2:])
     with torch.autocast(query.device.type, enabled=False):
-        masked = (support.float() * foreground).flatten(0, 1)
-        repeated = query.float().repeat_interleave(shots, 0)
-        # Masked-out cells are zero vectors, whose cosine of 0 is the floor.
-        maps = best_match(repeated, masked).unflatten(0, (-1, shots))
+        maps = _best_of_masked(query.float(), support.float(), foreground)
     return min_max(maps) if stretch else maps
 
 
@@ -124,9 +144,6 @@ def prior_region_map(
 
 
 def _prior_mask(query: Tensor, support: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    shots = support.shape[1]
     masks = F.interpolate(masks, support.shape[-2:], mode="bilinear", align_corners=True)
-    masked = (support * masks[:, :, None]).flatten(0, 1)
-    repeated = query.repeat_interleave(shots, 0)
-    per_shot = min_max(best_match(repeated, masked)).unflatten(0, (-1, shots))
+    per_shot = min_max(_best_of_masked(query, support, masks))
     return per_shot.mean(1, keepdim=True), per_shot

@@ -5,6 +5,7 @@ import torch
 from golden import assert_near, golden, prefixed
 
 from fsslib.interop.official import load_official
+from fsslib.layers import attention
 from fsslib.layers.attention import MultiHeadAttention, as_tokens
 from fsslib.layers.ensemble import (
     Ensemble,
@@ -64,14 +65,30 @@ def test_the_episodes_own_class_is_not_among_the_known():
 
 def test_two_kinds_of_attention_equal_the_released_code():
     case = golden("pi_clip/masked_attention")
-    attention = MultiHeadAttention(8, int(case["heads"]))
-    attention.load_state_dict(prefixed(case, "w/"))
+    module = MultiHeadAttention(8, int(case["heads"]))
+    module.load_state_dict(prefixed(case, "w/"))
     mask = case["mask"][:, 0].float()
-    mixed, correlation = attention.match(case["q"], case["kv"], mask)
+    mixed, correlation = module.match(case["q"], case["kv"], mask)
     assert_near(mixed, case["cross_out"], 1e-5)
     assert_near(correlation, case["cross_weight"], 1e-5)
     assert not correlation[1].any(), "its support mask is empty"
-    assert_near(attention(case["q"], case["kv"]), case["self_out"], 1e-5)
+    assert_near(module(case["q"], case["kv"]), case["self_out"], 1e-5)
+
+
+def test_matching_reads_no_cell_outside_of_the_masks(monkeypatch):
+    torch.manual_seed(0)
+    module, query = MultiHeadAttention(8, 2), torch.randn(3, 6, 8)
+    mask = torch.tensor([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]]).float()
+    support = torch.randn(3, 5, 8, requires_grad=True)
+
+    def result() -> list[torch.Tensor]:
+        out = module.match(query, support, mask)
+        return [*out, *torch.autograd.grad(sum(part.square().sum() for part in out), support)]
+
+    sparse = result()
+    assert sparse[2][mask == 1].abs().sum(1).all() and not sparse[2][mask == 0].any()
+    monkeypatch.setattr(attention, "masked_cells", lambda _: None)
+    torch.testing.assert_close(sparse, result(), atol=1e-6, rtol=1e-5)
 
 
 def decoder_case():

@@ -1,10 +1,11 @@
 """The prior mask against its golden numbers, and its limits."""
 
+import pytest
 import torch
 from golden import golden
 
 from fsslib.priors import similarity
-from fsslib.priors.similarity import best_match, min_max, prior_mask
+from fsslib.priors.similarity import best_match, min_max, prior_mask, similarity_maps
 
 
 def test_guided_region_map_equals_the_released_code():
@@ -22,7 +23,7 @@ def test_guided_region_map_equals_the_released_code():
 def test_chunks_do_not_change_the_result(monkeypatch):
     query, support = torch.randn(2, 5, 4, 6), torch.randn(2, 5, 3, 3)
     whole = best_match(query, support)
-    monkeypatch.setattr(similarity, "CHUNK_ELEMENTS", 40)
+    monkeypatch.setattr(similarity, "CPU_CHUNK_ELEMENTS", 40)
     torch.testing.assert_close(best_match(query, support), whole)
     cosine = torch.einsum(
         "bcq,bcs->bqs",
@@ -34,3 +35,20 @@ def test_chunks_do_not_change_the_result(monkeypatch):
 
 def test_min_max_of_a_constant_map_is_zero():
     assert torch.equal(min_max(torch.full((2, 3, 3), 0.7)), torch.zeros(2, 3, 3))
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_masked_cells_alone_give_what_all_cells_give(monkeypatch, negative):
+    """Also where all likenesses are negative, so that the floor of masked-out cells decides."""
+    torch.manual_seed(0)
+    query, support = torch.rand(3, 5, 4, 6), torch.rand(3, 2, 5, 4, 6)
+    query = -query if negative else query
+    masks = torch.zeros(3, 2, 4, 6)
+    masks[0, 0, 1:3, 2:4] = 1  # smaller than that of the next picture, which is full
+    masks[1, 0] = 1
+    masks[2, 1, 0, 0] = 1  # the others are empty
+    sparse = [prior_mask(query, support, masks)[1], similarity_maps(query, support, masks)]
+    assert sparse[1][1, 0].lt(0).all() == negative, "a full mask has no floor"
+    monkeypatch.setattr(similarity, "masked_cells", lambda *_, **__: None)
+    dense = [prior_mask(query, support, masks)[1], similarity_maps(query, support, masks)]
+    torch.testing.assert_close(sparse, dense, atol=1e-6, rtol=0)
