@@ -16,6 +16,13 @@ def through(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> Float[Tensor, "
     return _layout(block, block(_layout(block, tokens)))
 
 
+def with_attention(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> tuple[Tensor, Tensor]:
+    """The block as it is (b n c), and its head-mean attention (b n n); one computation for both."""
+    mixed, weights = attend(block, block.ln_1(tokens))
+    hidden = tokens + mixed
+    return hidden + block.ls_2(block.mlp(block.ln_2(hidden))), weights
+
+
 def around_mlp(
     block: nn.Module, tokens: Float[Tensor, "b n c"]
 ) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b n c"]]:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fsslib.encoders.clip import Images
-from fsslib.encoders.clip_attention import attend, block_attention, through
+from fsslib.encoders.clip_attention import attend, through, with_attention
 from fsslib.encoders.clip_dense import TEMPERATURE
 from fsslib.encoders.clip_vit import ClipViT
 
@@ -69,8 +69,10 @@ def trunk(encoder: ClipViT, images: Images, normalised: bool = False, attention:
         total = hidden.new_zeros(len(hidden), 1, 1)
         for index, block in enumerate(encoder.blocks[:-1]):
             if index >= len(encoder.blocks) - attention:
-                total = total + block_attention(block, hidden)
-            hidden = through(block, hidden)
+                hidden, weights = with_attention(block, hidden)
+                total = total + weights
+            else:
+                hidden = through(block, hidden)
     return Trunk(hidden, total, attention, encoder.grid(images.shape[-2:]))
 
 

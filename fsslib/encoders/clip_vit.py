@@ -28,6 +28,7 @@ from fsslib.encoders.clip_attention import (
     residual_path,
     through,
     value_path,
+    with_attention,
 )
 
 
@@ -125,10 +126,13 @@ class ClipViT(ClipEncoder):
         wanted = self.indices(blocks)
         hidden, kept = self.embed(images, normalised), {}
         for index in range(max(wanted) + 1):
-            if index in wanted:
-                kept[index] = block_attention(self.blocks[index], hidden)
-            if index < max(wanted):
-                hidden = through(self.blocks[index], hidden)
+            block = self.blocks[index]
+            if index == max(wanted):
+                kept[index] = block_attention(block, hidden)
+            elif index in wanted:
+                hidden, kept[index] = with_attention(block, hidden)
+            else:
+                hidden = through(block, hidden)
         return torch.stack([kept[index] for index in wanted], 1)
 
     def dense(

@@ -24,7 +24,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor, resize, to_pil_i
 
 from fsslib.data.episode import Episode
 from fsslib.encoders.clip import ClipEncoder, Norm
-from fsslib.encoders.clip_attention import block_attention, through
+from fsslib.encoders.clip_attention import through, with_attention
 from fsslib.encoders.clip_gradients import Trunk, class_gradients, trunk
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.pass_cache import Cache, PassCache
@@ -141,9 +141,11 @@ class ClipPriors(nn.Module):
             # Attention is only made where it will be read.
             blocks = config.blocks if config.refine_vvp else 1
             found = self._trunk(episodes.query_image, blocks, config.vvp_norm)
-            tokens = through(last, found.hidden)
             if config.refine_vvp:
-                mean = (found.attention + block_attention(last, found.hidden)) / blocks
+                tokens, weights = with_attention(last, found.hidden)
+                mean = (found.attention + weights) / blocks
+            else:
+                tokens = through(last, found.hidden)
         masks = episodes.support_masks[:, 0]
         pictures = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         shown = foreground(masks).flatten(0, 1)[:, None]
