@@ -24,6 +24,7 @@ from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 from fsslib.encoders.identity import Keyed, package_versions, state_digest
+from fsslib.encoders.onednn import by_onednn
 from fsslib.encoders.pass_cache import arithmetic
 from fsslib.encoders.prompts import Templates, prompt_ensemble, resolve_templates
 from fsslib.encoders.stages import IMAGENET_MEAN, IMAGENET_STD
@@ -184,7 +185,7 @@ class ClipEncoder(Keyed, ABC):
     def freeze(self) -> ClipEncoder:
         """No gradients from here on; BatchNorm and dropout stay in evaluation mode."""
         self.requires_grad_(False)
-        return self.train(False)
+        return by_onednn(self.train(False))
 
     def train(self, mode: bool = True) -> ClipEncoder:
         trainable = any(parameter.requires_grad for parameter in self.parameters())

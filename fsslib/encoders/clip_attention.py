@@ -1,19 +1,25 @@
 """One block of a Vision Transformer: its attention map, and its way around the attention.
 
 Functions of an open_clip block and its tokens, always (batch, tokens, channels), whatever layout
-the block was built for. open_clip's own forward asks for no attention weights, hence these.
+the block was built for. open_clip's own forward asks for no attention weights, hence these; its
+weights are used where they lie.
 """
 
 from __future__ import annotations
 
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from fsslib.encoders.onednn import linear
 
 
 def through(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
     """The block as it is."""
-    return _layout(block, block(_layout(block, tokens)))
+    if not _plain(block):
+        return _layout(block, block(_layout(block, tokens)))
+    return around_mlp(block, tokens)[0]
 
 
 def with_attention(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> tuple[Tensor, Tensor]:
@@ -28,9 +34,8 @@ def around_mlp(
 ) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b n c"]]:
     """The block as it is, and what its MLP reads: the normalised sum of input and attention."""
     _require_plain(block)
-    inside = _layout(block, block.ln_1(tokens))
-    mixed, _ = block.attn(inside, inside, inside, need_weights=False)
-    hidden = tokens + block.ls_1(_layout(block, mixed))
+    mixed = F.scaled_dot_product_attention(*_heads(block.attn, block.ln_1(tokens)))
+    hidden = tokens + block.ls_1(_joined(block.attn, mixed))
     read = block.ln_2(hidden)
     return hidden + block.ls_2(block.mlp(read)), read
 
@@ -39,7 +44,7 @@ def value_path(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> Float[Tensor
     """What the last block's attention would weigh: every token's own projected value."""
     attention, width = block.attn, tokens.shape[-1]
     bias = None if attention.in_proj_bias is None else attention.in_proj_bias[2 * width :]
-    value = F.linear(block.ln_1(tokens), attention.in_proj_weight[2 * width :], bias)
+    value = linear(block.ln_1(tokens), attention.in_proj_weight[2 * width :], bias)
     return block.ls_1(attention.out_proj(value))
 
 
@@ -57,13 +62,29 @@ def block_attention(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> Float[T
 def attend(block: nn.Module, inside: Float[Tensor, "b n c"]) -> tuple[Tensor, Tensor]:
     """What the attention adds to the residual stream (b n c), and its head-mean map (b n n)."""
     _require_plain(block)
-    inside = _layout(block, inside)
-    mixed, weights = block.attn(inside, inside, inside, need_weights=True)
-    return block.ls_1(_layout(block, mixed)), weights
+    query, key, value = _heads(block.attn, inside)
+    weights = ((query / query.shape[-1] ** 0.5) @ key.mT).softmax(-1)  # (b, heads, n, n)
+    return block.ls_1(_joined(block.attn, weights @ value)), weights.mean(1)
+
+
+def _heads(attention: nn.MultiheadAttention, inside: Tensor) -> tuple[Tensor, ...]:
+    """Queries, keys and values, (b heads n c/heads) each."""
+    parts = linear(inside, attention.in_proj_weight, attention.in_proj_bias).chunk(3, -1)
+    return tuple(rearrange(part, "b n (h c) -> b h n c", h=attention.num_heads) for part in parts)
+
+
+def _joined(attention: nn.MultiheadAttention, mixed: Float[Tensor, "b h n c"]) -> Tensor:
+    """What the heads gathered, side by side and projected."""
+    out = attention.out_proj
+    return linear(rearrange(mixed, "b h n c -> b n (h c)"), out.weight, out.bias)
+
+
+def _plain(block: nn.Module) -> bool:
+    return isinstance(block.attn, nn.MultiheadAttention)
 
 
 def _require_plain(block: nn.Module) -> None:
-    if not isinstance(block.attn, nn.MultiheadAttention):
+    if not _plain(block):
         raise TypeError(
             f"attention of a {type(block.attn).__name__} is not offered; expected the plain "
             "multi-head attention of OpenAI's and LAION's ViTs"

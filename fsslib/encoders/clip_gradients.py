@@ -20,20 +20,22 @@ from fsslib.encoders.clip_vit import ClipViT
 
 
 class Trunk(NamedTuple):
-    """A picture up to the last block: all that does not depend on the prompt.
+    """A picture up to the last block, or through it: all that does not depend on the prompt.
 
     Attributes:
         hidden: tokens that enter the last block, which are the output of the one before it.
-        attention: head-mean maps of the last `blocks` - 1 blocks before it, summed; (b,1,1) zeros
-            where there are none.
+        attention: head-mean maps of the last `blocks` blocks, as far as they were run, summed;
+            (b,1,1) zeros where there are none.
         blocks: how many maps the mean will be over, the last block's included.
         grid: cells (rows, columns).
+        tokens: output of the last block, where it was run.
     """
 
     hidden: Float[Tensor, "b tokens c"]
     attention: Float[Tensor, "b _ _"]
     blocks: int
     grid: tuple[int, int]
+    tokens: Float[Tensor, "b tokens c"] | None = None
 
 
 class ClassGradients(NamedTuple):
@@ -54,18 +56,25 @@ class ClassGradients(NamedTuple):
 
 
 @torch.no_grad()
-def trunk(encoder: ClipViT, images: Images, normalised: bool = False, attention: int = 8) -> Trunk:
+def trunk(
+    encoder: ClipViT,
+    images: Images,
+    normalised: bool = False,
+    attention: int = 8,
+    whole: bool = False,
+) -> Trunk:
     """Run all blocks but the last, in fp32 whatever autocast says.
 
     Args:
         attention: over how many of the last blocks attention is averaged; 1 makes no map here.
+        whole: run the last block, too.
 
     Raises:
         ValueError: more blocks asked for than there are.
     """
     encoder.indices([-attention])
     with torch.autocast(images.device.type, enabled=False):
-        hidden = encoder.embed(images, normalised)
+        hidden, tokens = encoder.embed(images, normalised), None
         total = hidden.new_zeros(len(hidden), 1, 1)
         for index, block in enumerate(encoder.blocks[:-1]):
             if index >= len(encoder.blocks) - attention:
@@ -73,7 +82,12 @@ def trunk(encoder: ClipViT, images: Images, normalised: bool = False, attention:
                 total = total + weights
             else:
                 hidden = through(block, hidden)
-    return Trunk(hidden, total, attention, encoder.grid(images.shape[-2:]))
+        if whole and attention == 1:
+            tokens = through(encoder.blocks[-1], hidden)
+        elif whole:
+            tokens, weights = with_attention(encoder.blocks[-1], hidden)
+            total = total + weights
+    return Trunk(hidden, total, attention, encoder.grid(images.shape[-2:]), tokens)
 
 
 def class_gradients(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from fsslib.encoders.clip import Images
 from fsslib.encoders.mimetic import start_local, waves
+from fsslib.encoders.onednn import by_onednn
 from fsslib.encoders.stages import IMAGENET_MEAN, IMAGENET_STD
 from fsslib.encoders.weights import (
     SHIPPED,
@@ -111,7 +112,7 @@ class Dino(nn.Module):
         return found - found.mean((2, 3), keepdim=True) if self.centred else found
 
     def freeze(self) -> Dino:
-        return self.requires_grad_(False).eval()
+        return by_onednn(self.requires_grad_(False).eval())
 
 
 def facet_map(

@@ -19,6 +19,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from fsslib.encoders.identity import Keyed
+from fsslib.encoders.onednn import by_onednn
 from fsslib.encoders.pass_cache import Cache, Made, PassCache
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -150,7 +151,7 @@ class StageBackbone(Keyed):
 
     def _under(self, trainable: bool, moving_statistics: bool) -> StageBackbone:
         self.trainable, self.moving_statistics = trainable, moving_statistics
-        return self.requires_grad_(trainable).train(False)
+        return by_onednn(self.requires_grad_(trainable).train(False))
 
     def requires_grad_(self, requires_grad: bool = True) -> StageBackbone:
         """ValueError where a frozen backbone would learn: others may read it."""

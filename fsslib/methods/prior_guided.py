@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fsslib.data.episode import Episode
+from fsslib.encoders.onednn import by_onednn
 from fsslib.encoders.stages import StageBackbone
 from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
@@ -61,6 +62,7 @@ class PriorGuided(FewShotSegmenter):
         after the decoder's)."""
         self.prior = self.own_prior() if prior is None else prior
         self.scored_maps = self.prior.scored_maps
+        by_onednn(self)
 
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, type(self).__name__)

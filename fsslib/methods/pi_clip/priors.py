@@ -24,7 +24,6 @@ from torchvision.transforms.v2.functional import pil_to_tensor, resize, to_pil_i
 
 from fsslib.data.episode import Episode
 from fsslib.encoders.clip import ClipEncoder, Norm
-from fsslib.encoders.clip_attention import through, with_attention
 from fsslib.encoders.clip_gradients import Trunk, class_gradients, trunk
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.pass_cache import Cache, PassCache
@@ -135,24 +134,19 @@ class ClipPriors(nn.Module):
         """One map per layer and shot. Supports are masked before CLIP sees them: their background
         becomes the mean colour, zero after normalisation."""
         config, shots = self.config, episodes.shot
-        last = self.encoder.blocks[-1]
         shared = config.shared_pass and found is not None
         if not shared:
             # Attention is only made where it will be read.
             blocks = config.blocks if config.refine_vvp else 1
-            found = self._trunk(episodes.query_image, blocks, config.vvp_norm)
-            if config.refine_vvp:
-                tokens, weights = with_attention(last, found.hidden)
-                mean = (found.attention + weights) / blocks
-            else:
-                tokens = through(last, found.hidden)
+            found = self._trunk(episodes.query_image, blocks, config.vvp_norm, whole=True)
+            tokens, mean = found.tokens, found.attention / blocks
         masks = episodes.support_masks[:, 0]
         pictures = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         shown = foreground(masks).flatten(0, 1)[:, None]
         size = [rows * self.encoder.stride for rows in found.grid] if shared else None
         norm = "clip" if shared else config.vvp_norm  # what the query's pass had
-        supports = self._trunk(pictures, 1, norm, shown, size)
-        pairs = [(tokens, through(last, supports.hidden)), (found.hidden, supports.hidden)]
+        supports = self._trunk(pictures, 1, norm, shown, size, whole=True)
+        pairs = [(tokens, supports.tokens), (found.hidden, supports.hidden)]
         maps = [
             similarity_maps(
                 _cells(query, found.grid),
@@ -172,6 +166,7 @@ class ClipPriors(nn.Module):
         norm: Norm = "clip",
         shown: Float[Tensor, "b 1 h w"] | None = None,
         size: Sequence[int] | None = None,
+        whole: bool = False,
     ) -> Trunk:
         """A pass, from the cache where it can be. `shown` is 1 where a picture is not blanked."""
         inputs = self.encoder.preprocess(pictures, norm)
@@ -181,15 +176,15 @@ class ClipPriors(nn.Module):
             inputs = resize_maps(inputs, size)
         grid = self.encoder.grid(inputs.shape[-2:])
 
-        def make(part: Tensor) -> tuple[Tensor, Tensor]:
-            found = trunk(self.encoder, part, normalised=True, attention=attention)
-            return found.hidden, found.attention
+        def make(part: Tensor) -> tuple[Tensor, ...]:
+            found = trunk(self.encoder, part, True, attention, whole)
+            return (found.hidden, found.attention, found.tokens)[: 3 if whole else 2]
 
         def kind() -> str:
-            return f"trunk{attention}-{self.encoder.digest}"
+            return f"{'whole' if whole else 'trunk'}{attention}-{self.encoder.digest}"
 
-        hidden, maps = self.cache.collect(kind, inputs, make)
-        return Trunk(hidden, maps, attention, grid)
+        hidden, maps, *tokens = self.cache.collect(kind, inputs, make)
+        return Trunk(hidden, maps, attention, grid, *tokens)
 
     def _refined(
         self, prior: Float[Tensor, "b h w"], mean: Tensor, boxes: Tensor
