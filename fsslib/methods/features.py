@@ -99,10 +99,9 @@ class EpisodeFeatures:
     @torch.no_grad()
     def support_layer4(self) -> Float[Tensor, "b k c h w"]:
         """Computed on masked layer3, or on all of it, as `support_mask` says."""
-        layer3 = self.support_stages[1]
-        if self.support_mask in ("both", "before"):
-            layer3 = layer3 * self.soft_masks
-        return self.backbone.last(layer3).unflatten(0, (-1, self.shots))
+        mask = self.soft_masks if self.support_mask in ("both", "before") else None
+        layer4 = self.backbone.last(self.support_stages[1], mask)
+        return layer4.unflatten(0, (-1, self.shots))
 
     @property
     def compared_masks(self) -> Float[Tensor, "b k h w"]:
@@ -141,7 +140,7 @@ def masked_stages(
     """Support features with layer4 computed on masked layer3, and the soft mask on the grid."""
     layer2, layer3 = backbone.middle(support)
     soft = resize(masks.flatten(0, 1)[:, None], layer3.shape[-2:])
-    return Stages(layer2, layer3, backbone.last(layer3 * soft)), soft
+    return Stages(layer2, layer3, backbone.last(layer3, soft)), soft
 
 
 def middle_features(stages: Stages) -> Float[Tensor, "b c h w"]:

@@ -63,8 +63,8 @@ class PFENetPrior(PriorSource):
 
     def forward(self, episodes: Episode | None, features: EpisodeFeatures) -> Maps:
         with torch.no_grad():
-            pair = features.query_layer4, features.support_layer4
-            prior, per_shot = prior_mask(*pair, features.compared_masks)
+            support = features.support_layer4  # first: while it is made, memory is scarcest
+            prior, per_shot = prior_mask(features.query_layer4, support, features.compared_masks)
         features.shown["prior_per_shot"] = per_shot
         if (weights := features.shot_weights) is not None:  # BAM's, which learn
             prior = (weights[..., None, None] * per_shot).sum(1, keepdim=True)

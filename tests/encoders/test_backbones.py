@@ -8,7 +8,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from fsslib.encoders import BACKBONES, WeightsError, build_backbone
+from fsslib.encoders import BACKBONES, WeightsError, build_backbone, stages
 from fsslib.encoders.backbones import load_backbone_state
 from fsslib.encoders.identity import network_digest
 from fsslib.encoders.resnet import ResNet
@@ -179,3 +179,24 @@ def test_both_sets_of_embedded_weights_load_side_by_side():
     assert seen_by("scenes-resnet", "random") is None
     with pytest.raises(WeightsError, match=r"\['scenes', 'scenes-local', 'random'\]"):
         build_backbone("scenes-resnet", "local")
+
+
+def test_large_pictures_go_one_by_one_and_come_out_the_same(monkeypatch):
+    torch.manual_seed(0)
+    backbone = build_backbone("resnet18", "random")
+    pictures, mask = torch.randn(5, 3, 33, 33), (torch.rand(5, 1, 5, 5) > 0.5).float()
+
+    def features() -> list[torch.Tensor]:
+        layer2, layer3 = backbone.middle(pictures)
+        return [layer2, layer3, backbone.last(layer3), backbone.last(layer3, mask)]
+
+    together, sizes = features(), []
+    backbone.layer1.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    monkeypatch.setattr(stages, "GROUP_NUMBERS", 2 * pictures[0].numel())
+    torch.testing.assert_close(features(), together, atol=1e-5, rtol=1e-4)
+    assert sizes == [2, 2, 1]
+    torch.testing.assert_close(together[3], backbone.last(together[1] * mask))
+    backbone = backbone.copied(moving_statistics=True).train()
+    backbone.layer1.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    features()
+    assert sizes[-1] == 5, "BatchNorm learns from the whole batch"
