@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fsslib.layers.distance import NOWHERE, to_background
 from fsslib.layers.prototype import masked_average
+from fsslib.priors.masked_cells import masked_cells, take_cells
 from fsslib.priors.similarity import unit
 
 Seeds = Int64[Tensor, "b n 2"]
@@ -137,7 +138,10 @@ def _clustered(
     there = (seeds != ABSENT).all(-1)  # (b, n)
     flat = (seeds[..., 0] * width + seeds[..., 1]).clamp(min=0)
     centres = cells.gather(1, flat[..., None].expand(-1, -1, cells.shape[-1]))
-    outside = (masks != 1).flatten(1)[..., None]  # (b, h w, 1)
+    inside = (masks == 1).flatten(1)  # (b, h w)
+    if (places := masked_cells(inside)) is not None:  # no other cell counts
+        cells, inside = take_cells(cells, places), inside.gather(1, places)
+    outside = ~inside[..., None]
     for _ in range(iterations):
         # The sum of squares itself: its expansion into products loses small distances.
         apart = torch.cdist(cells, centres, compute_mode="donot_use_mm_for_euclid_dist")

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from golden import golden, prefixed
 from scipy.ndimage import distance_transform_edt
 
+from fsslib.layers import clustering
 from fsslib.layers.clustering import (
     ABSENT,
     association,
@@ -191,3 +192,14 @@ def test_rectification_follows_the_similarity():
     torch.testing.assert_close(rectify_seeds(seeds, similarity, window=1), seeds)
     with pytest.raises(ValueError, match="window=2"):
         rectify_seeds(seeds, similarity, window=2)
+
+
+def test_cells_outside_of_a_mask_do_not_count(monkeypatch):
+    torch.manual_seed(0)
+    masks = torch.zeros(3, 24, 24)
+    masks[0, 2:22, 2:22], masks[1, 5:20, 4:20] = 1, 1  # the third is empty
+    features, seeds = torch.rand(3, 6, 24, 24), place_seeds(masks)
+    sparse = cluster(features, masks, seeds)
+    assert sparse[:2, :2].abs().sum(-1).all() and not sparse[2].any()
+    monkeypatch.setattr(clustering, "masked_cells", lambda _: None)
+    torch.testing.assert_close(sparse, cluster(features, masks, seeds), atol=1e-5, rtol=1e-5)
