@@ -107,10 +107,10 @@ class MatchingDecoder(nn.Module):
     ) -> tuple[Float[Tensor, "b 2 h w"], list[Float[Tensor, "b _ _"]]]:
         """Logits on the query's grid, and correlation maps from coarse to fine."""
         shots, pairs = support.shape[1], []
-        support = support.flatten(0, 1)
+        both = torch.cat([query, support.flatten(0, 1)])  # weights are shared
         for level in self.levels:
-            query, support = level(query), level(support)
-            pairs.append((query, support))
+            both = level(both)
+            pairs.append((both[: len(query)], both[len(query) :]))
         out, correlations = None, []
         for number in reversed(range(len(pairs))):
             matched, correlation = self.meet(number, *pairs[number], masks, shots)
