@@ -38,7 +38,7 @@ ROOMS = (
     *("data", "encoders", "priors", "layers", "methods"),
     *("training", "evaluation", "interop", "runs", "viz", "predict"),
 )
-SHARED = {"config", "grammar", "settings", "registry", "files", "__version__"}
+SHARED = {"config", "fp32", "grammar", "settings", "registry", "files", "__version__"}
 BELOW_ALL = {
     "settings": {"config", "grammar"},
     "grammar": {"config"},

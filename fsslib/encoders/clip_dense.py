@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
+
 Scores = Float[Tensor, "b classes h w"]
 TEMPERATURE = 100.0
 """CLIP's largest logit scale; MaskCLIP's and CLIP-DINOiser's softmax use it as a constant."""
@@ -20,6 +22,7 @@ ABSENT = -100.0
 """Score of a class that prompt denoising has ruled out."""
 
 
+@in_fp32
 def score_map(
     dense: Float[Tensor, "b d h w"], text: Float[Tensor, "classes d"]
 ) -> Float[Tensor, "b classes h w"]:
@@ -34,11 +37,13 @@ def score_map(
     return torch.einsum("bdhw,cd->bchw", unit, text.to(unit.dtype))
 
 
+@in_fp32
 def probabilities(scores: Scores, scale: float = TEMPERATURE) -> Scores:
     """Softmax over classes of `scale` times the cosine."""
     return (scale * scores).softmax(1)
 
 
+@in_fp32
 def denoise_prompts(scores: Scores, threshold: float = 0.5, scale: float = TEMPERATURE) -> Scores:
     """Rule out classes that no cell is sure of: their score becomes -100 everywhere.
 
@@ -49,6 +54,7 @@ def denoise_prompts(scores: Scores, threshold: float = 0.5, scale: float = TEMPE
     return torch.where(confidence < threshold, ABSENT, scores)
 
 
+@in_fp32
 def smooth_keys(
     scores: Scores,
     keys: Float[Tensor, "b k h w"],

@@ -26,6 +26,7 @@ from fsslib.evaluation.meter import Meter
 from fsslib.evaluation.sharing import own_episodes, together
 from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter
+from fsslib.training.precision import Precision, autocast
 from fsslib.training.processes import ALONE, Share
 
 Report = Callable[[int, int], None]
@@ -86,6 +87,7 @@ def evaluate(
     report: Report | None = None,
     maps: Sequence[str] = (),
     share: Share = ALONE,
+    precision: Precision = "fp32",
 ) -> Scores:
     """Score `method` on the episodes `specs`.
 
@@ -93,6 +95,7 @@ def evaluate(
         report: called with (episodes done, episodes), of its own, after every batch.
         maps: names of the method's maps that are scored, too; of 1-way episodes.
         share: of the batches, which several processes take in turn; each gets all of their scores.
+        precision: of the method's forward pass; scores are counted in fp32.
     """
     start, meter = perf_counter(), Meter()
     own = own_episodes(len(specs), batch_size, share)
@@ -101,7 +104,7 @@ def evaluate(
     map_meters = {name: MapMeter() for name in maps}
     with evaluating(method):
         for batch in batches(episodes, batch_size, workers, device):
-            score_batch(method, batch, protocol, meter, map_meters)
+            score_batch(method, batch, protocol, meter, map_meters, precision)
             if report:
                 report(len(meter), len(own))
     if share.of > 1:
@@ -127,9 +130,11 @@ def score_batch(
     protocol: Protocol,
     meter: Meter,
     map_meters: Mapping[str, MapMeter] | None = None,
+    precision: Precision = "fp32",
 ) -> None:
     """Predict a batch and count it. The device is waited for once, whatever the batch's size."""
-    prediction = method(batch)
+    with autocast(precision, batch.query_image.device):
+        prediction = method(batch)
     for name, map_meter in (map_meters or {}).items():
         map_meter.add(prediction.maps[name][:, 0].float(), batch.query_mask)
     logits = prediction.logits.float()

@@ -13,6 +13,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fsslib.fp32 import in_fp32
 from fsslib.priors.masked_cells import masked_cells, take_cells
 
 Tokens = Float[Tensor, "b n d"]
@@ -59,15 +60,8 @@ class MultiHeadAttention(nn.Module):
         with the support's foreground, mean over heads; 0 where there is no foreground."""
         if (places := masked_cells(mask)) is not None:  # no other cell has a vote
             support, mask = take_cells(support, places), mask.gather(1, places)
-        q, k, v = self._split(query, support)
-        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1) / TEMPERATURE
-        chosen = mask[:, None, :, None]  # (b, 1, m, 1)
-        votes = torch.einsum("bhmd,bhnd->bhmn", k, q).softmax(3)  # of each support cell
-        mixed = votes.mT @ v.masked_fill(chosen == 0, 0)
-        # The mean of all scores is the score of the mean.
-        mean = (k * chosen).sum(2) / (chosen.sum(2) + 1e-9)
-        correlation = torch.einsum("bhnd,bhd->bhn", q, mean)
-        return self._out(mixed), correlation.mean(1)
+        mixed, correlation = match_cells(*self._split(query, support), mask)
+        return self._out(mixed), correlation
 
     def _split(self, query: Tensor, source: Tensor) -> list[Tensor]:
         parts = (self.linear_q(query), self.linear_k(source), self.linear_v(source))
@@ -75,6 +69,23 @@ class MultiHeadAttention(nn.Module):
 
     def _out(self, mixed: Float[Tensor, "b heads n e"]) -> Tokens:
         return self.linear_o(rearrange(mixed, "b h n d -> b n (h d)"))
+
+
+@in_fp32
+def match_cells(
+    query: Float[Tensor, "b heads n e"],
+    keys: Float[Tensor, "b heads m e"],
+    values: Float[Tensor, "b heads m e"],
+    mask: Float[Tensor, "b m"],
+) -> tuple[Float[Tensor, "b heads n e"], Float[Tensor, "b n"]]:
+    """What the votes of masked support cells bring to each query cell, and the correlation map."""
+    q, k = F.normalize(query, dim=-1), F.normalize(keys, dim=-1) / TEMPERATURE
+    chosen = mask[:, None, :, None]  # (b, 1, m, 1)
+    votes = torch.einsum("bhmd,bhnd->bhmn", k, q).softmax(3)  # of each support cell
+    mixed = votes.mT @ values.masked_fill(chosen == 0, 0)
+    # The mean of all scores is the score of the mean.
+    mean = (k * chosen).sum(2) / (chosen.sum(2) + 1e-9)
+    return mixed, torch.einsum("bhnd,bhd->bhn", q, mean).mean(1)
 
 
 class MixFFN(nn.Module):

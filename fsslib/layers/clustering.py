@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
 from fsslib.layers.distance import NOWHERE, to_background
 from fsslib.layers.prototype import masked_average
 from fsslib.priors.masked_cells import masked_cells, take_cells
@@ -76,6 +77,7 @@ def _seed_counts(cells: int, area_per_seed: float, most: int) -> Int64[Tensor, "
     return torch.tensor([seed_count(area, area_per_seed, most) for area in range(cells + 1)])
 
 
+@in_fp32
 def rectify_seeds(seeds: Seeds, similarity: Float[Tensor, "b h w"], window: int = 3) -> Seeds:
     """Move each seed to the best cell of the window around it (LFSS Eqs. 7 and 8).
 
@@ -106,6 +108,7 @@ def rectify_seeds(seeds: Seeds, similarity: Float[Tensor, "b h w"], window: int 
 
 
 @torch.no_grad()
+@in_fp32
 def cluster(
     features: Float[Tensor, "b c h w"],
     masks: Shaped[Tensor, "b h w"],
@@ -123,13 +126,6 @@ def cluster(
         features: not normalised (see the module's text).
         masks: as for `place_seeds`.
     """
-    with torch.autocast(features.device.type, enabled=False):
-        return _clustered(features.float(), masks, seeds, iterations, spacing)
-
-
-def _clustered(
-    features: Tensor, masks: Tensor, seeds: Tensor, iterations: int, spacing: float
-) -> Tensor:
     height, width = features.shape[-2:]
     rows = torch.arange(height, device=features.device)
     columns = torch.arange(width, device=features.device)
@@ -166,6 +162,7 @@ def distributed_prototypes(
     return torch.cat([first[:, None], centres[:, 1:]], 1)
 
 
+@in_fp32
 def association(
     query: Float[Tensor, "b d h w"], prototypes: Float[Tensor, "b n d"]
 ) -> Float[Tensor, "b n h w"]:

@@ -11,9 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
 from fsslib.priors.similarity import cosine_map, unit
 
 
+@in_fp32
 def attention_prototype(
     query: Float[Tensor, "b d h w"],
     query_mask: Float[Tensor, "b h w"],
@@ -27,13 +29,12 @@ def attention_prototype(
     paper's `temperature` of 1 (a factor on the cosine) this is nearly flat, and the result nearly
     masked average pooling. Memory: h w x h w a pair. In fp32, also under autocast.
     """
-    with torch.autocast(query.device.type, enabled=False):
-        q = unit((query.float() * query_mask[:, None]).flatten(2))
-        masked = (support.float() * support_mask[:, None]).flatten(2)
-        attention = (temperature * torch.einsum("bdi,bdj->bij", q, unit(masked))).softmax(-1)
-        received = attention.sum(1)  # (b, support cells)
-        area = support_mask.flatten(1).sum(1).clamp(min=1)
-        return torch.einsum("bj,bdj->bd", received, masked) / area[:, None]
+    q = unit((query * query_mask[:, None]).flatten(2))
+    masked = (support * support_mask[:, None]).flatten(2)
+    attention = (temperature * torch.einsum("bdi,bdj->bij", q, unit(masked))).softmax(-1)
+    received = attention.sum(1)  # (b, support cells)
+    area = support_mask.flatten(1).sum(1).clamp(min=1)
+    return torch.einsum("bj,bdj->bd", received, masked) / area[:, None]
 
 
 def correlate(

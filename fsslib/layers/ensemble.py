@@ -15,10 +15,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from fsslib.fp32 import in_fp32
+
 GRAM_EPS = 1e-7  # added to the product of norms
 Unsort = Literal["fixed", "official"]
 
 
+@in_fp32
 def gram(features: Float[Tensor, "*b c h w"]) -> Float[Tensor, "*b c c"]:
     """Cosines between channels: what a picture looks like, wherever things are."""
     flat = features.flatten(-2)
@@ -26,14 +29,14 @@ def gram(features: Float[Tensor, "*b c h w"]) -> Float[Tensor, "*b c c"]:
     return flat @ flat.transpose(-1, -2) / (norm @ norm.transpose(-1, -2) + GRAM_EPS)
 
 
+@in_fp32
 def scene_difference(
     query: Float[Tensor, "b c h w"], support: Float[Tensor, "b k c hs ws"]
 ) -> Float[Tensor, "b k"]:
     """psi: Frobenius distance of the Gram matrices over the number of channels, for each shot. In
     fp32 whatever autocast says: half precision cannot hold the product of two norms."""
-    with torch.autocast(query.device.type, enabled=False):
-        difference = gram(query.float())[:, None] - gram(support.float())
-        return difference.norm(dim=(-2, -1)) / query.shape[1]
+    difference = gram(query)[:, None] - gram(support)
+    return difference.norm(dim=(-2, -1)) / query.shape[1]
 
 
 class ShotWeights(nn.Module):
@@ -51,6 +54,7 @@ class ShotWeights(nn.Module):
             nn.Conv2d(shots, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, shots, 1)
         )
 
+    @in_fp32
     def forward(self, psi: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
         ordered, order = psi.sort(1)
         weights = self.network(ordered[:, :, None, None])[:, :, 0, 0]
@@ -79,6 +83,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.gram_merge, self.cls_merge = _pass_first(), _pass_first()
 
+    @in_fp32
     def forward(
         self,
         meta: Float[Tensor, "b 2 h w"],
@@ -93,6 +98,7 @@ class Ensemble(nn.Module):
         return torch.cat([background, foreground], 1)
 
 
+@in_fp32
 def known_objects(
     logits: Float[Tensor, "b classes h w"], own: Int64[Tensor, " b"]
 ) -> Float[Tensor, "b h w"]:

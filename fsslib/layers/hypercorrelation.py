@@ -14,6 +14,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fsslib.fp32 import in_fp32
 from fsslib.layers.resize import resize
 
 Correlation = Float[Tensor, "b c hq wq hs ws"]
@@ -21,6 +22,7 @@ COSINE_EPS = 1e-5  # added to norms, as in the released code
 WIDTHS = (16, 64, 128)
 
 
+@in_fp32
 def hypercorrelation(
     query: Sequence[Float[Tensor, "b _ hq wq"]], support: Sequence[Float[Tensor, "b _ hs ws"]]
 ) -> Correlation:
@@ -50,10 +52,17 @@ class CentrePivotConv4d(nn.Module):
         pruned = maps[..., :: self.stride, :: self.stride]
         rows = pruned.shape[4]
         over_query = self.query(rearrange(pruned, "b c i j k l -> (b k l) c i j"))
-        over_support = self.support(rearrange(maps, "b c i j k l -> (b i j) c k l"))
+        over_support = self._over_support(rearrange(maps, "b c i j k l -> (b i j) c k l"))
         return rearrange(over_query, "(b k l) c i j -> b c i j k l", b=batch, k=rows) + rearrange(
             over_support, "(b i j) c k l -> b c i j k l", b=batch, i=hq
         )
+
+    def _over_support(self, maps: Float[Tensor, "n c k l"]) -> Float[Tensor, "n c2 k2 l2"]:
+        # oneDNN's bf16 gradient is garbage where a strided kernel is larger than the grid.
+        if min(maps.shape[-2:]) < self.support.kernel_size[0]:
+            with torch.autocast(maps.device.type, enabled=False):
+                return self.support(maps.float())
+        return self.support(maps)
 
 
 def squeeze(

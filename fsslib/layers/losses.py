@@ -15,10 +15,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from fsslib.data.episode import IGNORE
+from fsslib.fp32 import in_fp32
 
 LossName = Literal["cross_entropy", "cross_entropy_dice"]
 
 
+@in_fp32
 def segmentation_loss(
     logits: Float[Tensor, "b c h w"],
     mask: UInt8[Tensor, "b hm wm"],
@@ -29,7 +31,6 @@ def segmentation_loss(
     `cross_entropy` is every paper's. `cross_entropy_dice` adds the soft Dice loss of the
     foreground classes, which does not let a large background outvote a small object.
     """
-    logits = logits.float()  # sums over a picture's pixels overflow half precision
     if logits.shape[-2:] != mask.shape[-2:]:
         logits = F.interpolate(logits, mask.shape[-2:], mode="bilinear", align_corners=True)
     target, counts = _countable(mask)
@@ -46,6 +47,7 @@ def _countable(mask: UInt8[Tensor, "b h w"]) -> tuple[Tensor, Tensor]:
     return torch.where(counts, mask, 0).long(), counts.float()
 
 
+@in_fp32
 def dice_loss(logits: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor, ""]:
     """1 - mean Dice of the foreground classes, per image (Milletari et al. 2016, squared form)."""
     return 1 - _dice(logits, target).mean()
@@ -61,6 +63,7 @@ def _dice(logits: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor, "b 
     return (overlap + 1) / (total + 1)
 
 
+@in_fp32
 def balanced_cross_entropy(
     logits: Float[Tensor, "b c h w"], mask: UInt8[Tensor, "b h w"], most: float = 10.0
 ) -> Float[Tensor, ""]:
@@ -73,10 +76,11 @@ def balanced_cross_entropy(
     counts = (target.flatten() == classes[:, None]).sum(1)
     present = (counts > 0).sum()
     weights = (counts.sum() / (present * counts.clamp_min(1))).clamp_max(most)
-    loss = F.cross_entropy(logits.float(), target, weights, ignore_index=IGNORE)
+    loss = F.cross_entropy(logits, target, weights, ignore_index=IGNORE)
     return loss * any_counts
 
 
+@in_fp32
 def distillation_loss(
     correlations: Sequence[Float[Tensor, "b _ _"]], mask: UInt8[Tensor, "b h w"]
 ) -> Float[Tensor, ""]:
@@ -90,8 +94,8 @@ def distillation_loss(
     teacher = torch.where(mask == 1, 1.0, -1e9)
     terms = []
     for student in correlations:
-        terms.append(_divergence(teacher, student.float()))
-        teacher = student.detach().float()
+        terms.append(_divergence(teacher, student))
+        teacher = student.detach()
     return torch.stack(terms).mean()
 
 
@@ -105,13 +109,14 @@ def _divergence(
     return (wanted * ((wanted + 1e-12).log() - (given + 1e-12).log())).sum(1).mean()
 
 
+@in_fp32
 def picture_losses(
     logits: Float[Tensor, "b c h w"],
     masks: UInt8[Tensor, "b h w"],
     name: LossName = "cross_entropy",
 ) -> Float[Tensor, " b"]:
     """`segmentation_loss` of each picture by itself; 0 where none of its pixels counts."""
-    logits, target = logits.float(), masks.long()
+    target = masks.long()
     pixels = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none").flatten(1)
     counted = (target != IGNORE).flatten(1).sum(1)
     losses = pixels.sum(1) / counted.clamp_min(1)

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
+
 
 def resize(maps: Float[Tensor, "b c h w"], size: Sequence[int]) -> Float[Tensor, "b c h2 w2"]:
     """Bilinear interpolation with aligned corners. Maps of no channels stay without any.
@@ -21,6 +23,7 @@ def resize(maps: Float[Tensor, "b c h w"], size: Sequence[int]) -> Float[Tensor,
     return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=True)
 
 
+@in_fp32
 def spread(
     masks: Shaped[Tensor, "*batch rows columns"], size: Sequence[int]
 ) -> Float[Tensor, "*batch h w"]:
@@ -38,12 +41,11 @@ def spread(
     Returns:
         fp32, under autocast too: counts of pixels are large.
     """
-    with torch.autocast(masks.device.type, enabled=False):
-        rows, columns = (
-            _enlarging(cells, pixels, masks.device)
-            for cells, pixels in zip(size, masks.shape[-2:], strict=True)
-        )
-        return rows @ masks.float() @ columns.mT
+    rows, columns = (
+        _enlarging(cells, pixels, masks.device)
+        for cells, pixels in zip(size, masks.shape[-2:], strict=True)
+    )
+    return rows @ masks.float() @ columns.mT
 
 
 def _enlarging(cells: int, pixels: int, device: torch.device) -> Float[Tensor, "cells pixels"]:

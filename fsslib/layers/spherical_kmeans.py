@@ -7,9 +7,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
+
 Centres = Float[Tensor, "b p d"]
 
 
+@in_fp32
 def spherical_kmeans(
     points: Float[Tensor, "b n d"],
     weights: Float[Tensor, "b n"],

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fsslib.fp32 import in_fp32
 from fsslib.priors.similarity import unit
 
 POOL_EPS = 1e-6
@@ -50,12 +51,12 @@ class DinoiserHeads(nn.Module):
         return self.bkg_decoder(unit(tapped))
 
 
+@in_fp32
 def correlate(embedding: Float[Tensor, "b e h w"]) -> Correlations:
     """Products of all pairs of cells, cosines for unit vectors; in fp32, also under autocast,
     because they are cut at `gamma`."""
-    flat = embedding.flatten(2).float()  # (b, e, n)
-    with torch.autocast(embedding.device.type, enabled=False):
-        return (flat.mT @ flat).unflatten(2, embedding.shape[-2:])
+    flat = embedding.flatten(2)  # (b, e, n)
+    return (flat.mT @ flat).unflatten(2, embedding.shape[-2:])
 
 
 def cut_correlations(correlations: Correlations, gamma: float | None) -> Correlations:

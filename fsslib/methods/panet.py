@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from fsslib.data.episode import Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.vgg import VGG16
+from fsslib.fp32 import in_fp32
 from fsslib.layers.losses import LossName, picture_losses, segmentation_loss
 from fsslib.layers.resize import spread
 from fsslib.methods.base import METHODS, FewShotSegmenter, Prediction
@@ -119,6 +120,7 @@ class PANet(FewShotSegmenter):
         return picture_losses(full, masks.flatten(0, 2), self.config.loss).view(masks.shape[:3])
 
 
+@in_fp32
 def averages(features: Float[Tensor, "*batch c h w"], masks: Tensor) -> Float[Tensor, "*batch2 c"]:
     """Mean feature under each mask (*batch2, h, w), in fp32; leading dimensions are broadcast."""
     weights = masks.float()
@@ -126,6 +128,7 @@ def averages(features: Float[Tensor, "*batch c h w"], masks: Tensor) -> Float[Te
     return (features * weights[..., None, :, :]).sum((-2, -1)) / area
 
 
+@in_fp32
 def nearness(
     features: Float[Tensor, "b c h w"], prototypes: Float[Tensor, "b n c"]
 ) -> Float[Tensor, "b n h w"]:

@@ -11,9 +11,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
+
 EPS = 1e-10
 
 
+@in_fp32
 def background_seed(
     attention: Float[Tensor, "b heads n"],
     keys: Float[Tensor, "b heads n d"],

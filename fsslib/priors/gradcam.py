@@ -11,16 +11,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
 from fsslib.priors.similarity import min_max
 
 Activations = Float[Tensor, "b c h w"]
 
 
+@in_fp32
 def raw_cam(activations: Activations, gradients: Activations) -> Float[Tensor, "b h w"]:
     """sum_c mean(gradients_c) activations_c, of either sign; in fp32 whatever autocast says."""
-    with torch.autocast(activations.device.type, enabled=False):
-        weights = gradients.float().mean((-2, -1))  # (b, c)
-        return torch.einsum("bc,bchw->bhw", weights, activations.float())
+    weights = gradients.mean((-2, -1))  # (b, c)
+    return torch.einsum("bc,bchw->bhw", weights, activations)
 
 
 def grad_cam(activations: Activations, gradients: Activations) -> Float[Tensor, "b h w"]:

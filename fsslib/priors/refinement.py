@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
 from fsslib.priors.components import components
 
 Affinity = Float[Tensor, "b n n"]
@@ -32,6 +33,7 @@ def mean_attention(attention: Float[Tensor, "b blocks tokens tokens"], last: int
     return attention[:, -last:, 1:, 1:].mean(1)
 
 
+@in_fp32
 def sinkhorn(affinity: Affinity, rounds: int = 1) -> Affinity:
     """Divide columns by their sums, then rows by theirs, `rounds` times (CLIP-ES: 3)."""
     for _ in range(rounds):
@@ -40,6 +42,7 @@ def sinkhorn(affinity: Affinity, rounds: int = 1) -> Affinity:
     return affinity
 
 
+@in_fp32
 def high_order(affinity: Affinity, square: bool = False) -> Affinity:
     """R = max(D, D D'): cells that look at the same cells belong together too.
 
@@ -64,6 +67,7 @@ def box_mask(prior: Float[Tensor, "b h w"], threshold: float = 0.4) -> UInt8[Ten
     return _filled(_boxes(levels > limits[:, None, None])).to(torch.uint8)
 
 
+@in_fp32
 def refine(
     prior: Float[Tensor, "b h w"],
     matrix: Affinity,

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
 from fsslib.priors.similarity import CHUNK_ELEMENTS, cosine_map, unit
 
 Variant = Literal["ssp", "literal"]
@@ -39,6 +40,7 @@ class Refined(NamedTuple):
     background: Mask
 
 
+@in_fp32
 def prototype(features: Features, mask: Mask) -> Float[Tensor, "b c"]:
     """Mean feature inside the mask (Eq. 2); zero where it is empty."""
     total = torch.einsum("bchw,bhw->bc", features, mask)
@@ -60,6 +62,7 @@ def confident(
     return torch.where(sure.any(1, keepdim=True), sure, best).view_as(share)
 
 
+@in_fp32
 def background_prototypes(
     features: Features,
     chosen: Bool[Tensor, "b h w"],
@@ -92,6 +95,7 @@ def background_prototypes(
     return torch.cat(found, 2).view_as(features)
 
 
+@in_fp32
 def refine_mask(
     features: Features,
     mask: Mask,

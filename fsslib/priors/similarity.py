@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from fsslib.fp32 import in_fp32
 from fsslib.priors.masked_cells import masked_cells, take_cells
 
 COSINE_EPS = 1e-7  # added to the product of norms, and to the range of the min-max
@@ -21,6 +22,7 @@ CPU_CHUNK_ELEMENTS = 2**21  # 8 MiB: larger tensors leave a CPU's caches
 Map = Float[Tensor, "b 1 h w"]
 
 
+@in_fp32
 def best_match(
     query: Float[Tensor, "b c hq wq"], support: Float[Tensor, "b c hs ws"]
 ) -> Float[Tensor, "b hq wq"]:
@@ -64,6 +66,7 @@ def _best_of_masked(
     return torch.stack(best, 1).unflatten(2, query.shape[-2:])
 
 
+@in_fp32
 def unit(vectors: Tensor, dim: int = 1) -> Tensor:
     """Length 1 along `dim`; zero stays zero, and so do its gradients (there is no epsilon). Sums
     of squares, because torch's norm is slow on a CPU where `dim` is not the last one."""
@@ -75,6 +78,7 @@ def _inverse_norm(vectors: Tensor, dim: int) -> Tensor:
     return torch.where(squares > 0, squares, 1.0).rsqrt()
 
 
+@in_fp32
 def cosine_map(
     features: Float[Tensor, "b c h w"], vector: Float[Tensor, "b c"]
 ) -> Float[Tensor, "b h w"]:
@@ -83,12 +87,14 @@ def cosine_map(
     return along * _inverse_norm(features, 1)[:, 0]
 
 
+@in_fp32
 def min_max(maps: Float[Tensor, "... h w"]) -> Float[Tensor, "... h w"]:
     """Each map stretched to 0..1; a constant map becomes all zero."""
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     return (maps - low) / (high - low + COSINE_EPS)
 
 
+@in_fp32
 def similarity_maps(
     query: Float[Tensor, "b c h w"],
     support: Float[Tensor, "b k c h w"],
@@ -108,11 +114,11 @@ def similarity_maps(
         autocast says.
     """
     foreground = F.interpolate((masks == 1).float(), support.shape[-2:])
-    with torch.autocast(query.device.type, enabled=False):
-        maps = _best_of_masked(query.float(), support.float(), foreground)
+    maps = _best_of_masked(query, support, foreground)
     return min_max(maps) if stretch else maps
 
 
+@in_fp32
 def prior_mask(
     query: Float[Tensor, "b c h w"],
     support: Float[Tensor, "b k c h w"],
@@ -129,21 +135,16 @@ def prior_mask(
         (B,1,h,w) in 0..1 and (B,K,h,w), both min-max normalised per shot before the mean.
         Always computed in fp32: the min-max magnifies what half precision rounds away.
     """
-    with torch.autocast(query.device.type, enabled=False):
-        return _prior_mask(query.float(), support.float(), masks.float())
+    masks = F.interpolate(masks, support.shape[-2:], mode="bilinear", align_corners=True)
+    per_shot = min_max(_best_of_masked(query, support, masks))
+    return per_shot.mean(1, keepdim=True), per_shot
 
 
+@in_fp32
 def prior_region_map(
     bridge: Float[Tensor, "b c h w"], prior: Float[Tensor, "b c hp wp"]
 ) -> Float[Tensor, "b 1 h w"]:
     """QGNet's prior region map (Liu et al., 2021, Eqs. 9-12): how much every cell of the backbone's
     features (`bridge`) resembles any cell of the extractor's features (`prior`) of the same
     picture, stretched to 0..1. A constant map becomes all zero; in fp32 whatever autocast says."""
-    with torch.autocast(bridge.device.type, enabled=False):
-        return min_max(best_match(bridge.float(), prior.float()))[:, None]
-
-
-def _prior_mask(query: Tensor, support: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    masks = F.interpolate(masks, support.shape[-2:], mode="bilinear", align_corners=True)
-    per_shot = min_max(_best_of_masked(query, support, masks))
-    return per_shot.mean(1, keepdim=True), per_shot
+    return min_max(best_match(bridge, prior))[:, None]

@@ -23,6 +23,7 @@ from fsslib.runs.method_config import MethodGroups
 from fsslib.runs.required import require_benchmark, require_file
 from fsslib.runs.run_config import plain_name
 from fsslib.settings import Count, Fold, Settings, of_parameter
+from fsslib.training.precision import Precision
 
 _OWN = ("fold", "way", "shot")
 """Fields of the protocol that are parameters of their own: what a sweep goes over."""
@@ -69,6 +70,8 @@ class EvaluateConfig(MethodGroups):
     """A list of test episodes to use, HSNet's, PFENet's or one of `fsslib.data export-episodes`."""
     head: str | None = None
     """Trained head: a file, also one that the paper's authors publish, or "shipped"."""
+    evaluation_precision: Precision = "fp32"
+    """Of the scored forward pass, by autocast: fp32, bf16, or fp16 on a GPU."""
     machine: str = "auto"
     """Device, and what else changes nothing: "cuda workers=4 batch_size=16 feature_cache=40"."""
 
@@ -136,6 +139,11 @@ class EvaluateConfig(MethodGroups):
         own = {name: getattr(self, name) for name in _OWN}
         with of_parameter("protocol"):
             return Protocol.preset(benchmark, **own, **changes)
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """All that the run computes in."""
+        return (self.evaluation_precision,)
 
     @property
     def run_name(self) -> str:

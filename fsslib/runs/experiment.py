@@ -50,7 +50,7 @@ class Experiment:
         self.config, self.folder = config, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.protocol, self.machine = config.test_protocol, config.machine_config
-        self.device = pick_device(self.machine.device)
+        self.device = pick_device(self.machine.device, *config.precisions)
         self.training: dict[str, Any] = {}
 
     @cached_property
@@ -157,7 +157,8 @@ class Experiment:
     ) -> Scores:
         about = (method, self.benchmark, self.protocol, specs, self.device)
         sizes = (self.machine.batch_size, self.machine.loaders)
-        return evaluate(*about, *sizes, maps=maps, share=own_share())
+        precision = self.config.evaluation_precision
+        return evaluate(*about, *sizes, maps=maps, share=own_share(), precision=precision)
 
     def scores(self) -> dict[str, Any]:
         """The method on the test list."""
@@ -196,6 +197,7 @@ class Experiment:
             "encoders_have_seen": {name: what for name, what in seen if what},
             "protocol": self.protocol.to_dict(),
             "protocol_hash": self.protocol.hash,
+            "evaluation_precision": self.config.evaluation_precision,
             "head": {name: head[name] for name in about_head if name in head} or None,
             "data": self._data(),
             "config": portable(self.config),

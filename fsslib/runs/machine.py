@@ -14,7 +14,11 @@ import torch
 import fsslib
 from fsslib.config import ConfigError
 from fsslib.files import PACKAGE
+<<<<<<< HEAD
 from fsslib.training.processes import launched
+=======
+from fsslib.training.precision import Precision, require_precision
+>>>>>>> 79ac07f (Half precision is what it says: bf16 on a CPU, in scores too; what is sensitive is named)
 
 
 def require_device(name: str) -> None:
@@ -23,15 +27,18 @@ def require_device(name: str) -> None:
         raise ConfigError(f"device={name!r}: expected auto, cpu, cuda or cuda:1")
 
 
-def pick_device(name: str) -> str:
+def pick_device(name: str, *precisions: Precision) -> str:
     """The device of a run, made the one in use; `auto` becomes "cuda" where there is one.
 
     It is chosen once, here: what asks for no card by name (page-locked memory, random generators)
     then takes this one. Of several processes each gets its own. A run on the CPU gets its threads
     here, too.
 
+    Args:
+        precisions: that the run computes in.
+
     Raises:
-        ConfigError: a device that is not there.
+        ConfigError: a device that is not there, or that lacks a precision.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -42,6 +49,11 @@ def pick_device(name: str) -> str:
         torch.cuda.set_device(torch.device(name).index)
     if name == "cpu":
         limit_threads()
+    try:
+        for precision in precisions:
+            require_precision(precision, name)
+    except ValueError as error:
+        raise ConfigError(f"device={name!r}: {error}") from error
     return name
 
 

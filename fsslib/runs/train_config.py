@@ -12,7 +12,12 @@ from fsslib.grammar import parse_preset
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.required import require_device_for
 from fsslib.runs.run_config import identity
+<<<<<<< HEAD
 from fsslib.settings import Natural, of_parameter
+=======
+from fsslib.settings import Natural
+from fsslib.training.precision import Precision
+>>>>>>> 79ac07f (Half precision is what it says: bf16 on a CPU, in scores too; what is sensitive is named)
 from fsslib.training.recipe import TrainConfig
 
 
@@ -72,6 +77,10 @@ class TrainRunConfig(EvaluateConfig):
     def training(self) -> TrainConfig:
         """The training settings that these parameters describe."""
         return training_config(self.recipe, self.seed, self.machine_config.loaders)
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        return (*super().precisions, self.training.precision)
 
     @property
     def run_name(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
 from fsslib.training.parts import require_parts
+from fsslib.training.precision import Precision
 from fsslib.training.schedule import Schedule
 
 
@@ -35,8 +36,8 @@ class TrainConfig(Settings):
     warmup: Natural = 0
     max_grad_norm: NonNegative = 0.0
     """Largest gradient norm; 0 leaves gradients as they are."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Autocast on the GPU; on the CPU always fp32."""
+    precision: Precision = "fp32"
+    """Of the forward pass, by autocast; fp16 on GPUs alone."""
     augment: bool = True
     augment_last: Literal["crop", "resize"] = "crop"
     """What brings an augmented picture to the network's size."""

@@ -106,3 +106,9 @@ def test_nobody_else_sets_threads():
     templates = (machine.PACKAGE.parent / "notebooks" / "runs").glob("*.ipynb")
     assert found == {"runs/machine.py", "data/loading.py"}
     assert not [path.name for path in templates if "set_num_threads" in path.read_text()]
+
+
+def test_half_precision_that_a_device_lacks_is_refused_where_it_is_picked():
+    assert pick_device("cpu", "fp32", "bf16") == "cpu"
+    with pytest.raises(ConfigError, match="device='cpu': precision='fp16' is for GPUs"):
+        pick_device("cpu", "fp32", "fp16")

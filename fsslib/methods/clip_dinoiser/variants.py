@@ -21,6 +21,7 @@ from torch import Tensor
 
 from fsslib.config import ConfigError
 from fsslib.data.episode import Episode
+from fsslib.fp32 import in_fp32
 from fsslib.layers.spherical_kmeans import spherical_kmeans
 from fsslib.layers.weighted_pooling import refine_background, weighted_pool
 from fsslib.methods.base import METHODS, FewShotSegmenter, Guidance, Prediction, require_batch
@@ -247,10 +248,10 @@ class SupportDinoiser(FewShotSegmenter):
         return logits, {"similarity": classes / scale}
 
 
+@in_fp32
 def cosines(
     features: Float[Tensor, "b d h w"], vectors: Float[Tensor, "b n d"]
 ) -> Float[Tensor, "b n h w"]:
     """Of every cell with each of its episode's unit vectors; in fp32, also under autocast, because
     temperatures multiply them."""
-    with torch.autocast(features.device.type, enabled=False):
-        return torch.einsum("bdhw,bnd->bnhw", unit(features.float(), 1), vectors.float())
+    return torch.einsum("bdhw,bnd->bnhw", unit(features, 1), vectors)

@@ -82,15 +82,13 @@ def pretrain_backbone(
     torch.manual_seed(config.seed)
     model = build_classifier(config).to(device, memory_format=torch.channels_last).train()
     engine = _engine(model, config, folder, device, report)
-    half = config.precision == "bf16"
 
     def loader(begin: int) -> DataLoader:
         return _pictures(config, begin, engine.parts_per_step, device, engine.share)
 
     def loss(batch: tuple[Tensor, Tensor]) -> Loss:
         images, shown = batch
-        # On the CPU too, unlike `engine.autocast`: the embedded weights were made so.
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+        with engine.autocast():
             logits = model(images)
         logits = logits.float()
         right = named_right(logits, shown).float().mean()

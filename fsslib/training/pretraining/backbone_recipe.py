@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from fsslib.config import Bound, ConfigError
 from fsslib.settings import Count, Fraction, Natural, NonNegative, Pixels, Positive, Settings
 from fsslib.training.parts import require_parts
+from fsslib.training.precision import Precision
 from fsslib.training.schedule import learning_rate
 
 Jitter = Annotated[float, Bound(least=0, below=1)]
@@ -53,8 +54,8 @@ class PretrainConfig(Settings):
     label_smoothing: Fraction = 0.0
     max_grad_norm: NonNegative = 0.0
     """Largest gradient norm; 0 leaves gradients as they are."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Autocast of the forward pass, on the CPU too."""
+    precision: Precision = "fp32"
+    """Of the forward pass, by autocast; fp16 on GPUs alone."""
     seed: Natural = 0
     validation_scenes: Count = 2000
     checkpoint_every: Count = 250

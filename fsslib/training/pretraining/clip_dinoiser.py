@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fsslib.encoders.clip_vit import ClipViT
+from fsslib.fp32 import in_fp32
 from fsslib.layers.weighted_pooling import DinoiserHeads, correlate
 from fsslib.methods.clip_dinoiser.teachers import Teachers
 from fsslib.training.engine import Engine
@@ -34,6 +35,7 @@ from fsslib.training.step import Loss
 Losses = dict[str, Float[Tensor, ""]]
 
 
+@in_fp32
 def head_losses(
     heads: DinoiserHeads,
     tapped: Float[Tensor, "b c h w"],

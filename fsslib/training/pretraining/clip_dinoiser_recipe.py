@@ -34,7 +34,7 @@ class DinoiserTraining(Settings):
     max_grad_norm: NonNegative = 0.0
     """Largest gradient norm; 0 leaves gradients as they are."""
     precision: Precision = "fp32"
-    """Autocast on the GPU, of the frozen CLIP; on the CPU always fp32."""
+    """Of the frozen CLIP, by autocast; fp16 on GPUs alone."""
     gamma: Fraction = 0.2
     """Cells belong together where DINO's cosine reaches this."""
     size: Pixels = 448

@@ -54,8 +54,8 @@ class ClipConfig(Settings):
     max_grad_norm: NonNegative = 1.0
     """Largest gradient norm."""
     precision: Precision = "fp32"
-    """Autocast on the GPU; on the CPU always fp32. There is no `accumulate` here: each picture is
-    compared with every other of its batch, and parts of one would be another loss."""
+    """Of the forward pass, by autocast; fp16 on GPUs alone. There is no `accumulate` here: each
+    picture is compared with every other of its batch, and parts of one would be another loss."""
     seed: Natural = 0
     checkpoint_every: Count = 100
     workers: Natural = 0

@@ -15,6 +15,7 @@ from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_resnet import stop_pooling
 from fsslib.encoders.clip_small import UNPOOLED
 from fsslib.encoders.clip_vit import ClipViT
+from fsslib.fp32 import in_fp32
 from fsslib.training.descent import Descent
 from fsslib.training.pretraining.caption_batches import Batch, Batches
 from fsslib.training.pretraining.clip_recipe import ClipConfig
@@ -86,9 +87,9 @@ def naming_loss(
     return (_right_ones(logits, shown) + _right_ones(logits.T, shown.T)) / 2
 
 
+@in_fp32
 def _right_ones(logits: Tensor, right: Tensor) -> Tensor:
     """Mean of -log softmax over the right entries, each among itself and its row's wrong ones."""
-    logits = logits.float()
     wrong = logits.masked_fill(right, -1e4).logsumexp(1, keepdim=True)
     # Not `[right].mean()`, which would wait for the device to learn how many there are.
     return (F.softplus(wrong - logits) * right).sum() / right.sum()

@@ -15,6 +15,7 @@ from torchvision.transforms.v2.functional import resize
 
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_small import PatchStem
+from fsslib.fp32 import in_fp32
 
 
 def adopt_text(encoder: ClipEncoder, teacher: ClipEncoder) -> None:
@@ -53,13 +54,13 @@ def look(
     return pooled, distance(pooled, wanted_pooled) + distance(cells, wanted_cells)
 
 
+@in_fp32
 def distance(student: Float[Tensor, "n d"], teacher: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     """1 - cosine, both seen from the mean of the teacher's directions.
 
     CLIP's embeddings lie in a narrow cone: by plain cosine a student that answers every cell with
     its axis is close to any teacher. Seen from the axis, what differs is all there is.
     """
-    student, teacher = student.float(), teacher.float()  # differences of near equals
     student, teacher = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
     axis = teacher.mean(0)
     return 1 - F.cosine_similarity(student - axis, teacher - axis, dim=-1).mean()

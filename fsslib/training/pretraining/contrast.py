@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from fsslib.fp32 import in_fp32
+
 LARGEST = 65_536
 """Keys in MoCo's and QGNet's queues."""
 
@@ -54,6 +56,7 @@ class KeyQueue(nn.Module):
         self.pointer.add_(len(keys)).remainder_(len(self))
 
 
+@in_fp32
 def contrast_logits(
     queries: Float[Tensor, "n dim"],
     keys: Float[Tensor, "n dim"],
@@ -72,6 +75,7 @@ def contrast_logits(
     return torch.cat(parts, 1) / temperature
 
 
+@in_fp32
 def info_nce(
     logits: Float[Tensor, "n classes"], known: Bool[Tensor, " n"] | None = None
 ) -> Float[Tensor, ""]:

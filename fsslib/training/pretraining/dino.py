@@ -24,6 +24,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.data import DataLoader
 
 from fsslib.encoders.dino import Dino, small_dino
+from fsslib.fp32 import in_fp32
 from fsslib.training.engine import Engine
 from fsslib.training.parts import batch_loader
 from fsslib.training.plan import Plan
@@ -62,6 +63,7 @@ class Network(nn.Module):
         return self.head(tokens).unflatten(0, views.shape[:2])
 
 
+@in_fp32
 def dino_loss(
     student: Float[Tensor, "views b out"],
     teacher: Float[Tensor, "two b out"],

@@ -46,7 +46,7 @@ class DinoConfig(Settings):
     max_grad_norm: NonNegative = 3.0
     """Largest gradient norm, of all parameters together."""
     precision: Precision = "fp32"
-    """Autocast on the GPU; on the CPU always fp32."""
+    """Of the forward pass, by autocast; fp16 on GPUs alone."""
     seed: Natural = 0
     validation_scenes: Count = 400
     checkpoint_every: Count = 100

@@ -37,7 +37,7 @@ class ContrastEncoder(nn.Module):
 
     Args:
         separate: a head for each branch, instead of one for both.
-        precision: of the backbone, where there is a GPU; all else is fp32.
+        precision: of the backbone; all else is fp32.
     """
 
     def __init__(

@@ -83,8 +83,9 @@ class MocoConfig(Settings):
     max_grad_norm: NonNegative = 0.0
     """Largest gradient norm; 0 leaves gradients as they are."""
     precision: Precision = "fp32"
-    """Autocast on the GPU; on the CPU always fp32. There is no `accumulate` here: a batch's keys
-    are shuffled for BatchNorm and enter the queue together, `bn_splits` is the parts there are."""
+    """Of the backbone, by autocast; fp16 on GPUs alone. There is no `accumulate` here: the keys
+    of a batch are shuffled for BatchNorm and enter the queue together; `bn_splits` is the parts
+    that there are."""
     encoder: Literal["key", "query"] = "key"
     """Which one is released and monitored: QGNet reads the key encoder, MoCo transfers the
     other."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from fsslib.data.scenes import CLASS_NAMES
 from fsslib.encoders.resnet import dilate
 from fsslib.encoders.stages import StageBackbone
+from fsslib.fp32 import in_fp32
 
 READ = ("layer4", "layer3")
 """The stages that `LocalClassifier` reads; the first one answers."""
@@ -67,6 +68,7 @@ class LocalClassifier(nn.Module):
         dilate(self.backbone.layer4, 2, keep_stride=True)
 
 
+@in_fp32
 def naming_loss(
     logits: Float[Tensor, "n b c"], shown: Float[Tensor, "b c"], smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
