@@ -76,6 +76,7 @@ def _suits(inputs: Tensor, weight: Tensor) -> bool:
         and torch.backends.mkldnn.enabled
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()  # which chooses by itself
     )
 
 

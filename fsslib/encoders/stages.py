@@ -18,15 +18,13 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from fsslib.encoders.groups import in_groups
 from fsslib.encoders.identity import Keyed
 from fsslib.encoders.onednn import by_onednn
 from fsslib.encoders.pass_cache import Cache, Made, PassCache
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-GROUP_NUMBERS = 2**20
-"""Of pictures, or of layer3, that go through a network together on a CPU."""
 
 Features = Float[Tensor, "b c h w"]
 
@@ -101,7 +99,7 @@ class StageBackbone(Keyed):
             return self.once("last", layer3, lambda part: (self.layer4(part),))[0]
         if self.cache.max_bytes or self._learns:
             return self.last(layer3 * mask)
-        return _in_groups(lambda part, inside: (self.layer4(part * inside),), layer3, mask)[0]
+        return in_groups(lambda part, inside: (self.layer4(part * inside),), layer3, mask)[0]
 
     def fine_features(self, images: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hf wf"]:
         """layer3 and layer2 of uint8 images side by side, on the grid of stride 8.
@@ -116,6 +114,11 @@ class StageBackbone(Keyed):
                 "no features on one grid; build the backbone with dilated=True"
             )
         return torch.cat([layer3, layer2], 1)
+
+    def compile_stages(self) -> None:
+        """Each stage by torch.compile, from its next pass on; answers differ in their last bits."""
+        for stage in (self.stem, self.layer1, self.layer2, self.layer3, self.layer4):
+            stage.compile()
 
     def remember(self, cache: Cache) -> StageBackbone:
         """Take what was said of the same pictures before from `cache`, as long as all weights are
@@ -136,7 +139,7 @@ class StageBackbone(Keyed):
         if self._learns:
             return make(inputs)
         return self.cache.collect(
-            lambda: f"{what}-{self.digest}", inputs, lambda part: _in_groups(make, part)
+            lambda: f"{what}-{self.digest}", inputs, lambda part: in_groups(make, part)
         )
 
     @property
@@ -179,29 +182,3 @@ class StageBackbone(Keyed):
 
     def train(self, mode: bool = True) -> StageBackbone:
         return super().train(mode and (self.trainable or self.moving_statistics))
-
-
-def _in_groups(make: Callable[..., Made], inputs: Tensor, *beside: Tensor) -> Made:
-    """`make(inputs, *beside)`; on a CPU, large pictures go one after the other, which needs less
-    memory and time: tensors that outgrow the caches are mapped anew for every layer."""
-    count = len(inputs)
-    most = max(1, GROUP_NUMBERS * count // max(1, inputs.numel()))
-    if inputs.device.type != "cpu" or count <= most or inputs.requires_grad:
-        return make(inputs, *beside)
-    whole: Made = ()
-    for start in range(0, count, most):
-        made = make(*(part[start : start + most] for part in (inputs, *beside)))
-        whole = whole or tuple(_empty_like(part, count) for part in made)
-        for target, part in zip(whole, made, strict=True):
-            target[start : start + most] = part
-        del made  # before the next group is made
-    return whole
-
-
-def _empty_like(part: Tensor, count: int) -> Tensor:
-    """Room for `count` pictures, in the same layout."""
-    rows = part.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if rows else torch.contiguous_format
-    return torch.empty(
-        (count, *part.shape[1:]), dtype=part.dtype, device=part.device, memory_format=layout
-    )

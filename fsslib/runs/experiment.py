@@ -21,6 +21,7 @@ from fsslib.data.loading import TrainingEpisodes
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
 from fsslib.encoders.pass_cache import Cache
+from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.storage import halved
 from fsslib.encoders.weights import seen_by
 from fsslib.evaluation.evaluator import Scores, evaluate
@@ -32,7 +33,7 @@ from fsslib.runs.assembly import assemble, encoder_cache
 from fsslib.runs.config import command_of, portable
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.heads import head_card
-from fsslib.runs.machine import environment, pick_device
+from fsslib.runs.machine import environment
 from fsslib.runs.processes import in_processes
 from fsslib.runs.train_config import TrainRunConfig
 from fsslib.training.loop import train
@@ -50,7 +51,7 @@ class Experiment:
         self.config, self.folder = config, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.protocol, self.machine = config.test_protocol, config.machine_config
-        self.device = pick_device(self.machine.device, *config.precisions)
+        self.device = self.machine.use(*config.precisions, compiles=True)
         self.training: dict[str, Any] = {}
 
     @cached_property
@@ -75,6 +76,9 @@ class Experiment:
     def method(self) -> FewShotSegmenter:
         """The method on its device; seeded, so that equal configs start from equal weights."""
         method = assemble(self.config, self.benchmark, self.protocol, self.cache)
+        if self.machine.compile:
+            for module in method.modules():
+                module.compile_stages() if isinstance(module, StageBackbone) else None
         return method.to(self.device)
 
     def train(self) -> dict[str, Any]:

@@ -14,11 +14,8 @@ import torch
 import fsslib
 from fsslib.config import ConfigError
 from fsslib.files import PACKAGE
-<<<<<<< HEAD
-from fsslib.training.processes import launched
-=======
 from fsslib.training.precision import Precision, require_precision
->>>>>>> 79ac07f (Half precision is what it says: bf16 on a CPU, in scores too; what is sensitive is named)
+from fsslib.training.processes import launched
 
 
 def require_device(name: str) -> None:
@@ -78,6 +75,41 @@ def _require_cuda(name: str) -> None:
         )
 
 
+def set_switches(device: str, tf32: bool, cudnn_benchmark: bool) -> None:
+    """How an NVIDIA GPU rounds factors of fp32 products, and how cuDNN chooses its algorithms.
+
+    Raises:
+        ConfigError: either is switched on where it does nothing.
+    """
+    cuda = device.startswith("cuda")
+    for name, value in (("tf32", tf32), ("cudnn_benchmark", cudnn_benchmark)):
+        if value and not cuda:
+            raise ConfigError(f"{name}=True with device={device!r}: it is for NVIDIA GPUs alone")
+    if not cuda:
+        return
+    if tf32 and torch.cuda.get_device_capability(device) < TF32_FROM:
+        name = torch.cuda.get_device_name(device)
+        raise ConfigError(f"tf32=True: {name} has no TF32; it came with Ampere, leave it out")
+    torch.backends.cudnn.benchmark = cudnn_benchmark
+    backends = torch.backends
+    if hasattr(backends, "fp32_precision"):  # PyTorch 2.9 and later
+        for part in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+            part.fp32_precision = "tf32" if tf32 else "ieee"
+    else:
+        backends.cuda.matmul.allow_tf32 = backends.cudnn.allow_tf32 = tf32
+
+
+def require_compiler(device: str) -> None:
+    """ConfigError where torch.compile does not work, with its own reason."""
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.zeros(8, device=device))
+    except Exception as error:  # of Dynamo, Inductor, Triton or a missing C++ compiler
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"compile=True does not work here ({reason}); leave it out") from error
+
+
+TF32_FROM = (8, 0)
+"""Compute capability."""
 THREADS = "OMP_NUM_THREADS"
 """Whoever sets this variable says how many threads a process may use."""
 

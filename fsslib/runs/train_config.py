@@ -12,12 +12,8 @@ from fsslib.grammar import parse_preset
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.required import require_device_for
 from fsslib.runs.run_config import identity
-<<<<<<< HEAD
 from fsslib.settings import Natural, of_parameter
-=======
-from fsslib.settings import Natural
 from fsslib.training.precision import Precision
->>>>>>> 79ac07f (Half precision is what it says: bf16 on a CPU, in scores too; what is sensitive is named)
 from fsslib.training.recipe import TrainConfig
 
 

@@ -8,7 +8,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from fsslib.encoders import BACKBONES, WeightsError, build_backbone, stages
+from fsslib.encoders import BACKBONES, WeightsError, build_backbone, groups
 from fsslib.encoders.backbones import load_backbone_state
 from fsslib.encoders.identity import network_digest
 from fsslib.encoders.resnet import ResNet
@@ -192,7 +192,7 @@ def test_large_pictures_go_one_by_one_and_come_out_the_same(monkeypatch):
 
     together, sizes = features(), []
     backbone.layer1.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
-    monkeypatch.setattr(stages, "GROUP_NUMBERS", 2 * pictures[0].numel())
+    monkeypatch.setattr(groups, "GROUP_NUMBERS", 2 * pictures[0].numel())
     torch.testing.assert_close(features(), together, atol=1e-5, rtol=1e-4)
     assert sizes == [2, 2, 1]
     torch.testing.assert_close(together[3], backbone.last(together[1] * mask))
@@ -200,3 +200,12 @@ def test_large_pictures_go_one_by_one_and_come_out_the_same(monkeypatch):
     backbone.layer1.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
     features()
     assert sizes[-1] == 5, "BatchNorm learns from the whole batch"
+
+
+def test_compiled_stages_are_the_same_network():
+    """Nothing is compiled before the first pass; `fsslib.runs` tries a small one first."""
+    backbone = build_backbone("resnet18", "random")
+    digest, names = backbone.digest, list(backbone.state_dict())
+    backbone.compile_stages()
+    assert backbone.digest == network_digest(backbone) == digest
+    assert list(backbone.copied().state_dict()) == names

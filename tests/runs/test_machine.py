@@ -5,6 +5,8 @@ import torch
 
 from fsslib.config import ConfigError
 from fsslib.runs import machine
+from fsslib.runs.config import parse
+from fsslib.runs.groups import MachineConfig
 from fsslib.runs.machine import environment, limit_threads_of_kernels, pick_device
 from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -112,3 +114,58 @@ def test_half_precision_that_a_device_lacks_is_refused_where_it_is_picked():
     assert pick_device("cpu", "fp32", "bf16") == "cpu"
     with pytest.raises(ConfigError, match="device='cpu': precision='fp16' is for GPUs"):
         pick_device("cpu", "fp32", "fp16")
+
+
+@pytest.fixture
+def switches(monkeypatch):
+    """What stands in torch's switches afterwards stays as it was."""
+    backends = torch.backends
+    new = hasattr(backends, "fp32_precision")
+    parts = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn) if new else ()
+    before = [part.fp32_precision for part in parts]
+    monkeypatch.setattr(backends.cudnn, "benchmark", False)
+    yield parts
+    for part, value in zip(parts, before, strict=True):
+        part.fp32_precision = value
+
+
+def test_switches_of_a_gpu(two_cards, switches, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    assert MachineConfig.parse("machine", "cuda:1 tf32=true cudnn_benchmark=true").use() == "cuda:1"
+    assert torch.backends.cudnn.benchmark
+    assert {part.fp32_precision for part in switches} <= {"tf32"}
+    MachineConfig(device="cuda:1").use()
+    assert not torch.backends.cudnn.benchmark
+    assert {part.fp32_precision for part in switches} <= {"ieee"}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    with pytest.raises(ConfigError, match="tf32=True: card 1 has no TF32"):
+        MachineConfig(device="cuda:1", tf32=True).use()
+
+
+@pytest.mark.parametrize("name", ["tf32", "cudnn_benchmark"])
+def test_switches_of_gpus_are_refused_on_a_cpu(name):
+    with pytest.raises(ConfigError, match=f"{name}=True with device='cpu': it is for NVIDIA"):
+        MachineConfig(device="cpu", **{name: True}).use()
+
+
+def test_what_cannot_be_compiled_is_refused(monkeypatch):
+    def broken(_):
+        raise RuntimeError("no C++ compiler\nand a long story")
+
+    with pytest.raises(ConfigError, match="this run compiles nothing"):
+        MachineConfig(device="cpu", compile=True).use()
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(ConfigError, match=r"does not work here \(no C\+\+ compiler\); leave it"):
+        MachineConfig(device="cpu", compile=True).use(compiles=True)
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    assert MachineConfig(device="cpu", compile=True).use(compiles=True) == "cpu"
+
+
+def test_switches_decide_no_identity():
+    plain, other = (
+        parse("evaluate", {"method": "prototype", **more})
+        for more in ({}, {"tf32": True, "compile": True, "cudnn_benchmark": True})
+    )
+    assert plain.decisive() == other.decisive()
+    half = parse("evaluate", {"method": "prototype", "evaluation_precision": "bf16"})
+    assert half.decisive() == {**plain.decisive(), "evaluation_precision": "bf16"}

@@ -32,7 +32,7 @@ from fsslib.methods.baselines import MaskedAveragePrototype
 from fsslib.methods.shipped import save_head
 from fsslib.runs.assembly import encoder_cache
 from fsslib.runs.config import command_of, portable
-from fsslib.runs.machine import environment, pick_device
+from fsslib.runs.machine import environment
 from fsslib.runs.pretraining.config import (
     BaseLearnerRunConfig,
     PretrainClipRunConfig,
@@ -115,7 +115,7 @@ def train_base_learner(config: BaseLearnerRunConfig, folder: Path) -> dict[str, 
     if in_processes(train_base_learner, config, folder):
         return read_json(folder / "results.json")
     protocol, machine, settings = config.base_protocol, config.machine_config, config.training
-    device = pick_device(machine.device, settings.precision)
+    device = machine.use(settings.precision)
     benchmark = load_benchmark(protocol, config.root, machine.feature_cache > 0)
     torch.manual_seed(config.seed)
     chosen = config.backbone_weights
