@@ -61,7 +61,7 @@ CHOSEN_ON = {
 
 def train_backbone(config: PretrainRunConfig, folder: Path) -> dict[str, Any]:
     """Train (or go on), by several processes if the machine says so; the card's facts."""
-    device = pick_device(config.machine_config.device)
+    device = config.machine_config.use(config.training.precision)
     prepare_pictures(config.training)
     in_processes(train_backbone, config, folder)
     return pretrain_backbone(config.training, folder, device)
