@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -48,8 +48,9 @@ class Cache(ABC):
             return make(pictures)
         device = pictures.device
         kind = f"{kind()}-{arithmetic(device.type)}"
-        keys = [(kind, picture_digest(picture)) for picture in pictures]
-        rows = {key: self.recall(key) for key in keys}
+        # One copy to the host, and one back below: each of them is a wait for a GPU.
+        keys = [(kind, picture_digest(picture)) for picture in pictures.detach().cpu()]
+        rows = self.recall_all(dict.fromkeys(keys))
         new = [i for i, key in enumerate(keys) if rows[key] is None and key not in keys[:i]]
         if new:
             made = make(pictures[new])
@@ -59,11 +60,15 @@ class Cache(ABC):
         self.passes += len(new)
         self.hits += len(keys) - len(new)
         stacked = zip(*(rows[key] for key in keys), strict=True)
-        return tuple(torch.stack([part.to(device) for part in parts]) for parts in stacked)
+        return tuple(_together(parts, device) for parts in stacked)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Cache:
         """Shared: keys name the weights, and what is kept is large."""
         return self
+
+    def recall_all(self, keys: Iterable[Key]) -> dict[Key, Made | None]:
+        """`recall` for each key."""
+        return {key: self.recall(key) for key in keys}
 
     @abstractmethod
     def recall(self, key: Key) -> Made | None:
@@ -93,6 +98,17 @@ class PassCache(Cache):
         while self.bytes > self.max_bytes:
             _, dropped = self._kept.popitem(last=False)
             self.bytes -= _size(dropped)
+
+
+def _together(parts: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Pictures' results as a batch on `device`; from the host in one transfer, from page-locked
+    memory where there are such transfers, so that nobody waits for it."""
+    if any(part.device != parts[0].device for part in parts):
+        parts = [part.to(device) for part in parts]
+    batch = torch.stack(parts)
+    if batch.device.type == "cpu" and device.type == "cuda":
+        batch = batch.pin_memory()
+    return batch.to(device, non_blocking=True)
 
 
 def arithmetic(device: str) -> str:

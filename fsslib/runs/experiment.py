@@ -162,7 +162,7 @@ class Experiment:
         about = (method, self.benchmark, self.protocol, specs, self.device)
         sizes = (self.machine.batch_size, self.machine.loaders)
         precision = self.config.evaluation_precision
-        return evaluate(*about, *sizes, maps=maps, precision=precision, share=own_share())
+        return evaluate(*about, *sizes, maps=maps, share=own_share(), precision=precision)
 
     def scores(self) -> dict[str, Any]:
         """The method on the test list."""

@@ -47,7 +47,8 @@ def dino_pictures(config: PretrainDinoRunConfig) -> Pictures:
 
 def train_dino(config: PretrainDinoRunConfig, folder: Path) -> tuple[Dino, dict[str, Any]]:
     """Train (or go on), by several processes if the machine says so; what `pretrain_dino` gives."""
-    device, pictures = config.machine_config.use(config.training.precision), dino_pictures(config)
+    device = config.machine_config.use(config.training.precision)
+    pictures = dino_pictures(config)
     in_processes(train_dino, config, folder)
     return pretrain_dino(config.training, pictures, folder, device)
 
@@ -99,7 +100,8 @@ def train_dinoiser(
 ) -> tuple[ClipViT, DinoiserHeads, dict[str, Any]]:
     """CLIP, and the heads and facts of their training (or its rest), which several processes share
     if the machine says so."""
-    device, parts = config.machine_config.use(config.training.precision), heads_parts(config)
+    device = config.machine_config.use(config.training.precision)
+    parts = heads_parts(config)
     in_processes(train_dinoiser, config, folder)
     return parts[0], *train_heads(config.training, *parts, folder, device)
 
