@@ -1,0 +1,53 @@
+"""The figures that README.md shows, made by one command.
+
+Every entry is a command by itself; what it prints is written beside its JSON.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fsslib.files import repository
+
+PUBLISHED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "encoders_scenes": ("encoders", ("scenes",)),
+    "encoders_paper": ("encoders", ("paper", "onednn=true", "rounds=5")),
+    "priors_paper": ("priors", ("paper", "shot=1,5", "rounds=5")),
+    "methods_scenes": (
+        "methods",
+        (
+            "scenes",
+            "name=prototype,panet,hsnet,asgnet,pfenet,bam,hdmnet,qgnet,lfss",
+            "work=forward,evaluate",
+        ),
+    ),
+    "training_steps_scenes": (
+        "methods",
+        ("scenes", "name=panet,hsnet,asgnet,pfenet,bam,hdmnet,qgnet,lfss", "work=train"),
+    ),
+    "methods_paper": (
+        "methods",
+        ("paper", "name=pfenet,bam,hdmnet,hsnet,asgnet", "onednn=true", "rounds=5"),
+    ),
+    "growth_size": (
+        "methods",
+        ("scenes", "name=pfenet,hdmnet,hsnet", "size=97,193,289,385,473", "batch=1"),
+    ),
+    "growth_shot": ("methods", ("scenes", "name=pfenet,hdmnet,hsnet", "shot=1,2,5,10", "batch=1")),
+    "growth_way": ("methods", ("scenes", "name=prototype,pfenet", "way=1,2,5", "batch=1")),
+    "growth_batch": ("methods", ("scenes", "name=pfenet,hdmnet,hsnet", "batch=1,2,4,8,16")),
+    "processes": ("processes", ("scenes", "name=pfenet", "work=forward,train")),
+    "training": ("training", ("name=pfenet,lfss", "workers=0,1")),
+    "training_resnet50": ("training", ("name=pfenet", "backbone=resnet50", "steps=8")),
+}
+"""By the file's name: a topic, and what it is asked."""
+
+
+def published_folder() -> Path:
+    """Where results and their tables lie."""
+    return repository() / "papermill_runs" / "published" / "bench"
+
+
+def command(topic: str, words: tuple[str, ...]) -> str:
+    """What makes one of them by hand."""
+    return f"python -m fsslib.bench {topic} -p {' '.join(words)}"

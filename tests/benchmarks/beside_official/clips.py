@@ -1,0 +1,2 @@
+def pi_clip(c): yield from ()
+def clip_dinoiser(c): yield from ()
