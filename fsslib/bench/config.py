@@ -58,7 +58,8 @@ class Sweep(Settings):
 
     def cases(self) -> list[dict[str, Any]]:
         """Every combination of what the lists hold, by the settings' names."""
-        names = [field.name for field in fields(self) if field.name not in self.HOW]
+        settings = [field.name for field in fields(self) if field.name not in self.HOW]
+        names = sorted(settings, key=lambda name: name != "name")  # its rows beside each other
         values = [getattr(self, name) for name in names]
         lists = [value if isinstance(value, tuple) else (value,) for value in values]
         return [dict(zip(names, chosen, strict=True)) for chosen in product(*lists)]
@@ -171,7 +172,7 @@ class TrainingSweep(Sweep):
     name: Names = TRAINED_NAMES
     """Methods that are trained, as runs take them."""
     backbone: Names = ("scenes-resnet",)
-    cache: tuple[Literal["off", "first", "later"], ...] = ("off", "first", "later")
+    cache: tuple[Literal["none", "first", "later"], ...] = ("none", "first", "later")
     """No feature cache; its first epoch, which fills it; later ones, which read it."""
     augment: bool = False
     workers: tuple[Natural, ...] = (0,)

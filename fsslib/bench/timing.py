@@ -20,6 +20,8 @@ from fsslib.config import ConfigError
 Call = Callable[[], object]
 SHORTEST = 0.02
 """Seconds that a measurement takes at least: shorter calls are made several times."""
+LONG = 0.5
+"""Seconds from which on a call is warm after one."""
 
 
 def require_clock(device: str) -> None:
@@ -67,11 +69,13 @@ class _Mark:
 
 
 def _warm(call: Call, device: str) -> int:
-    """Call twice, and say how many calls a measurement is made of."""
-    call()
-    mark = _Mark(call, device, 1)
-    if device != "cpu":
-        torch.cuda.synchronize(device)
+    """Call once, a short call twice, and say how many calls a measurement is made of."""
+    for _ in range(2):
+        mark = _Mark(call, device, 1)
+        if device != "cpu":
+            torch.cuda.synchronize(device)
+        if mark.milliseconds > 1000 * LONG:
+            return 1
     return max(1, min(1000, ceil(1000 * SHORTEST / max(mark.milliseconds, 1e-3))))
 
 

@@ -75,7 +75,7 @@ def _config(case: Case, device: str):
         {
             "method": case["name"],
             "backbone": f"{case['backbone']} weights={weights}",
-            "feature_cache": 0 if case["cache"] == "off" else GIGABYTES,
+            "feature_cache": 0 if case["cache"] == "none" else GIGABYTES,
             "device": device,
             "steps": case["steps"] + WARM,
             "train_batch_size": case["batch"],

@@ -38,7 +38,7 @@ from fsslib.bench.tables import grid
 from fsslib.bench.timing import alternated
 from fsslib.files import write_json
 
-CODES: dict[str, tuple[Callable[[Path], Iterator[Pair]], ...]] = {
+CODES: dict[str, tuple[Callable[[Path, int], Iterator[Pair]], ...]] = {
     "pfenet": (pfenet,),
     "qgnet": (qgnet,),
     "bam": (bam,),
@@ -61,7 +61,7 @@ def main() -> int:
     rows = []
     for name, clone in clones.items():
         for make in CODES[name]:
-            for pair in make(clone):
+            for pair in make(clone, options.size):
                 if options.only in pair.name:
                     rows.append(measured(pair, options.rounds))
                     print(_line(rows[-1]), flush=True)
@@ -70,6 +70,7 @@ def main() -> int:
     print(f"\n{text}")
     if options.out:
         content = {"machine": surroundings("cpu"), "rounds": options.rounds, "rows": rows}
+        content["size"] = options.size
         write_json(options.out, content)
         options.out.with_suffix(".md").write_text(f"{text}\n")
     return int(any(not row["agrees"] for row in rows))
@@ -111,14 +112,15 @@ def tables(rows: list[dict[str, Any]]) -> str:
         ]
         for row in rows
     ]
-    memory = [
-        [row["work"], *(_mib(row["peak_mib"][side]) for side in ("ours", "official", "released"))]
-        + [f"{row['peak_mib']['ours'] / max(row['peak_mib']['official'], 1e-9):.2f}"]
-        for row in rows
-    ]
+    memory = [[row["work"], *_memory(row["peak_mib"])] for row in rows]
     first = ["work", "ours / official", "range", "ours, s", "official, s", "largest difference"]
     second = ["peak MiB", "ours", "official", "as released", "ours / official"]
     return "\n".join([*grid(first, times), "", *grid(second, memory)])
+
+
+def _memory(peaks: dict[str, float | None]) -> list[str]:
+    cells = [_mib(peaks[side]) for side in ("ours", "official", "released")]
+    return [*cells, f"{peaks['ours'] / peaks['official']:.2f}"]
 
 
 def _mib(value: float | None) -> str:
@@ -139,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in CODES:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, help="folder of a clone")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, default=473, help="side of the pictures, 8n + 1")
     parser.add_argument("--only", default="", help="part of a row's name")
     parser.add_argument("--out", type=Path, help="JSON of the rows; tables beside it as .md")
     return parser

@@ -17,7 +17,7 @@ from fsslib.priors.similarity import similarity_maps
 COVERAGE = 0.24
 
 
-def cosine_prior(clone: Path) -> Iterator[Pair]:
+def cosine_prior(clone: Path, size: int) -> Iterator[Pair]:
     """The best cosine of every cell, on 60x60x2048, by HDMNet's function."""
     (module,) = imported(clone, "model.HDMNet")
     for shot in (1, 5):
@@ -27,16 +27,14 @@ def cosine_prior(clone: Path) -> Iterator[Pair]:
         masks = _centre(60).expand(1, shot, 60, 60)
 
         def official(query=query, supports=supports, masks=masks, shot=shot) -> Tensor:
-            each = [
-                module.get_similarity(query, supports[:, k], masks[:, k]) for k in range(shot)
-            ]
+            each = [module.get_similarity(query, supports[:, k], masks[:, k]) for k in range(shot)]
             return torch.cat(each, 1)
 
         ours = torch.no_grad()(partial(similarity_maps, query, supports, masks))
         yield Pair(f"max-cosine prior, {shot}-shot, 60x60x2048", ours, torch.no_grad()(official))
 
 
-def clustering(clone: Path) -> Iterator[Pair]:
+def clustering(clone: Path, size: int) -> Iterator[Pair]:
     """50x50x256, five seeds, ten rounds."""
     (module,) = imported(clone, "model.asgnet")
     generator = torch.Generator().manual_seed(0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from clones import built_blank, imported, on_cpu
+from clones import built_blank, imported
 from pairs import (
     Pair,
     episode,
@@ -22,9 +23,12 @@ from pairs import (
 from torch import Tensor, nn
 
 from fsslib.data.episode import Episode
+from fsslib.methods.base import FewShotSegmenter, Prediction
 
 DEEP = "resnet50-v2"
 """The deep-stem ResNet-50 that all of PFENet's family reads."""
+HSNET = 400
+"""Side of HSNet's pictures."""
 SETTINGS = {
     **{"layers": 50, "classes": 2, "zoom_factor": 8, "vgg": False, "ignore_label": 255},
     **{"data_set": "pascal", "split": 0, "print_freq": 10, "low_fea": "layer2"},
@@ -34,13 +38,13 @@ SETTINGS = {
 """What their configuration files say, as far as the networks read it."""
 
 
-def pfenet(clone: Path) -> Iterator[Pair]:
+def pfenet(clone: Path, size: int) -> Iterator[Pair]:
     """One shot and five; a step with BatchNorm as ours has it, and as theirs."""
     (module,) = imported(clone, "model.PFENet")
     for shot in (5, 1):
-        yield _pfenet_forward("PFENet", "pfenet", module, shot)
+        yield _pfenet_forward("PFENet", "pfenet", module, shot, size)
     for preset, mode in (("paper", "frozen (ours)"), ("official", "training (official)")):
-        method, batch = random_method("pfenet", DEEP, 1, preset), episode(1)
+        method, batch = random_method("pfenet", DEEP, 1, preset), episode(1, size)
         with built_blank():
             network = module.PFENet(pretrained=False)
         same_weights(method, network).train()
@@ -51,14 +55,14 @@ def pfenet(clone: Path) -> Iterator[Pair]:
         yield training_pair(f"PFENet train step, BatchNorm {mode}", method, batch, network, loss)
 
 
-def qgnet(clone: Path) -> Iterator[Pair]:
+def qgnet(clone: Path, size: int) -> Iterator[Pair]:
     """One shot."""
     (module,) = imported(clone, "model.PFENet_QGNet")
-    yield _pfenet_forward("QGNet", "qgnet", module, 1)
+    yield _pfenet_forward("QGNet", "qgnet", module, 1, size)
 
 
-def _pfenet_forward(title: str, name: str, module: Any, shot: int) -> Pair:
-    method, batch = random_method(name, DEEP, shot), episode(shot)
+def _pfenet_forward(title: str, name: str, module: Any, shot: int, size: int) -> Pair:
+    method, batch = random_method(name, DEEP, shot), episode(shot, size)
     with built_blank():
         network = module.PFENet(pretrained=False, shot=shot)
     same_weights(method, network)
@@ -67,11 +71,11 @@ def _pfenet_forward(title: str, name: str, module: Any, shot: int) -> Pair:
     )
 
 
-def bam(clone: Path) -> Iterator[Pair]:
+def bam(clone: Path, size: int) -> Iterator[Pair]:
     """One shot and five."""
     (module,) = imported(clone, "model.BAM")
     for shot in (5, 1):
-        method, batch = random_method("bam", DEEP, shot), episode(shot)
+        method, batch = random_method("bam", DEEP, shot), episode(shot, size)
         with built_blank():
             network = module.OneModel(Namespace(**SETTINGS, shot=shot), cls_type="Novel")
         same_weights(method, network)
@@ -84,12 +88,12 @@ def bam(clone: Path) -> Iterator[Pair]:
         yield forward_pair(f"BAM {shot}-shot", _of_novel(method), batch, official)
 
 
-def hdmnet(clone: Path) -> Iterator[Pair]:
+def hdmnet(clone: Path, size: int) -> Iterator[Pair]:
     """One shot, five, and a step."""
     (module,) = imported(clone, "model.HDMNet")
     for shot in (5, 1):
         method, network = _hdmnet(module, shot, "Novel")
-        batch = episode(shot)
+        batch = episode(shot, size)
         query, supports, masks = inputs(method, batch)
 
         def official(network=network, given=(query, supports, masks)) -> Tensor:
@@ -97,7 +101,7 @@ def hdmnet(clone: Path) -> Iterator[Pair]:
 
         yield forward_pair(f"HDMNet {shot}-shot", _of_novel(method), batch, official)
     method, network = _hdmnet(module, 1, "Base")
-    batch = episode(1)
+    batch = episode(1, size)
     query, supports, masks = inputs(method, batch)
     network.train()
     network.freeze_modules(network)
@@ -120,11 +124,11 @@ def _hdmnet(module: Any, shot: int, kind: str) -> tuple[Any, nn.Module]:
     return method, same_weights(method, network)
 
 
-def asgnet(clone: Path) -> Iterator[Pair]:
+def asgnet(clone: Path, size: int) -> Iterator[Pair]:
     """One shot, with the placing of seeds on both sides, and without it on theirs, as their loader
     does it before; and the clustering alone."""
     module, seeding = imported(clone, "model.asgnet", "util.seed_init")
-    method, batch = random_method("asgnet", DEEP, 1), episode(1)
+    method, batch = random_method("asgnet", DEEP, 1), episode(1, size)
     with built_blank():
         network = module.Model(Namespace(**SETTINGS, shot=1))
     same_weights(method, network)
@@ -135,7 +139,10 @@ def asgnet(clone: Path) -> Iterator[Pair]:
 
     placed = seeds()
     yield forward_pair(
-        "ASGNet 1-shot, both place seeds", method, batch, lambda: network(query, supports, masks, seeds())
+        "ASGNet 1-shot, both place seeds",
+        method,
+        batch,
+        lambda: network(query, supports, masks, seeds()),
     )
     yield forward_pair(
         "ASGNet 1-shot, official without placing seeds",
@@ -145,17 +152,17 @@ def asgnet(clone: Path) -> Iterator[Pair]:
     )
 
 
-def hsnet(clone: Path) -> Iterator[Pair]:
-    """One shot of 400 pixels."""
+def hsnet(clone: Path, size: int) -> Iterator[Pair]:
+    """One shot, at most `HSNET` pixels."""
     (module,) = imported(clone, "model.hsnet")
-    method, batch = random_method("hsnet", "resnet50", 1), episode(1, 400)
+    method, batch = random_method("hsnet", "resnet50", 1), episode(1, min(size, HSNET))
     with built_blank():
         network = module.HypercorrSqueezeNetwork("resnet50", False)
     network.backbone.fc = nn.Identity()
     same_weights(method, network)
     query, supports, masks = inputs(method, batch)
     official = partial(network, query, supports[:, 0], masks[:, 0])
-    yield forward_pair("HSNet 1-shot, 400 px", method, batch, official)
+    yield forward_pair(f"HSNet 1-shot, {min(size, HSNET)} px", method, batch, official)
 
 
 def _summed(network: nn.Module, *given: Tensor) -> Tensor:
@@ -172,15 +179,10 @@ def _freeze_norm(network: nn.Module) -> None:
         part.eval()
 
 
-def _of_novel(method: Any) -> Any:
+def _of_novel(method: FewShotSegmenter) -> Callable[[Episode], Prediction]:
     """The method on classes that its base learner does not know, as in a test."""
 
-    class Novel:
-        backbone = method.backbone
+    def call(batch: Episode) -> Prediction:
+        return method(replace(batch, class_ids=torch.full_like(batch.class_ids, 20)))
 
-        def __call__(self, batch: Episode) -> Any:
-            from dataclasses import replace
-
-            return method(replace(batch, class_ids=batch.class_ids + 19))
-
-    return Novel()
+    return call

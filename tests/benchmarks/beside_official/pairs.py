@@ -15,10 +15,9 @@ from fsslib.data.episode import Episode
 from fsslib.encoders import build_backbone
 from fsslib.interop.official import official_state
 from fsslib.methods import METHODS, build_method
-from fsslib.methods.base import FewShotSegmenter
+from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.methods.base_learner import BaseLearner
 
-SIZE = 473
 Call = Callable[[], Any]
 
 
@@ -82,7 +81,7 @@ def same_weights(method: FewShotSegmenter, official: nn.Module) -> nn.Module:
     return official.eval()
 
 
-def episode(shot: int, size: int = SIZE) -> Episode:
+def episode(shot: int, size: int) -> Episode:
     """One episode of noise."""
     return parts.episodes(1, shot, size)
 
@@ -95,7 +94,11 @@ def inputs(method: FewShotSegmenter, batch: Episode) -> tuple[Tensor, Tensor, Te
 
 
 def forward_pair(
-    name: str, method: FewShotSegmenter, batch: Episode, official: Call, tolerance: float = 1e-3
+    name: str,
+    method: Callable[[Episode], Prediction],
+    batch: Episode,
+    official: Call,
+    tolerance: float = 1e-3,
 ) -> Pair:
     """Predictions; `official` returns logits."""
 

@@ -11,18 +11,20 @@ import contextlib
 import importlib.util
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
 
 import numpy as np
+import packaging.version
 import torch.nn.functional as F
+import yaml
 from PIL import Image
 from skimage.measure import label, regionprops
 from torch import Tensor, nn
 
-UNUSED = ("seaborn", "pandas", "networkx", "sklearn", "tensorboardX", "ttach", "lxml", "omegaconf")
-UNUSED += ("pkg_resources", "matplotlib")
+UNUSED = ("seaborn", "pandas", "networkx", "sklearn", "tensorboardX", "ttach", "lxml")
 
 
 @contextlib.contextmanager
@@ -32,6 +34,10 @@ def installed() -> Iterator[None]:
     made = {name: _Anything(name) for name in named}
     if not _there("cv2"):
         made["cv2"] = _module("cv2", **_OPENCV)
+    if not _there("pkg_resources"):
+        made["pkg_resources"] = _module("pkg_resources", packaging=packaging)
+    if not _there("omegaconf"):
+        made["omegaconf"] = _module("omegaconf", OmegaConf=_OmegaConf)
     if not _there("mmcv"):
         made |= _mmcv()
     before = {name: sys.modules.get(name) for name in made}
@@ -125,6 +131,18 @@ _OPENCV = {
     "boundingRect": _box,
     "imread": _read,
 }
+
+
+class _OmegaConf:
+    """YAML as plain dictionaries."""
+
+    @staticmethod
+    def load(path: str) -> dict[str, Any]:
+        return yaml.safe_load(Path(path).read_text())
+
+    @staticmethod
+    def to_container(content: dict[str, Any], resolve: bool) -> dict[str, Any]:
+        return content
 
 
 class _Base(nn.Module):
