@@ -92,6 +92,8 @@ def _publish(options: argparse.Namespace) -> None:
     folder = published_folder()
     for name in options.names or PUBLISHED:
         topic, words = PUBLISHED[name]
+        if options.rounds:
+            words = (*(w for w in words if "rounds=" not in w), f"rounds={options.rounds}")
         line = command(topic, words)
         print(f"\n$ {line}")
         kind, run = TOPICS[topic]
@@ -129,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     _comparing(again)
     publish = commands.add_parser("publish", help="measure and publish what README.md shows")
     publish.add_argument("names", nargs="*", help=f"some of {', '.join(PUBLISHED)}")
+    publish.add_argument("--rounds", type=int, help="other than usual, such as 2 for a look")
     publish.set_defaults(command=_publish)
     return parser
 

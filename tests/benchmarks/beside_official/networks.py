@@ -105,8 +105,7 @@ def hdmnet(clone: Path, size: int) -> Iterator[Pair]:
     query, supports, masks = inputs(method, batch)
     network.train()
     network.freeze_modules(network)
-    for part in (*_backbone(network), network.ppm, network.cls, network.base_learnear):
-        part.eval()
+    _freeze_norm(network)  # `fix_bn` of their configuration
 
     def loss() -> Tensor:
         labels = batch.query_mask
@@ -126,7 +125,7 @@ def _hdmnet(module: Any, shot: int, kind: str) -> tuple[Any, nn.Module]:
 
 def asgnet(clone: Path, size: int) -> Iterator[Pair]:
     """One shot, with the placing of seeds on both sides, and without it on theirs, as their loader
-    does it before; and the clustering alone."""
+    does it before."""
     module, seeding = imported(clone, "model.asgnet", "util.seed_init")
     method, batch = random_method("asgnet", DEEP, 1), episode(1, size)
     with built_blank():
@@ -170,13 +169,10 @@ def _summed(network: nn.Module, *given: Tensor) -> Tensor:
     return main + auxiliary
 
 
-def _backbone(network: nn.Module) -> list[nn.Module]:
-    return [getattr(network, f"layer{number}") for number in range(5)]
-
-
 def _freeze_norm(network: nn.Module) -> None:
-    for part in _backbone(network):
-        part.eval()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
 
 
 def _of_novel(method: FewShotSegmenter) -> Callable[[Episode], Prediction]:
