@@ -5,6 +5,7 @@ Every entry is a command by itself; what it prints is written beside its JSON.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from fsslib.files import repository
@@ -36,9 +37,22 @@ PUBLISHED: dict[str, tuple[str, tuple[str, ...]]] = {
     "growth_shot": ("methods", ("scenes", "name=pfenet,hdmnet,hsnet", "shot=1,2,5,10", "batch=1")),
     "growth_way": ("methods", ("scenes", "name=prototype,pfenet", "way=1,2,5", "batch=1")),
     "growth_batch": ("methods", ("scenes", "name=pfenet,hdmnet,hsnet", "batch=1,2,4,8,16")),
+    "pi_clip_priors": (
+        "priors",
+        (
+            "scenes",
+            "name=pi_clip shared_pass=false vvp_norm=imagenet,pi_clip,pi_clip vvp=false,"
+            "pi_clip vtp=false,pi_clip refine_vtp=false",
+            "shot=1,5",
+        ),
+    ),
     "processes": ("processes", ("scenes", "name=pfenet", "work=forward,train")),
-    "training": ("training", ("name=pfenet,lfss", "workers=0,1")),
-    "training_resnet50": ("training", ("name=pfenet", "backbone=resnet50", "steps=8")),
+    "training": ("training", ("name=pfenet,lfss",)),
+    "training_papers": (
+        "training",
+        ("name=pfenet,lfss", "backbone=resnet50,vgg16", "steps=4"),
+    ),
+    "loading": ("training", ("name=pfenet", "cache=none,later", "workers=0,1,2")),
 }
 """By the file's name: a topic, and what it is asked."""
 
@@ -50,4 +64,4 @@ def published_folder() -> Path:
 
 def command(topic: str, words: tuple[str, ...]) -> str:
     """What makes one of them by hand."""
-    return f"python -m fsslib.bench {topic} -p {' '.join(words)}"
+    return f"python -m fsslib.bench {topic} -p {shlex.join(words)}"
