@@ -31,12 +31,10 @@ from clips import clip_dinoiser, pi_clip
 from kernels import clustering, cosine_prior
 from networks import asgnet, bam, hdmnet, hsnet, pfenet, qgnet
 from pairs import Pair
+from report import Rows, tables
 
-from fsslib.bench.measure import surroundings
 from fsslib.bench.memory import peak_memory
-from fsslib.bench.tables import grid
 from fsslib.bench.timing import alternated
-from fsslib.files import write_json
 
 CODES: dict[str, tuple[Callable[[Path, int], Iterator[Pair]], ...]] = {
     "pfenet": (pfenet,),
@@ -58,22 +56,15 @@ def main() -> int:
     if not clones:
         print("error: expected the folder of one clone at least, such as --pfenet PATH")
         return 2
-    rows = []
+    rows = Rows(options.out, {"size": options.size, "rounds": options.rounds})
     for name, clone in clones.items():
         for make in CODES[name]:
             for pair in make(clone, options.size):
                 if options.only in pair.name:
-                    rows.append(measured(pair, options.rounds))
-                    print(_line(rows[-1]), flush=True)
+                    rows.add(measured(pair, options.rounds))
                 gc.collect()
-    text = tables(rows)
-    print(f"\n{text}")
-    if options.out:
-        content = {"machine": surroundings("cpu"), "rounds": options.rounds, "rows": rows}
-        content["size"] = options.size
-        write_json(options.out, content)
-        options.out.with_suffix(".md").write_text(f"{text}\n")
-    return int(any(not row["agrees"] for row in rows))
+    print(f"\n{tables(rows.all)}")
+    return int(any(not row["agrees"] for row in rows.all))
 
 
 def measured(pair: Pair, rounds: int) -> dict[str, Any]:
@@ -100,41 +91,6 @@ def measured(pair: Pair, rounds: int) -> dict[str, Any]:
     }
 
 
-def tables(rows: list[dict[str, Any]]) -> str:
-    """Time and memory, as Markdown."""
-    times = [
-        [
-            row["work"],
-            f"{row['ratio']:.2f}",
-            "–".join(f"{value:.2f}" for value in row["range"]),
-            *(f"{median(row['milliseconds'][side]) / 1000:.3g}" for side in ("ours", "official")),
-            f"{row['difference']:.0e}" + ("" if row["agrees"] else " DIFFERS"),
-        ]
-        for row in rows
-    ]
-    memory = [[row["work"], *_memory(row["peak_mib"])] for row in rows]
-    first = ["work", "ours / official", "range", "ours, s", "official, s", "largest difference"]
-    second = ["peak MiB", "ours", "official", "as released", "ours / official"]
-    return "\n".join([*grid(first, times), "", *grid(second, memory)])
-
-
-def _memory(peaks: dict[str, float | None]) -> list[str]:
-    cells = [_mib(peaks[side]) for side in ("ours", "official", "released")]
-    return [*cells, f"{peaks['ours'] / peaks['official']:.2f}"]
-
-
-def _mib(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
-def _line(row: dict[str, Any]) -> str:
-    peaks = row["peak_mib"]
-    return (
-        f"{row['work']:<50} time {row['ratio']:.2f}  memory {_mib(peaks['ours'])} / "
-        f"{_mib(peaks['official'])} MiB  difference {row['difference']:.0e}"
-    )
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -143,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=473, help="side of the pictures, 8n + 1")
     parser.add_argument("--only", default="", help="part of a row's name")
-    parser.add_argument("--out", type=Path, help="JSON of the rows; tables beside it as .md")
+    parser.add_argument(
+        "--out", type=Path, help="JSON; its other rows stay, tables lie beside it as .md"
+    )
     return parser
 
 
