@@ -30,7 +30,7 @@ from fsslib.bench.config import (
 from fsslib.bench.growth import growth_figure
 from fsslib.bench.measure import Results, measure
 from fsslib.bench.processes import measure_processes
-from fsslib.bench.publish import PUBLISHED, command, published_folder
+from fsslib.bench.publish import PUBLISHED, command, published_folder, refresh
 from fsslib.bench.tables import comparison, table
 from fsslib.bench.training import measure_training
 from fsslib.bench.work import encoder_work, method_work, prior_work
@@ -104,6 +104,11 @@ def _publish(options: argparse.Namespace) -> None:
         (folder / f"{name}.md").write_text(f"`{line}`\n\n{text}\n")
         if name.startswith("growth"):
             growth_figure(results).savefig(folder / f"{name}.png", dpi=80)
+    refresh()
+
+
+def _pages(options: argparse.Namespace) -> None:
+    refresh()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,6 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("names", nargs="*", help=f"some of {', '.join(PUBLISHED)}")
     publish.add_argument("--rounds", type=int, help="other than usual, such as 2 for a look")
     publish.set_defaults(command=_publish)
+    pages = commands.add_parser("pages", help="put the published tables into the documents")
+    pages.set_defaults(command=_pages)
     return parser
 
 

@@ -6,9 +6,11 @@ time would not show. A row's time is that of a call by any of them.
 
 from __future__ import annotations
 
+from queue import Empty
 from time import perf_counter
 from typing import Any
 
+import torch
 from torch import multiprocessing
 
 from fsslib.bench.config import ProcessSweep
@@ -40,23 +42,26 @@ def _row(case: Case, device: str, rounds: int, seconds: float) -> Row:
     try:
         speeds = [_answer(told, started) for _ in started]
     finally:
+        together.abort()  # nobody waits any more, unless another has died
         for process in started:
-            process.join(timeout=30)
+            process.join(timeout=10)
             process.kill()
     calls_per_second = [sum(each) for each in zip(*speeds, strict=True)]
     return Row(case, [1000 / rate for rate in calls_per_second], case["batch"], "episodes")
 
 
 def _answer(told: Any, started: list[Any]) -> list[float]:
-    """A worker's speeds; RuntimeError where one has died instead."""
+    """A worker's calls a second in each round.
+
+    Raises:
+        RuntimeError: one has died instead.
+    """
     while True:
         try:
             return told.get(timeout=1)
-        except Exception as error:  # queue.Empty, of whichever module the context takes it from
+        except Empty:
             if any(process.exitcode for process in started):
-                raise RuntimeError(
-                    "a process ended with an error; its text stands above"
-                ) from error
+                raise RuntimeError("a process ended with an error; its text is above") from None
 
 
 def _worker(case: Case, device: str, rounds: int, seconds: float, together: Any, told: Any) -> None:
@@ -76,6 +81,4 @@ def _worker(case: Case, device: str, rounds: int, seconds: float, together: Any,
 
 def _wait_for(device: str) -> None:
     if device != "cpu":
-        import torch
-
         torch.cuda.synchronize(device)

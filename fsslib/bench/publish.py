@@ -5,6 +5,7 @@ Every entry is a command by itself; what it prints is written beside its JSON.
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -60,6 +61,33 @@ PUBLISHED: dict[str, tuple[str, tuple[str, ...]]] = {
 def published_folder() -> Path:
     """Where results and their tables lie."""
     return repository() / "papermill_runs" / "published" / "bench"
+
+
+def refreshed(text: str) -> str:
+    """A document with the published tables as they are now: what stands between
+    `<!-- bench NAME -->` and `<!-- end -->` is the file `NAME.md`.
+
+    Raises:
+        FileNotFoundError: a name that nothing is published under.
+    """
+
+    def table(match: re.Match) -> str:
+        content = (published_folder() / f"{match[2]}.md").read_text()
+        return f"{match[1]}\n{content.strip()}\n\n{match[3]}"
+
+    return re.sub(r"(<!-- bench (\w+) -->\n).*?(<!-- end -->)", table, text, flags=re.S)
+
+
+def documents() -> list[Path]:
+    """Those that show published tables."""
+    runs = repository() / "papermill_runs"
+    return [repository() / "README.md", runs / "README.md", published_folder() / "README.md"]
+
+
+def refresh() -> None:
+    """Write all tables anew into the documents that show them."""
+    for document in documents():
+        document.write_text(refreshed(document.read_text()))
 
 
 def command(topic: str, words: tuple[str, ...]) -> str:

@@ -14,7 +14,7 @@ from fsslib.bench.machine import onednn_convolutions
 from fsslib.bench.measure import Results, Row
 from fsslib.bench.memory import MIB, peak_memory
 from fsslib.bench.parts import episodes
-from fsslib.bench.publish import PUBLISHED
+from fsslib.bench.publish import PUBLISHED, documents, refreshed
 from fsslib.bench.tables import comparison, table, verdict
 from fsslib.bench.timing import alternated
 from fsslib.config import ConfigError
@@ -184,6 +184,16 @@ def test_nothing_to_learn_is_left_out():
 def test_what_is_published_can_be_asked(name):
     topic, words = PUBLISHED[name]
     assert TOPICS[topic][0].read(words).cases()
+
+
+def test_documents_show_what_is_published():
+    for document in documents():
+        text = document.read_text()
+        assert refreshed(text) == text, f"{document.name}: run `python -m fsslib.bench pages`"
+        shown = {name for name in PUBLISHED if f"<!-- bench {name} -->" in text}
+        assert shown, document
+    everything = "".join(document.read_text() for document in documents())
+    assert not [name for name in PUBLISHED if f"<!-- bench {name} -->" not in everything]
 
 
 def test_supports_are_covered_as_asked():

@@ -38,6 +38,8 @@ class Rows:
         if self.path:
             write_json(self.path, {"machine": surroundings("cpu"), "rows": self.all})
             self.path.with_suffix(".md").write_text(f"{tables(self.all)}\n")
+            short = self.path.with_name(f"{self.path.stem}_short.md")
+            short.write_text(f"{short_table(self.all)}\n")
 
 
 def tables(rows: list[Row]) -> str:
@@ -46,7 +48,7 @@ def tables(rows: list[Row]) -> str:
         [
             row["work"],
             f"{row['ratio']:.2f}",
-            "–".join(f"{value:.2f}" for value in row["range"]),
+            _span(row["range"]),
             *(f"{median(row['milliseconds'][side]) / 1000:.3g}" for side in ("ours", "official")),
             f"{row['difference']:.0e}" + ("" if row["agrees"] else " DIFFERS"),
         ]
@@ -56,6 +58,19 @@ def tables(rows: list[Row]) -> str:
     first = ["work", "ours / official", "range", "ours, s", "official, s", "largest difference"]
     second = ["peak MiB", "ours", "official", "as released", "ours / official"]
     return "\n".join([*grid(first, times), "", *grid(second, memory)])
+
+
+def short_table(rows: list[Row]) -> str:
+    """Both ratios, ours / official, in one table."""
+    cells = [
+        [row["work"], f"{row['ratio']:.2f}", _span(row["range"]), _memory(row["peak_mib"])[-1]]
+        for row in rows
+    ]
+    return "\n".join(grid(["ours / official", "time", "range", "peak memory"], cells))
+
+
+def _span(values: list[float]) -> str:
+    return "–".join(f"{value:.2f}" for value in values)
 
 
 def _memory(peaks: dict[str, float | None]) -> list[str]:
