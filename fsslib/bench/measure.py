@@ -40,6 +40,8 @@ class Row:
     """Operations of its forward convolutions."""
     onednn: list[float] = field(default_factory=list)
     """Milliseconds of those convolutions, as oneDNN makes them."""
+    processor: list[float] = field(default_factory=list)
+    """Milliseconds of the processor, where those above are the wall's."""
     share_waiting: float | None = None
     """Of a training's time: what passed until a batch was there."""
 

@@ -50,6 +50,7 @@ def _COLUMNS(results: Results) -> list[tuple[str, Any]]:
         ("GFLOP", lambda row: _short(row.operations and row.operations / 1e9)),
         ("x floor", lambda row: _ratio(results.floor_ratio(row))),
         ("x oneDNN", lambda row: _ratio(row.onednn_ratio)),
+        ("processor ms", lambda row: _short(median(row.processor) if row.processor else None)),
         ("waits for loading", lambda row: _percent(row.share_waiting)),
     ]
 

@@ -1,19 +1,20 @@
 """Trainings as they are: steps a second, and how much of that is waiting for a batch.
 
-Times are of the wall, because waiting is what is asked about. The loop is the step engine's in
-short: its loader, its optimiser, no journal and no checkpoint. Everything lies in a temporary
-folder.
+Times are of the wall, because waiting is what is asked about. Beside them stands the processor's
+time of this process, which a busy machine hardly changes, and which is all the work there is where
+the process loads its batches itself. The loop is the step engine's in short: its loader, its optimiser, no journal and no
+checkpoint. Everything lies in a temporary folder.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import NamedTuple
 
 import torch
@@ -37,9 +38,11 @@ GIGABYTES = 8
 
 
 class Measured(NamedTuple):
-    """A training's time for a step, and the share of it that passed until the batch was there."""
+    """A training's time for a step, the processor's part of it, and the share that passed until the
+    batch was there."""
 
     milliseconds: float
+    processor: float
     share_waiting: float
 
 
@@ -50,12 +53,14 @@ def measure_training(sweep: TrainingSweep, report: Report = print) -> Results:
     cases = sweep.cases()
     report(f"{len(cases)} trainings of {sweep.steps} steps; {sweep.rounds} rounds of them")
     rounds = [[_train(case, device) for case in cases] for _ in range(sweep.rounds)]
-    rows = []
-    for case, measured in zip(cases, zip(*rounds, strict=True), strict=True):
-        share = median(each.share_waiting for each in measured)
-        times = [each.milliseconds for each in measured]
-        rows.append(Row(case, times, case["batch"], "episodes", share_waiting=share))
+    rows = [_row(*pair) for pair in zip(cases, zip(*rounds, strict=True), strict=True)]
     return Results("training", sweep.how(), "wall", surroundings(device), rows)
+
+
+def _row(case: Case, rounds: Sequence[Measured]) -> Row:
+    times, busy, shares = (list(each) for each in zip(*rounds, strict=True))
+    facts = {"processor": busy, "share_waiting": median(shares)}
+    return Row(case, times, case["batch"], "episodes", **facts)
 
 
 def _train(case: Case, device: str) -> Measured:
@@ -92,12 +97,12 @@ def _steps(experiment: Experiment, steps: int) -> Measured:
     optimizer = build_optimizer(
         settings.optimizer, method.parameters(), settings.lr, settings.weight_decay
     )
-    descent, begin, waited = Descent(optimizer, device=device), perf_counter(), 0.0
+    descent, begin, busy, waited = Descent(optimizer, device=device), 0.0, 0.0, 0.0
     batches = iter(_loader(experiment, (steps + WARM) * settings.batch_size))
     for number in range(steps + WARM):
         if number == WARM:
             _wait_for(device)
-            begin, waited = perf_counter(), 0.0
+            begin, busy, waited = perf_counter(), process_time(), 0.0
         asked = perf_counter()
         (part,) = next(batches)
         waited += perf_counter() - asked
@@ -105,8 +110,8 @@ def _steps(experiment: Experiment, steps: int) -> Measured:
         terms = method.loss(method(batch), batch)
         descent.down(torch.stack(list(terms.values())).sum(), settings.lr)
     _wait_for(device)
-    seconds = perf_counter() - begin
-    return Measured(1000 * seconds / steps, waited / seconds)
+    seconds, busy = perf_counter() - begin, process_time() - busy
+    return Measured(1000 * seconds / steps, 1000 * busy / steps, waited / seconds)
 
 
 def _loader(experiment: Experiment, episodes: int):

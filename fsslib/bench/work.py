@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -58,14 +59,25 @@ def prior_work(case: Case, device: str) -> Work:
     types = {name: kind for one in spec.sources for name, kind in one.kind.parts.items()}
     made = parts.make_parts(types, (body, case["clip"]), True, preset, spec)
     source = build_prior(spec, PriorGuided, {"backbone": network, **made}, preset).to(device)
-    batch = _episodes(case, device)
-    with torch.no_grad():
-        images = batch.support_images.flatten(0, 2)
-        masks = foreground(batch.support_masks[:, 0])
-        inputs = network.preprocess(batch.query_image), network.preprocess(images)
-    learner = parts.base_learner(body, True, preset).to(device)
-    features = EpisodeFeatures(network, *inputs, masks, embed=learner.head.features)
+    shape = tuple(case[name] for name in ("batch", "shot", "size"))
+    batch, features = _features(body, preset, shape, case["coverage"], device)
     return Work(torch.no_grad()(lambda: source(batch, features)), len(batch))
+
+
+@cache
+def _features(
+    body: str, preset: str, shape: tuple[int, int, int], coverage: float, device: str
+) -> tuple[Episode, EpisodeFeatures]:
+    """Episodes and their features, each made when it is first read, once for all priors."""
+    network = parts.backbone(body).to(device)
+    batch, shot, size = shape
+    episodes = parts.episodes(batch, shot, size, coverage=coverage).to(device)
+    with torch.no_grad():
+        images = episodes.support_images.flatten(0, 2)
+        inputs = network.preprocess(episodes.query_image), network.preprocess(images)
+    masks = foreground(episodes.support_masks[:, 0])
+    learner = parts.base_learner(body, True, preset).to(device)
+    return episodes, EpisodeFeatures(network, *inputs, masks, embed=learner.head.features)
 
 
 def method_work(case: Case, device: str) -> Work:
