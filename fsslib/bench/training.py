@@ -2,8 +2,8 @@
 
 Times are of the wall, because waiting is what is asked about. Beside them stands the processor's
 time of this process, which a busy machine hardly changes, and which is all the work there is where
-the process loads its batches itself. The loop is the step engine's in short: its loader, its optimiser, no journal and no
-checkpoint. Everything lies in a temporary folder.
+the process loads its batches itself. The loop is the step engine's in short: its loader, its
+optimiser, no journal and no checkpoint. Everything lies in a temporary folder.
 """
 
 from __future__ import annotations
