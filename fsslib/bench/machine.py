@@ -4,8 +4,8 @@ Two rates, measured in turn with what is held against them: fp32 operations a se
 matrix product, and bytes a second of one large copy (read and written). A call's floor is the time
 that its operations would take at the one rate, or its bytes at the other, whichever is longer.
 Neither is a law: on CPUs where MKL's products are slow, oneDNN's convolutions are twice as fast as
-this floor, and what fits into caches moves faster than a large copy. `onednn_convolutions` is the
-stricter measure there.
+this floor, on GPUs cuDNN's in TF32 are, and what fits into caches moves faster than a large copy.
+`onednn_convolutions` is the stricter measure on a CPU.
 """
 
 from __future__ import annotations

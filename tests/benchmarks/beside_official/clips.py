@@ -141,7 +141,9 @@ def clip_dinoiser(clone: Path, size: int) -> Iterator[Pair]:
     def official() -> Tensor:
         return network(scaled)
 
-    yield Pair(f"CLIP-DINOiser dense, {side} px, {CLASSES} classes", our_chances, official)
+    name = f"CLIP-DINOiser dense, {side} px, {CLASSES} classes"
+    # Correlations are cut at gamma: one that lies just there falls on either side.
+    yield Pair(name, our_chances, official, tolerance=5e-3)
 
 
 def _dinoiser(
