@@ -51,7 +51,7 @@ PUBLISHED: dict[str, tuple[str, tuple[str, ...]]] = {
     "training": ("training", ("name=pfenet,lfss",)),
     "training_papers": (
         "training",
-        ("name=pfenet,lfss", "backbone=resnet50,vgg16", "steps=4", "batch=4"),
+        ("name=pfenet preset=fractions,lfss", "backbone=resnet50,vgg16", "steps=4", "batch=4"),
     ),
     "loading": ("training", ("name=pfenet", "cache=none,later", "workers=0,1,2")),
 }
