@@ -24,7 +24,6 @@ from fsslib.bench.tables import grid
 from fsslib.files import read_json
 from fsslib.priors.similarity import prior_mask
 
-
 TIMES = {"warm cache": 0.05, "PI-CLIP priors, uncached": 0.65, "max-cosine prior": 0.25}
 """Ratios of time to the official code that are not 0.9, by part of a row's name."""
 PEAKS = {"max-cosine prior, 5-shot": 0.3}
