@@ -2,9 +2,11 @@
 
 On a virtual device (`virtual_device.py`), which needs no GPU, in fp32 and under autocast. A step is
 forward, loss and backward; optimisers are looked at once, and what a loop logs comes on top. As a
-program this file prints the table of waits:
+program this file prints the table of waits, or with `--table` operators, waits and copies of every
+method as it comes, with one support and with five:
 
     PYTHONPATH=. python tests/test_device.py [part of a case's name]
+    PYTHONPATH=. python tests/test_device.py --table
 """
 
 from __future__ import annotations
@@ -116,6 +118,29 @@ def test_optimisers_and_clipping_wait_for_nothing(name):
         assert (layer.weight != before).all()
 
 
+def print_table() -> None:
+    """Operators / waits / copies of a training step and of an evaluated batch of three."""
+    print("| method | training step, 1-shot | 5-shot | evaluated batch, 1-shot | 5-shot |")
+    print("| --- | --- | --- | --- | --- |")
+    rows: dict[str, dict[str, str]] = {}
+    for case in cases():
+        plain = case.guidance == "mask" and case.prior == "own" and not case.settings
+        if plain and case.way == 1:
+            logs = all_logs(case)
+            for kind, chosen in (("step", "step fp32"), ("batch", "batch of 3")):
+                found = [v for logs_ in logs for k, v in logs_.items() if k.startswith(chosen)]
+                cell = " / ".join(_counts(found[0])) if found else ""
+                rows.setdefault(case.method, {})[f"{kind}{case.shot}"] = cell
+    for method, row in rows.items():
+        cells = [row[name] for name in ("step1", "step5", "batch1", "batch5")]
+        print(f"| {' | '.join([method, *cells])} |")
+
+
+def _counts(log: VirtualDevice) -> list[str]:
+    totals = (log.operators.total(), log.waits.total(), log.transfers.total())
+    return [f"{total:,}" for total in totals]
+
+
 def main(part: str = "") -> None:
     """Waits by place, and how many cases have them."""
     places: Counter[tuple[str, ...]] = Counter()
@@ -132,4 +157,4 @@ def main(part: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    print_table() if sys.argv[1:] == ["--table"] else main(*sys.argv[1:])

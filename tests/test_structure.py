@@ -36,7 +36,7 @@ TEMPLATE_CELLS, LESSON_LINES = 12, 25
 # A room may import from those before it, and from what lies at the root of the package.
 ROOMS = (
     *("data", "encoders", "priors", "layers", "methods"),
-    *("training", "evaluation", "interop", "runs", "viz", "predict"),
+    *("training", "evaluation", "interop", "runs", "viz", "bench", "predict"),
 )
 SHARED = {"config", "fp32", "grammar", "settings", "registry", "files", "__version__"}
 BELOW_ALL = {

@@ -92,7 +92,7 @@ def backbones_help() -> str:
 
 def protocols_help() -> str:
     """The benchmarks' usual protocols, and every switch."""
-    return _presets_and_fields(Protocol)
+    return settings_help(Protocol)
 
 
 def machine_help() -> str:
@@ -123,7 +123,7 @@ def _settings(kind: type[Settings]) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="        ")
 
 
-def _presets_and_fields(kind: type[Settings]) -> str:
+def settings_help(kind: type[Settings]) -> str:
     presets = (f"{name}: {_changes(changes)}" for name, changes in kind.presets().items())
     lines = [line for text in presets for line in _wrapped(text, "")]
     return "\n".join([*lines, "", *map(_entry, field_notes(kind))])
