@@ -18,7 +18,7 @@ Answer = Callable[[UInt8[np.ndarray, "h w 3"]], Float32[np.ndarray, "n1 h w"]]
 
 
 def starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin along a side: evenly, from edge to edge, by `OVERLAP` or more over another."""
+    """Where tiles begin along a side: evenly, neighbours sharing `OVERLAP` of a tile or more."""
     if length <= tile:
         return [0]
     count = int(np.ceil((length - tile) / (tile * (1 - OVERLAP)))) + 1
