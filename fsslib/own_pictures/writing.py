@@ -6,8 +6,8 @@ import re
 from argparse import Namespace
 from pathlib import Path
 
-from fsslib.own_pictures.segmenting import segment
 from fsslib.own_pictures.pictures import picture_files
+from fsslib.own_pictures.segmenting import segment
 
 _BOX = re.compile(r"-?\d+(\.\d+)?([ ,]+-?\d+(\.\d+)?){3}")
 
