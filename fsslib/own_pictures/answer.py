@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from fsslib.files import atomic_path, write_json
+from fsslib.own_pictures.refusal import scores
 from fsslib.viz.overlay import overlay
-
-TOP = 0.01
-"""Share of a picture's pixels whose probability says whether an object is there at all."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Segmentation:
         names: of the classes.
         maps: the method's intermediate maps, by the paper's name, (h',w') each, of one class.
         method, reason: what answered, and why it was chosen.
-        thresholds: the least score of each class that is there; None: not calibrated.
+        threshold: the least score of a class that is there; None: not measured for this method.
     """
 
     mask: UInt8[np.ndarray, "h w"]
@@ -45,9 +44,7 @@ class Segmentation:
     @property
     def scores(self) -> tuple[float, ...]:
         """How sure the method is that each class is there: the mean over its surest pixels."""
-        count = max(1, int(TOP * self.mask.size))
-        flat = self.probability.reshape(len(self.names), -1)
-        return tuple(float(np.partition(row, -count)[-count:].mean()) for row in flat)
+        return tuple(scores(torch.from_numpy(self.probability)).tolist())
 
     @property
     def present(self) -> tuple[bool | None, ...]:

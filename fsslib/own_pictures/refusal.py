@@ -44,6 +44,8 @@ def scores(probability: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
 @cache
 def thresholds() -> dict[str, float]:
     """By a method's label, the least score of a class that is there."""
+    if not FILE.is_file():
+        return {}
     return {label: row["threshold"] for label, row in read_json(FILE)["methods"].items()}
 
 

@@ -20,6 +20,7 @@ from fsslib.own_pictures.answer import Segmentation
 from fsslib.own_pictures.choice import EMBEDDED, Choice, build, choose, warn_of_drawings
 from fsslib.own_pictures.masks import as_mask
 from fsslib.own_pictures.pictures import Picture, as_picture
+from fsslib.own_pictures.refusal import thresholds
 from fsslib.own_pictures.tiles import tiled
 from fsslib.predict import ask
 
@@ -91,6 +92,7 @@ def segment(
         reason,
         perf_counter() - begin,
         maps,
+        thresholds().get(label),
     )
 
 
