@@ -51,6 +51,7 @@ def predict(
             values or without a 1, also once they have the network's size, or no masks for a method
             that reads them.
     """
+    _require_names(class_name)
     names = (class_name,) if isinstance(class_name, str) else tuple(class_name)
     if isinstance(class_name, str):
         supports, masks = [supports], None if masks is None else [masks]
@@ -71,7 +72,6 @@ def ask(
     if not isinstance(method, FewShotSegmenter):
         raise TypeError(f"method={method!r}: give a segmenter, such as load_shipped()")
     protocol = Protocol("folder", image_size=image_size)
-    _require_names(class_name)
     if masks is None and method.reads_masks:
         raise ValueError(
             f"masks=None: {type(method).__name__} reads the supports' masks; give one for each, or "

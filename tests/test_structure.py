@@ -37,6 +37,7 @@ TEMPLATE_CELLS, LESSON_LINES = 12, 25
 ROOMS = (
     *("data", "encoders", "priors", "layers", "methods"),
     *("training", "evaluation", "interop", "runs", "viz", "predict"),
+    *("own_pictures", "__main__"),
 )
 SHARED = {"config", "grammar", "settings", "registry", "files", "__version__"}
 BELOW_ALL = {
@@ -44,6 +45,7 @@ BELOW_ALL = {
     "grammar": {"config"},
     "registry": {"config"},
     "files": {"config"},
+    "__init__": {"own_pictures"},  # when `fsslib.segment` is first asked for
 }
 KNOWS_NOTHING_OF = {
     "encoders": {"data"},
