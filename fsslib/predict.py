@@ -14,15 +14,14 @@ from fsslib.config import shown
 from fsslib.data.episode import Episode, stack
 from fsslib.data.protocol import Protocol
 from fsslib.data.transforms import fit_square
-from fsslib.evaluation.evaluator import compare_at
-from fsslib.methods.base import FewShotSegmenter
+from fsslib.evaluation.evaluator import at_original
+from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.methods.n_way import any_way
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 Mask = UInt8[np.ndarray, "_ _"]
 
 
-@torch.inference_mode()
 def predict(
     query: Picture,
     supports: Sequence[Picture] | Sequence[Sequence[Picture]],
@@ -52,18 +51,32 @@ def predict(
             values or without a 1, also once they have the network's size, or no masks for a method
             that reads them.
     """
+    _require_names(class_name)
+    names = (class_name,) if isinstance(class_name, str) else tuple(class_name)
+    if isinstance(class_name, str):
+        supports, masks = [supports], None if masks is None else [masks]
+    return ask(query, supports, masks, method, names, image_size).mask[0].cpu().numpy()
+
+
+@torch.inference_mode()
+def ask(
+    query: Picture,
+    supports: Sequence[Sequence[Picture]],
+    masks: Sequence[Sequence[Mask]] | None,
+    method: FewShotSegmenter,
+    names: tuple[str, ...],
+    image_size: int,
+) -> Prediction:
+    """What `predict` asks, for N classes, with all that the method says of it: logits at the
+    query's own size, maps at the method's. Raises as `predict`."""
     if not isinstance(method, FewShotSegmenter):
         raise TypeError(f"method={method!r}: give a segmenter, such as load_shipped()")
     protocol = Protocol("folder", image_size=image_size)
-    _require_names(class_name)
     if masks is None and method.reads_masks:
         raise ValueError(
             f"masks=None: {type(method).__name__} reads the supports' masks; give one for each, or "
             "take a method that a word guides, such as LFSS"
         )
-    names = (class_name,) if isinstance(class_name, str) else tuple(class_name)
-    if isinstance(class_name, str):
-        supports, masks = [supports], None if masks is None else [masks]
     if masks is None:  # which nobody will read
         masks = [
             [np.ones(_array(p, "a support").shape[:2], np.uint8) for p in of] for of in supports
@@ -72,11 +85,12 @@ def predict(
     device = next((tensor.device for tensor in method.state_dict().values()), torch.device("cpu"))
     batch, was_training = batch.to(device), method.training
     try:
-        logits = any_way(method, way).eval()(batch).logits[0]
+        prediction = any_way(method, way).eval()(batch)
     finally:
         method.train(was_training)
     # Back to the query's own size exactly as a test on a folder of pictures does it.
-    return compare_at(logits, batch, 0, protocol)[0].cpu().numpy()
+    logits = at_original(prediction.logits[0].float(), query.shape[:2], protocol)
+    return Prediction(logits[None], prediction.maps)
 
 
 def _require_names(given: str | Sequence[str]) -> None:

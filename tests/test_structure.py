@@ -36,7 +36,8 @@ TEMPLATE_CELLS, LESSON_LINES = 12, 25
 # A room may import from those before it, and from what lies at the root of the package.
 ROOMS = (
     *("data", "encoders", "priors", "layers", "methods"),
-    *("training", "evaluation", "interop", "runs", "viz", "bench", "predict"),
+    *("training", "evaluation", "interop", "runs", "viz", "bench"),
+    *("predict", "own_pictures", "__main__"),
 )
 SHARED = {"config", "fp32", "grammar", "settings", "registry", "files", "__version__"}
 BELOW_ALL = {
@@ -44,6 +45,7 @@ BELOW_ALL = {
     "grammar": {"config"},
     "registry": {"config"},
     "files": {"config"},
+    "__init__": {"own_pictures"},  # when `fsslib.segment` is first asked for
 }
 KNOWS_NOTHING_OF = {
     "encoders": {"data"},

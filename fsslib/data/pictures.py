@@ -40,7 +40,12 @@ def read_image(path: Path, fix: str) -> UInt8[np.ndarray, "h w 3"]:
         BrokenFileError: missing, cut short, not an image, or neither 8 nor 16 bits deep; ends with
             `fix`, what to do about it.
     """
-    picture, deep = _open(path, fix)
+    picture, deep = open_picture(path, fix)
+    return rgb(picture, deep, path, fix)
+
+
+def rgb(picture: Image.Image, deep: bool, path: Path, fix: str) -> UInt8[np.ndarray, "h w 3"]:
+    """What `open_picture` gave, as RGB of 8 bits; raises as `read_image`."""
     if deep and max(high for _, high in picture.convert("RGB").getextrema()) < DARKEST >> 8:
         raise _too_dark(path, "16 bits a channel, all of them nearly black", fix)
     if picture.mode.startswith("I"):  # convert() would clip 16 bits to white
@@ -162,7 +167,7 @@ def _too_dark(path: Path, values: str, fix: str) -> BrokenFileError:
 
 
 def _open_label(path: Path, fix: str) -> Image.Image:
-    picture, deep = _open(path, fix)
+    picture, deep = open_picture(path, fix)
     if deep:
         raise BrokenFileError(
             f"{path} has 16 bits for each of several channels; expected one index a pixel. Save "
@@ -171,8 +176,12 @@ def _open_label(path: Path, fix: str) -> Image.Image:
     return picture
 
 
-def _open(path: Path, fix: str) -> tuple[Image.Image, bool]:
-    """The picture, and whether it had colours of 16 bits, of which Pillow keeps the upper eight."""
+def open_picture(path: Path, fix: str) -> tuple[Image.Image, bool]:
+    """The picture, and whether it had colours of 16 bits, of which Pillow keeps the upper eight.
+
+    Raises:
+        BrokenFileError: missing, no regular file, too large, or no picture; ends with `fix`.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
             raise BrokenFileError(f"{path} is no regular file. {fix}")

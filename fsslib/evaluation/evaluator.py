@@ -152,7 +152,7 @@ def compare_at(
     target = episodes.query_mask[number]
     original = episodes.original_mask[number] if episodes.original_mask else None
     if original is not None and protocol.resolution == "original":
-        logits, target = _to_original(logits, original.shape, protocol), original
+        logits, target = at_original(logits, original.shape, protocol), original
         content = tuple(original.shape)
     elif original is not None and protocol.fit == "pad" and original.shape != target.shape:
         content = padded_size(*original.shape, protocol.image_size)
@@ -166,7 +166,7 @@ def compare_at(
     return logits.argmax(0).byte(), target
 
 
-def _to_original(
+def at_original(
     logits: Float[Tensor, "n1 s s"], size: tuple[int, int], protocol: Protocol
 ) -> Float[Tensor, "n1 h w"]:
     """Logits at the photograph's size.

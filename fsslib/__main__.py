@@ -1,0 +1,66 @@
+"""`fsslib`: everything from the command line. `fsslib COMMAND --help` tells more.
+
+fsslib segment query.jpg --support cup.jpg --mask cup.png --out out
+fsslib run train -p fold=1 -p shot=5
+fsslib study pi_clip --table
+fsslib data check coco20i --root /data/coco
+fsslib interop inspect weights.pth
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from fsslib import __version__
+
+COMMANDS = {
+    "segment": ("fsslib.own_pictures.command", "find in pictures what another picture shows"),
+    "run": ("fsslib.runs.__main__", "train, evaluate, pretrain: execute a run template"),
+    "status": ("fsslib.runs.__main__", "state of every run below a folder"),
+    "table": ("fsslib.runs.__main__", "scores of every run below a folder"),
+    "study": ("fsslib.runs.__main__", "run and publish a study"),
+    "sweep": ("fsslib.runs.__main__", "the runs of a file of yours, here or on a cluster"),
+    "demo": ("fsslib.runs.__main__", "train PFENet and compare it with its baselines"),
+    "data": ("fsslib.data.__main__", "check, download and list benchmarks"),
+    "bench": (
+        "fsslib.bench.__main__",
+        "how fast, how much memory, how near to the machine's floor",
+    ),
+    "interop": ("fsslib.interop.__main__", "say what files of weights are"),
+}
+"""Where each command lives; those of `fsslib.runs` are commands of its own."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status of the command; 2 for one that there is not."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or given[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if given else 2
+    if given[0] == "--version":
+        print(f"fsslib {__version__}")
+        return 0
+    if given[0] not in COMMANDS:
+        print(
+            f"error: command {given[0]!r}: expected one of {', '.join(COMMANDS)}", file=sys.stderr
+        )
+        return 2
+    where, _ = COMMANDS[given[0]]
+    module = importlib.import_module(where)
+    return module.main(given if where == "fsslib.runs.__main__" else given[1:])
+
+
+def _help() -> str:
+    examples = __doc__.partition("\n\n")
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join([examples[0], "", *rows, "", "examples:", *_indented(examples[2])])
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" for line in text.strip().splitlines()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""`segment`: one call from pictures as people have them to a mask.
+
+    answer = segment("query.jpg", "cup.jpg", "cup_mask.png")
+    answer.save("out")
+
+`fsslib.predict` is the core of it: arrays in, a mask out, a method in hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.own_pictures.answer import Segmentation
+from fsslib.own_pictures.choice import EMBEDDED, Choice, build, choose, warn_of_drawings
+from fsslib.own_pictures.masks import as_mask
+from fsslib.own_pictures.pictures import Picture, as_picture
+from fsslib.own_pictures.refusal import thresholds
+from fsslib.own_pictures.tiles import tiled
+from fsslib.predict import ask
+
+UNNAMED = "object"
+"""What a class without a name is called."""
+
+
+def segment(
+    query: Any,
+    supports: Any = None,
+    masks: Any = None,
+    class_name: str | Sequence[str] | None = None,
+    method: FewShotSegmenter | Choice | str = "auto",
+    weights: str | None = None,
+    image_size: int | None = None,
+    tile: int | None = None,
+    device: str = "auto",
+    report: Callable[[int, int], None] = lambda done, of: None,
+) -> Segmentation:
+    """Segment a picture by an example, by a word, or by both.
+
+    Args:
+        query: a path, a PIL picture, an array or a tensor of any size; see `as_picture`.
+        supports: a picture of the thing, or K of them. For several classes: a dictionary of their
+            names, {"cup": [...], "pen": [...]}. None: by the word alone.
+        masks: of each support, in the same form: a path, an array, a box (left, top, right,
+            bottom) or a polygon; see `as_mask`.
+        class_name: what the thing is called; needed without masks, and of use with them.
+        method: "auto" takes the best that the weights allow and says which; or a segmenter.
+        weights: of the encoders: "scenes" (embedded; drawings alone), "imagenet", a tag of
+            open_clip's ViT-B-16 such as "openai", or "timm/ARCHITECTURE".
+        image_size: side of the network's input; None: as the method was trained or published.
+        tile: side in pixels of tiles that a large picture is answered in, one by one, so that
+            small objects survive; None: the picture as a whole.
+        report: told how many tiles are done, of how many.
+
+    Raises:
+        ValueError, TypeError: pictures or masks that cannot be read as such; says what they are,
+            what was expected, and how to fix it. ConfigError: a word or weights nobody here knows.
+    """
+    begin = perf_counter()
+    names, pictures, marked = question(supports, masks, class_name)
+    shown = as_picture(query, "query")
+    if isinstance(method, FewShotSegmenter):
+        segmenter, label, reason = method, method.name, "as given"
+        size = image_size or 97
+    else:
+        choice = _chosen(method, weights, names, pictures, marked)
+        segmenter, label, reason = build(choice), choice.label, choice.reason
+        size = image_size or choice.image_size
+    segmenter.to(_device(device))
+    if pictures is None:  # a picture that nobody will look at
+        pictures = [[shown.pixels]] * len(names)
+        marked = [[np.ones(shown.size, np.uint8)]] * len(names)
+    last: list[Prediction] = []
+
+    def answer(pixels: np.ndarray) -> np.ndarray:
+        last[:] = [ask(pixels, pictures, marked, segmenter, names, size)]
+        return last[0].logits[0].softmax(0).cpu().numpy()
+
+    probability = tiled(shown.pixels, tile, answer, report) if tile else answer(shown.pixels)
+    maps = {} if tile else _plain(last[0].maps)
+    return Segmentation(
+        probability.argmax(0).astype(np.uint8),
+        probability[1:].astype(np.float32),
+        shown.pixels,
+        names,
+        label,
+        reason,
+        perf_counter() - begin,
+        maps,
+        thresholds().get(label),
+    )
+
+
+def question(
+    supports: Any, masks: Any, class_name: str | Sequence[str] | None
+) -> tuple[tuple[str, ...], list[list[np.ndarray]] | None, list[list[np.ndarray]] | None]:
+    """Names, supports and masks, a list of pictures for each class.
+
+    Raises:
+        ValueError: counts that do not fit, or neither supports nor a name.
+    """
+    if isinstance(supports, Mapping):
+        return _of_several(supports, masks, class_name)
+    names = (class_name,) if isinstance(class_name, str) else tuple(class_name or ())
+    if supports is None:
+        if masks is not None:
+            raise ValueError("masks without supports: give the pictures that they mark")
+        if not names:
+            raise ValueError("neither supports nor class_name: mark the object, or name it")
+        return names, None, None
+    if len(names) > 1:
+        raise ValueError(
+            f"{len(names)} class names; give supports as a dictionary, {{{names[0]!r}: [...], …}}"
+        )
+    of_class, marks = _pairs(supports, masks, "support")
+    return names or (UNNAMED,), [of_class], None if marks is None else [marks]
+
+
+def _of_several(
+    supports: Mapping[str, Any], masks: Any, class_name: Any
+) -> tuple[tuple[str, ...], list[list[np.ndarray]], list[list[np.ndarray]] | None]:
+    if class_name is not None:
+        raise ValueError(f"class_name={class_name!r} beside named supports; leave it out")
+    if masks is not None and (not isinstance(masks, Mapping) or masks.keys() != supports.keys()):
+        got = sorted(masks) if isinstance(masks, Mapping) else type(masks).__name__
+        raise ValueError(f"masks of {got}; expected a dictionary of {sorted(supports)}")
+    pairs = [
+        _pairs(supports[name], None if masks is None else masks[name], f"{name}, support")
+        for name in supports
+    ]
+    pictures = [of_class for of_class, _ in pairs]
+    return tuple(supports), pictures, None if masks is None else [marks for _, marks in pairs]
+
+
+def _pairs(
+    supports: Any, masks: Any, name: str
+) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    """The supports of a class and their masks."""
+    several = isinstance(supports, list | tuple)
+    listed = list(supports) if several else [supports]
+    pictures = [as_picture(one, f"{name} {i}") for i, one in enumerate(listed)]
+    if not pictures:
+        raise ValueError(f"{name}: no picture; give one at least")
+    if masks is None:
+        return [picture.pixels for picture in pictures], None
+    marks = list(masks) if several else [masks]
+    if len(marks) != len(pictures):
+        raise ValueError(f"{len(pictures)} supports and {len(marks)} masks; give one for each")
+    checked = [
+        _mask(m, p, f"{name} {i}") for i, (m, p) in enumerate(zip(marks, pictures, strict=True))
+    ]
+    return [picture.pixels for picture in pictures], checked
+
+
+def _mask(value: Any, picture: Picture, name: str) -> np.ndarray:
+    return as_mask(value, picture, name if picture.name.startswith(name) else picture.name)
+
+
+def _chosen(
+    method: Choice | str,
+    weights: str | None,
+    names: tuple[str, ...],
+    pictures: list | None,
+    masks: list | None,
+) -> Choice:
+    if isinstance(method, Choice):
+        return method
+    if method != "auto":
+        raise ValueError(
+            f"method={method!r}: expected 'auto', a segmenter, or a Choice of the parameters that "
+            "`python -m fsslib.runs run evaluate` takes"
+        )
+    named = tuple(name for name in names if name != UNNAMED)
+    shot = 1 if pictures is None else len(pictures[0])
+    choice = choose(masks is not None, named, weights or EMBEDDED, len(names), shot)
+    if weights is None:
+        warn_of_drawings(EMBEDDED)
+    return choice
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
+def _plain(maps: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """Maps of the query, of its first class, as arrays."""
+    return {
+        name: value[0].float().squeeze().cpu().numpy()
+        for name, value in maps.items()
+        if value[0].squeeze().ndim == 2
+    }

@@ -1,0 +1,216 @@
+"""`segment`, what it gives back, the command, and when it says that nothing is there."""
+
+import json
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import fsslib
+from fsslib.config import ConfigError
+from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.own_pictures import choice, segmenting
+from fsslib.own_pictures.answer import Segmentation
+from fsslib.own_pictures.command import main
+from fsslib.own_pictures.refusal import Answers, scores
+from fsslib.own_pictures.segmenting import segment
+from fsslib.own_pictures.tiles import starts, tiled
+
+
+class Redness(FewShotSegmenter):
+    """Says where the query is as red as the supports' objects, and keeps what it was asked."""
+
+    name = "redness"
+    binary = False
+
+    def __init__(self):
+        super().__init__()
+        self.episodes = []
+
+    def forward(self, episodes):
+        self.episodes.append(episodes)
+        red = episodes.query_image[:, 0].float() - episodes.query_image[:, 2].float()
+        object_logits = (red / 16).clamp(-8, 8)
+        rest = torch.full_like(object_logits, -8)
+        others = [rest] * (episodes.way - 1)
+        logits = torch.stack([-object_logits, object_logits, *others], 1)
+        return Prediction(logits, {"red": red[:, None]})
+
+
+def picture(left: int, top: int, side: int, size=(40, 60)) -> np.ndarray:
+    pixels = np.full((*size, 3), 60, np.uint8)
+    pixels[top : top + side, left : left + side] = (250, 20, 20)
+    return pixels
+
+
+def square(left: int, top: int, side: int, size=(40, 60)) -> np.ndarray:
+    mask = np.zeros(size, bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+@pytest.fixture
+def method():
+    return Redness()
+
+
+SUPPORT, MASK = picture(5, 5, 16), square(5, 5, 16)
+
+
+def test_one_support_one_mask(method):
+    answer = segment(picture(30, 10, 16), SUPPORT, MASK, method=method, image_size=60)
+    assert isinstance(answer, Segmentation) and answer.names == ("object",)
+    overlap = (answer.mask == 1) & square(30, 10, 16)
+    assert overlap.sum() > 0.8 * 256 and answer.mask.sum() < 1.2 * 256
+    assert answer.probability.shape == (1, 40, 60) and answer.probability.min() >= 0
+    assert answer.maps["red"].shape == (60, 60) and answer.present == (None,)
+    assert answer.scores[0] > 0.99
+
+
+def test_pictures_of_different_sizes_and_forms(method, tmp_path):
+    """Files, boxes and polygons reach the method as the masks that they are."""
+    path = tmp_path / "support.png"
+    Image.fromarray(SUPPORT).save(path)
+    outline = [(5, 5), (21, 5), (21, 21), (5, 21)]
+    segment(
+        picture(30, 10, 16, (80, 30)), [path, SUPPORT], [(5, 5, 21, 21), outline], method=method
+    )
+    segment(picture(30, 10, 16, (80, 30)), [SUPPORT, SUPPORT], [MASK, 255 * MASK], method=method)
+    first, second = method.episodes
+    torch.testing.assert_close(first.support_masks, second.support_masks)
+    torch.testing.assert_close(first.support_images, second.support_images)
+
+
+def test_several_classes(method):
+    supports = {"red": SUPPORT, "other": [SUPPORT]}
+    answer = segment(SUPPORT, supports, {"red": MASK, "other": [MASK]}, method=method)
+    assert answer.names == ("red", "other") and set(np.unique(answer.mask)) == {0, 1}
+    assert [row["name"] for row in answer.facts()["classes"]] == ["red", "other"]
+
+
+def test_a_small_object_in_a_large_picture_needs_tiles(method):
+    large = picture(200, 302, 4, (400, 500))
+    whole = segment(large, SUPPORT, MASK, method=method, image_size=40)
+    told = []
+    parts = segment(
+        large,
+        SUPPORT,
+        MASK,
+        method=method,
+        image_size=40,
+        tile=40,
+        report=lambda *n: told.append(n),
+    )
+    wanted = square(200, 302, 4, (400, 500))
+    assert not (whole.mask == 1).any()
+    assert (parts.mask[wanted] == 1).all() and (parts.mask == 1).sum() < 40
+    assert told[-1][0] == told[-1][1] == len(told) > 100
+
+
+def test_tiles_cover_every_pixel_and_agree_with_the_whole():
+    assert starts(30, 40) == [0] and starts(40, 40) == [0] and starts(100, 40) == [0, 30, 60]
+    values = np.random.default_rng(0).random((50, 70, 3))
+    for tile in (16, 40, 100):
+        joined = tiled(values, tile, lambda part: part[..., :1].transpose(2, 0, 1).astype("f4"))
+        np.testing.assert_allclose(joined[0], values[..., 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "neither supports nor class_name"),
+        ({"masks": MASK}, "masks without supports"),
+        ({"supports": [SUPPORT] * 2, "masks": [MASK]}, "2 supports and 1 masks"),
+        ({"supports": [], "masks": []}, "no picture"),
+        ({"supports": SUPPORT, "masks": MASK[:20]}, "60 x 20 pixels, its picture 60 x 40"),
+        ({"supports": SUPPORT, "masks": MASK, "class_name": ["a", "b"]}, "as a dictionary"),
+        ({"supports": {"a": SUPPORT}, "masks": MASK}, "expected a dictionary"),
+        ({"supports": {"a": SUPPORT}, "class_name": "a"}, "leave it out"),
+        ({"supports": SUPPORT, "masks": MASK, "method": "pfenet2"}, "expected 'auto'"),
+    ],
+)
+def test_questions_that_are_none(given, message, method):
+    with pytest.raises(ValueError, match=message):
+        segment(SUPPORT, **({"method": method} | given))
+
+
+def test_auto_takes_what_the_weights_allow():
+    def label(*given):
+        return choice.choose(*given, 1, 1).label
+
+    assert label(True, ("fish",), "scenes") == "pfenet+pi_clip"
+    assert label(True, (), "scenes") == label(True, ("zebra",), "scenes")
+    assert label(False, ("fish",), "scenes") == "clip_prior"
+    assert label(True, (), "imagenet") == label(True, (), "timm/resnet26d") == "prototype"
+    assert label(False, ("zebra",), "openai") == "clip_prior"
+    with pytest.raises(ConfigError, match=r"class_name='fsh'.* did you mean fish"):
+        label(False, ("fsh",), "scenes")
+    with pytest.raises(ConfigError, match="knows no words"):
+        label(False, ("fish",), "imagenet")
+
+
+def test_the_embedded_encoders_are_warned_of_before_they_answer(method, monkeypatch):
+    monkeypatch.setattr(segmenting, "build", lambda chosen: method)
+    with pytest.warns(UserWarning, match="drawings alone"):
+        segment(SUPPORT, SUPPORT, MASK)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        segment(SUPPORT, SUPPORT, MASK, weights="scenes")
+
+
+def test_what_is_shown_and_saved(method, tmp_path):
+    answer = segment(picture(30, 10, 16), SUPPORT, MASK, class_name="block", method=method)
+    assert answer._repr_png_().startswith(b"\x89PNG")
+    answer.save(tmp_path / "out")
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "out" / "mask.png")), answer.mask)
+    facts = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert facts["classes"][0]["name"] == "block" and "block" in str(answer)
+
+
+def test_not_there():
+    probability = torch.zeros(2, 20, 20)
+    probability[0, :2, :2] = 0.9
+    assert scores(probability).tolist() == pytest.approx([0.9, 0])
+    answers = Answers(np.array([0.9, 0.8, 0.4]), np.array([0.1, 0.3, 0.5]))
+    assert answers.auroc == pytest.approx(8 / 9)
+    threshold = answers.best_threshold()
+    assert sum(answers.right(threshold)) == pytest.approx(5 / 3)
+    blank = np.zeros((1, 10, 10), np.float32)
+    about = (np.zeros((10, 10), np.uint8), blank, np.zeros((10, 10, 3), np.uint8), ("cup",))
+    answer = Segmentation(*about, "any", "as given", 0.1, threshold=0.5)
+    assert answer.present == (False,) and "cup: not there" in str(answer)
+
+
+def test_the_command(method, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(segmenting, "build", lambda chosen: method)
+    for name, pixels in (("a", SUPPORT), ("b", picture(30, 10, 16))):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    Image.fromarray(MASK).save(tmp_path / "mask.png")
+    a, b, mask, out = (str(tmp_path / name) for name in ("a.png", "b.png", "mask.png", "out"))
+    given = ["--support", a, "--weights", "scenes"]
+    assert main([b, *given, "--mask", mask, "--out", out]) == 0
+    assert np.array(Image.open(tmp_path / "out" / "mask.png")).shape == (40, 60)
+    assert main([a, b, *given, "--mask", "5 5 21 21", "--out", out]) == 0
+    assert (tmp_path / "out" / "a" / "mask.png").is_file()
+    assert "object: " in capsys.readouterr().out
+    assert main([b, *given, "--mask", "nowhere.png", "--out", out]) == 2
+    assert "nowhere.png is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["--help"], ["segment", "--help"], ["--version"]])
+def test_help_needs_no_torch(command):
+    code = (
+        f"import sys, fsslib.__main__ as m\ntry: m.main({command!r})\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'torchvision', 'open_clip'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_fsslib_segment_is_this(capsys):
+    assert fsslib.segment is segment
+    with pytest.raises(AttributeError, match="no attribute 'segmnt'"):
+        _ = fsslib.segmnt
