@@ -97,7 +97,7 @@ def _embedded(masks: bool, names: Sequence[str], counts: dict[str, int]) -> Choi
         reason = "a mask alone: CLIP-DINOiser with supports"
     else:
         require_known_words(names, EMBEDDED)
-        chosen = {"method": "clip_prior", "prior": "pi_clip vvp=false"}
+        chosen = {"method": "clip_prior", "prior": "pi_clip preset=scenes vvp=false"}
         reason = "a word alone: PI-CLIP's visual-text prior"
     return Choice(tuple({**chosen, **counts}.items()), reason, 97)
 
