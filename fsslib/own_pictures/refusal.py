@@ -32,6 +32,8 @@ from fsslib.own_pictures.choice import EMBEDDED, build, choose
 TOP = 0.01
 """Share of a picture's pixels, the surest ones, whose mean probability is the score."""
 EPISODES = 500
+LEAST_AUROC = 0.7
+"""On base classes; a score that parts less well says nothing about absence, and none is used."""
 FILE = PACKAGE / "own_pictures" / "thresholds.json"
 
 
@@ -42,8 +44,8 @@ def scores(probability: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
 
 
 @cache
-def thresholds() -> dict[str, float]:
-    """By a method's label, the least score of a class that is there."""
+def thresholds() -> dict[str, float | None]:
+    """By a method's label, the least score of a class that is there; None: scores do not tell."""
     if not FILE.is_file():
         return {}
     return {label: row["threshold"] for label, row in read_json(FILE)["methods"].items()}
@@ -114,10 +116,11 @@ def measure(fold: int = 0) -> dict[str, dict[str, object]]:
         base, novel = (
             answers(method, benchmark, protocol, classes) for classes in (split.train, split.novel)
         )
-        threshold = round(base.best_threshold(), 4)
+        threshold = round(base.best_threshold(), 6)
         believed, refused = novel.right(threshold)
         rows[choice.label] = {
-            "threshold": threshold,
+            "threshold": threshold if base.auroc >= LEAST_AUROC else None,
+            "auroc_base": round(base.auroc, 3),
             "auroc_novel": round(novel.auroc, 3),
             "present_believed_novel": round(believed, 3),
             "absent_refused_novel": round(refused, 3),

@@ -38,7 +38,8 @@ ERROR = "fsslib-worker-error "
 """What the line begins with by which a worker says why it ends."""
 STARTER = "FSSLIB_STARTED_BY"
 """The process whose end ends the workers."""
-_ENDED = re.compile(r"rank\s*: (\d+) .*?exitcode\s*: (-?\d+)", re.DOTALL)
+_ENDED = re.compile(r"rank\s*: (\d+) \(local_rank: \d+\)\s+exitcode\s*: (-?\d+)")
+"""In torchrun's summary of who failed; its log has lines much like it."""
 _SECONDS_TO_END = 10
 
 Work = Callable[..., Any]

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,9 @@ def require_truth(folder: Path) -> None:
 
 
 def interruptions(draw: random.Random, seconds: float) -> Iterator[dict[str, Any]]:
-    """How to kill: by the clock, or at one of the first moments of writing."""
-    while True:
+    """How to kill, in turns: by the clock, and at one of the first moments of writing."""
+    for place in cycle(("before a rename", "after a rename", "in a save")):
         yield {"after": draw.uniform(0.05, 1.1 * seconds)}
-        place = draw.choice(("before a rename", "after a rename", "in a save"))
         yield {"stop": Stop(place, draw.randint(1, 8))}
 
 

@@ -107,6 +107,22 @@ def test_nothing_is_started_for_one_process_or_inside_of_a_worker(monkeypatch):
     assert in_processes(len, parse("train", {"processes": 2}), Path()) is False
 
 
+def test_the_killed_one_is_named_though_another_failed_for_want_of_it_first():
+    talk = """E1123 api.py:1010] failed (exitcode: 1) local_rank: 0 (pid: 71) of binary: python
+Failures:
+[1]:
+  rank      : 1 (local_rank: 1)
+  exitcode  : -9 (pid: 72)
+Root Cause (first observed failure):
+[0]:
+  rank      : 0 (local_rank: 0)
+  exitcode  : 1 (pid: 71)
+"""
+    assert str(processes._reason(2, talk, [])).startswith(
+        "process 1 of 2 (0 to 1) was ended by SIG"
+    )
+
+
 @pytest.mark.slow
 def test_a_killed_process_ends_the_run_and_the_same_command_goes_on(tmp_path):
     """The train template, by two processes, one of them killed; in the end weights are those of two
