@@ -48,9 +48,9 @@ def content(folder: Path) -> dict[str, Any]:
 
 
 def timeless(value: Any) -> Any:
-    """Without any value that a clock gave."""
+    """Without what a clock gave, and the revision, which may change while this goes on."""
     if isinstance(value, dict):
-        return {k: timeless(v) for k, v in value.items() if "seconds" not in k}
+        return {k: timeless(v) for k, v in value.items() if "seconds" not in k and k != "git"}
     return [timeless(each) for each in value] if isinstance(value, list) else value
 
 
