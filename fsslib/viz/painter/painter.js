@@ -6,7 +6,6 @@ import { Pointers } from "./pointers.js";
 import { HELP, element, toolbar } from "./toolbar.js";
 import { UNKNOWN, View } from "./view.js";
 
-const RADII = [0.5, 60];
 let painters = 0;
 
 class Painter {
@@ -22,6 +21,7 @@ class Painter {
       "aria-label": `${model.get("description")}: picture of ${this.width} by ${this.height} pixels to paint on`,
     });
     this.view = new View(this.canvas, this.drawing.map);
+    this.radii = [0.5, Math.max(20, Math.min(this.width, this.height) / 6)];
     this.cursor = [this.width / 2, this.height / 2];
     this.keys = new Keys(this);
     this.pointers = new Pointers(this, model.get("pressure"));
@@ -38,7 +38,7 @@ class Painter {
   build(el) {
     const names = this.model.get("labels").map((name, i) => [i + 1, name]);
     if (this.model.get("unknown")) names.push([UNKNOWN, "don't know"]);
-    this.bar = toolbar(names, this);
+    this.bar = toolbar(names, this.radii, this);
     const help = element("dl", { id: `fss-painter-help-${++painters}` });
     HELP.forEach(([keys, what]) => help.append(element("dt", {}, keys), element("dd", {}, what)));
     this.canvas.setAttribute("aria-describedby", help.id);
@@ -130,7 +130,7 @@ class Painter {
   }
 
   size(radius) {
-    this.drawing.radius = Math.round(2 * Math.min(Math.max(radius, RADII[0]), RADII[1])) / 2;
+    this.drawing.radius = Math.round(2 * Math.min(Math.max(radius, this.radii[0]), this.radii[1])) / 2;
     this.set("brush_radius", this.drawing.radius);
     return this.say(`radius ${this.drawing.radius} pixels`);
   }

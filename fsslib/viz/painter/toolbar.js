@@ -35,7 +35,7 @@ function button(id, label, hint, act) {
 /** A toolbar of what `act` can do.
  *
  *  Gives {element, show(state)}; `show` marks the tool, label and size of `state`. */
-export function toolbar(labels, act) {
+export function toolbar(labels, radii, act) {
   const keyOf = (tool) => Object.keys(KEYS).find((key) => KEYS[key] === tool).toUpperCase();
   const tools = TOOLS.map((tool) =>
     button(`tool-${tool}`, tool, `${tool} (${keyOf(tool)})`, () => act.choose(tool)));
@@ -45,7 +45,7 @@ export function toolbar(labels, act) {
     return made;
   });
   const thickness = element("input", {
-    type: "range", min: 0.5, max: 60, step: 0.5, "aria-label": "radius of the brush, in pixels",
+    type: "range", min: radii[0], max: radii[1], step: 0.5, "aria-label": "radius of the brush, in pixels",
     "data-testid": "mask-painter-radius",
   });
   thickness.addEventListener("input", () => act.size(Number(thickness.value)));

@@ -55,7 +55,7 @@ class MaskPainter(anywidget.AnyWidget):
         mask: (h,w) labels to begin with; None: nothing is marked.
         labels: names of labels 1, 2, …; with several, buttons choose the one that is painted.
         unknown: whether "don't know" (255) can be painted, too.
-        tool: one of `TOOLS`. brush_radius: in pixels of the picture, 0.5 to 60.
+        tool: one of `TOOLS`. brush_radius: in pixels of the picture.
         height: of the picture on the page, at most, in CSS pixels.
         pressure: whether a pen's pressure makes the line thicker; a button once a pen is seen.
         description: what the picture is called for screen readers.
