@@ -12,7 +12,7 @@ from fsslib.methods.base_learner import BaseLearnerConfig
 from fsslib.methods.build import suitable_preset
 from fsslib.methods.pi_clip import ClipPriorConfig
 from fsslib.methods.words import WordConfig, WordMasks
-from fsslib.runs.groups import PartsConfig, Weights
+from fsslib.runs.groups import ClipWeights, PartsConfig, Weights
 from fsslib.runs.required import require_file, require_weights
 from fsslib.runs.run_config import RunConfig, class_identity, resolved
 from fsslib.settings import Settings
@@ -42,6 +42,7 @@ class MethodGroups(RunConfig):
         "weights": ("backbone", "weights"),
         "clip_model": ("clip", None),
         "clip_weights": ("clip", "weights"),
+        "attention": ("clip", "attention"),
     }
 
     @cached_property
@@ -140,9 +141,9 @@ class MethodGroups(RunConfig):
     def trained_parts(self) -> PartsConfig:
         return PartsConfig.parse("parts", self.parts)
 
-    def clip_weights_of(self, part: str) -> Weights:
+    def clip_weights_of(self, part: str) -> ClipWeights:
         """The CLIP of a part, which is one of `EMBEDDED_CLIP`."""
-        return Weights.of_clip("clip", self.clip or "", EMBEDDED_CLIP[part])
+        return ClipWeights.of_clip("clip", self.clip or "", EMBEDDED_CLIP[part])
 
     @property
     def word_settings(self) -> WordConfig:
@@ -160,11 +161,15 @@ class MethodGroups(RunConfig):
     @property
     def encoders(self) -> list[tuple[str, str]]:
         """The frozen encoders that are asked, and their weights; two may be of one kind."""
+        return [(one.name, one.weights) for one in self.networks]
+
+    @property
+    def networks(self) -> list[Weights]:
+        """The same with what else their answers depend on."""
         known = {"backbone": lambda: self.backbone_weights}
         known |= {"extractor": lambda: self.trained_parts.prior_extractor}
         known |= {name: lambda name=name: self.clip_weights_of(name) for name in EMBEDDED_CLIP}
-        chosen = [known[name]() for name in known if name in self.part_types]
-        return [(one.name, one.weights) for one in chosen]
+        return [known[name]() for name in known if name in self.part_types]
 
     def typed(self) -> dict[str, Any]:
         """Of the groups what decides a result, and only of those that are read."""
@@ -177,8 +182,8 @@ class MethodGroups(RunConfig):
                 for text, source in sources
             ],
             "encoders": [
-                [class_identity("encoder", name), resolved(weights)]
-                for name, weights in self.encoders
+                [class_identity("encoder", one.name), resolved(one.weights), *one.choices]
+                for one in self.networks
             ],
             "words": self.word_settings.changed() if "words" in parts else None,
             "base": resolved(trained.base) if "base" in parts else None,
