@@ -2,7 +2,7 @@
 
 fsslib segment query.jpg --support cup.jpg --mask cup.png --out out
 fsslib run train -p fold=1 -p shot=5
-fsslib study pi_clip --table
+fsslib runs study pi_clip --table
 fsslib data check coco20i --root /data/coco
 fsslib interop inspect weights.pth
 """
@@ -17,6 +17,7 @@ from fsslib import __version__
 COMMANDS = {
     "segment": ("fsslib.own_pictures.command", "find in pictures what another picture shows"),
     "run": ("fsslib.runs.__main__", "train, evaluate, pretrain: execute a run template"),
+    "runs": ("fsslib.runs.__main__", "runs, studies and sweeps: all commands of fsslib.runs"),
     "status": ("fsslib.runs.__main__", "state of every run below a folder"),
     "table": ("fsslib.runs.__main__", "scores of every run below a folder"),
     "study": ("fsslib.runs.__main__", "run and publish a study"),
@@ -29,7 +30,8 @@ COMMANDS = {
     ),
     "interop": ("fsslib.interop.__main__", "say what files of weights are"),
 }
-"""Where each command lives; those of `fsslib.runs` are commands of its own."""
+"""Where each command lives; those of `fsslib.runs` are commands of its own, and may stand
+after `runs` as well."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     where, _ = COMMANDS[given[0]]
     module = importlib.import_module(where)
-    return module.main(given if where == "fsslib.runs.__main__" else given[1:])
+    own_name = where == "fsslib.runs.__main__" and given[0] != "runs"
+    return module.main(given if own_name else given[1:])
 
 
 def _help() -> str:
