@@ -205,7 +205,7 @@ class MethodGroups(RunConfig):
 
     def require_readable(self) -> None:
         """ConfigError for groups that say what is impossible, or what nobody would read."""
-        _ = self.word_settings, self.clip_weights_of("clip")  # checked by being read
+        _ = self.word_settings, self.clip_weights_of("clip"), self.networks  # checked by being read
         _ = [source.config(self.preset) for source in self.prior_spec.sources]
         self._require_unread()
         weights = self.backbone_weights
