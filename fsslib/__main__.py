@@ -19,6 +19,7 @@ RUNS = "fsslib.runs.__main__"
 COMMANDS = {
     "segment": ("fsslib.own_pictures.command", "find in pictures what another picture shows"),
     "run": (RUNS, "train, evaluate, pretrain: execute a run template"),
+    "runs": (RUNS, "the same and what follows, in one command: fsslib runs study NAME"),
     "status": (RUNS, "state of every run below a folder"),
     "table": (RUNS, "scores of every run below a folder"),
     "study": (RUNS, "run and publish a study"),
@@ -39,14 +40,12 @@ COMMANDS = {
     ),
 }
 """Where each command lives. Those of `fsslib.runs` are commands of one parser, which needs their
-names, and `fsslib runs X` is `fsslib X`."""
+names; they may stand after `runs` as well."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status of the command; 2 for one that there is not."""
     given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] == ["runs"]:
-        given = given[1:]
     if not given or given[0] in ("-h", "--help"):
         print(_help())
         return 0 if given else 2
@@ -61,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     where, _ = COMMANDS[given[0]]
     module = importlib.import_module(where)
-    return module.main(given if where == RUNS else given[1:])
+    own_name = where == RUNS and given[0] != "runs"
+    return module.main(given if own_name else given[1:])
 
 
 def _help() -> str:
