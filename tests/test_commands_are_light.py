@@ -66,7 +66,7 @@ def carried_out(arguments):
 def test_help_is_light_and_has_examples(words):
     status, loaded, text, _ = carried_out([*words, "--help"])
     assert status == 0 and not loaded
-    assert "examples:" in text or text.count("\nfsslib ") > 1, "no example"
+    assert "examples:" in text or "\nfsslib " in text, "no example"
 
 
 @pytest.mark.parametrize("words", REFUSED, ids=" ".join)
