@@ -14,7 +14,7 @@ ACTIVE := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
 
 # What must be importable, and fsslib from here: -P keeps the working directory out of it.
 NEEDED := import fsslib, torch, torchvision, papermill, nbconvert, ipywidgets, jupyterlab, \
-	pytest, xdist, nbval, ruff, beartype, hypothesis, distributed, dask_jobqueue, rich
+	anywidget, voila, pytest, xdist, nbval, ruff, beartype, hypothesis, distributed, dask_jobqueue, rich
 HERE := import pathlib, sys; sys.exit(pathlib.Path(fsslib.__file__).parents[1] != pathlib.Path.cwd())
 
 # Looked at when first needed, then remembered: the active environment if it is suitable.
