@@ -39,7 +39,6 @@ REFUSED = [
     ["data", "check", "nosuch"],
     ["bench", "methods", "-p", "shot=x"],
     ["interop", "inspect"],
-    ["segment", "nosuch.jpg", "--support", "nosuch.jpg"],
     ["segment", "--nosuch"],
 ]
 CODE = """
