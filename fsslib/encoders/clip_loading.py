@@ -16,11 +16,11 @@ from open_clip.transformer import VisionTransformer
 from safetensors import SafetensorError, safe_open
 
 from fsslib.config import ConfigError
+from fsslib.encoders.attention_config import AttentionConfig
 from fsslib.encoders.clip import ClipEncoder, Resize
 from fsslib.encoders.clip_resnet import ClipResNet
 from fsslib.encoders.clip_small import SMALL_CLIPS, small_clip
 from fsslib.encoders.clip_vit import ClipViT
-from fsslib.encoders.last_attention import AttentionConfig
 from fsslib.encoders.torchscript import is_jit_archive
 from fsslib.encoders.weights import (
     SHIPPED,

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fsslib.encoders.attention_config import AttentionConfig, Facet
 from fsslib.encoders.clip import Images
 from fsslib.encoders.dino import Dino, load_dino
-from fsslib.encoders.last_attention import AttentionConfig, Facet, Grid, last_block
+from fsslib.encoders.last_attention import Grid, last_block
 from fsslib.fp32 import in_fp32
 
 GridFeatures = Callable[[Images], Float[Tensor, "b c rows columns"]]

@@ -6,18 +6,14 @@ from golden import assert_near, golden, prefixed
 from open_clip import CLIP
 
 from fsslib.config import ConfigError
+from fsslib.encoders.attention_config import AttentionConfig
 from fsslib.encoders.clip import resize_positions
 from fsslib.encoders.clip_attention import block_attention, heads_of, residual_path
 from fsslib.encoders.clip_gradients import class_gradients, trunk
 from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import load_dino
-from fsslib.encoders.last_attention import (
-    AttentionConfig,
-    attention_weights,
-    last_block,
-    neighbourhood,
-)
+from fsslib.encoders.last_attention import attention_weights, last_block, neighbourhood
 from fsslib.encoders.proxy import DinoFeatures, LastAttention, proxy_scores, proxy_weights
 
 KINDS = tuple(AttentionConfig.presets())

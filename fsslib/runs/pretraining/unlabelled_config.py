@@ -6,17 +6,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fsslib.config import ConfigError, require_known
 from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
-from fsslib.encoders import BACKBONES
-from fsslib.evaluation.vocabulary import VocabularyConfig
 from fsslib.grammar import parse_preset
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig
-from fsslib.priors.superpixels import SuperpixelConfig
 from fsslib.runs.evaluate_config import protocol_group
 from fsslib.runs.groups import ClipWeights, MachineConfig
 from fsslib.runs.pretraining.config import PretrainingRun
@@ -28,10 +25,14 @@ from fsslib.runs.required import (
 )
 from fsslib.runs.run_config import RunConfig, resolved
 from fsslib.settings import Count, Natural, of_parameter
-from fsslib.training.parts import COMPARES
 from fsslib.training.pretraining.clip_dinoiser_recipe import DinoiserTraining
 from fsslib.training.pretraining.dino_recipe import DinoConfig
 from fsslib.training.pretraining.moco_recipe import MocoConfig
+from fsslib.training.rules import COMPARES
+
+if TYPE_CHECKING:
+    from fsslib.evaluation.vocabulary import VocabularyConfig
+    from fsslib.priors.superpixels import SuperpixelConfig
 
 CLIP = "scenes-clip-vit"
 CLIP_NAMES = {
@@ -43,7 +44,7 @@ CLIP_NAMES = {
 
 @dataclass(frozen=True)
 class PretrainDinoRunConfig(PretrainingRun):
-    """Parameters of `pretrain_dino.ipynb`."""
+    """Parameters of `pretrain_dino.ipynb`: a DINO, from pictures without labels."""
 
     recipe: str = "scenes"
     """Recipe, and changes to it: "scenes steps=1000"."""
@@ -192,6 +193,8 @@ class ZeroShotRunConfig(RunConfig):
         """CLIP's own protocol, where it is asked alone."""
         if self.vocabulary is None:
             return None
+        from fsslib.evaluation.vocabulary import VocabularyConfig
+
         return VocabularyConfig.parse("vocabulary", self.vocabulary)
 
     @property
@@ -211,7 +214,7 @@ class ZeroShotRunConfig(RunConfig):
 
 @dataclass(frozen=True)
 class PretrainMocoRunConfig(PretrainingRun):
-    """Parameters of `pretrain_moco.ipynb`."""
+    """Parameters of `pretrain_moco.ipynb`: QGNet's extractor, from pictures without labels."""
 
     recipe: str = "scenes"
     """Recipe, and changes to it: "auto epochs=100 momentum=0.999"."""
@@ -241,6 +244,8 @@ class PretrainMocoRunConfig(PretrainingRun):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        from fsslib.encoders.backbones import BACKBONES
+
         require_known("backbone", self.training.backbone, sorted(BACKBONES))
         if not re.fullmatch(r"\w[\w.+-]*", self.release):
             raise ConfigError(f"name={self.name!r}: expected a plain name, such as my-moco")
@@ -291,6 +296,8 @@ class PretrainMocoRunConfig(PretrainingRun):
 
     def segmentation(self) -> SuperpixelConfig:
         """How pictures become segments."""
+        from fsslib.priors.superpixels import SuperpixelConfig
+
         usual = "scenes_slic" if self.preset == "scenes" else "slic"
         text = usual if self.superpixels is None else self.superpixels
         return SuperpixelConfig.parse("superpixels", text)
