@@ -20,6 +20,7 @@ COMMANDS = {
     "runs": ("fsslib.runs.__main__", "runs, studies and sweeps: all commands of fsslib.runs"),
     "status": ("fsslib.runs.__main__", "state of every run below a folder"),
     "table": ("fsslib.runs.__main__", "scores of every run below a folder"),
+    "compare": ("fsslib.runs.__main__", "how much better one run is than another, and how surely"),
     "study": ("fsslib.runs.__main__", "run and publish a study"),
     "sweep": ("fsslib.runs.__main__", "the runs of a file of yours, here or on a cluster"),
     "demo": ("fsslib.runs.__main__", "train PFENet and compare it with its baselines"),

@@ -7,6 +7,7 @@ python -m fsslib.runs methods
 python -m fsslib.runs status
 python -m fsslib.runs table papermill_runs/published
 python -m fsslib.runs study pi_clip
+python -m fsslib.runs compare pi_clip/hdmnet+pi_clip pi_clip/hdmnet
 python -m fsslib.runs sweep mine.yaml --local 2
 python -m fsslib.runs demo
 """
@@ -24,10 +25,13 @@ from fsslib.config import ConfigError, require_known
 from fsslib.config import shown as shown_value
 from fsslib.files import repository
 from fsslib.grammar import plain_yaml
+from fsslib.runs import compare_command
 from fsslib.runs.config import CONFIGS
 from fsslib.runs.demo import demo
 from fsslib.runs.describe import TOPICS, template_help
-from fsslib.runs.results import read_results, table
+from fsslib.runs.differences import listing
+from fsslib.runs.results import read_results
+from fsslib.runs.results_list import write_list
 from fsslib.runs.runner import run, shown, write_cells
 from fsslib.runs.status import BusyError, RunError, read_status
 from fsslib.runs.study_command import add_commands
@@ -118,7 +122,12 @@ def _table(options: argparse.Namespace) -> int:
     results = read_results(options.folder, _unreadable)
     if not results:
         raise FileNotFoundError(f"no results.json below {options.folder}; run something first")
-    print(table(results))
+    print(listing(results, options.reference))
+    return 0
+
+
+def _results(options: argparse.Namespace) -> int:
+    print(f"written: {shown(write_list())}")
     return 0
 
 
@@ -156,10 +165,16 @@ def _parser() -> argparse.ArgumentParser:
         ("status", _status, "state of every run below a folder"),
         ("table", _table, "scores of every run below a folder"),
     ):
-        listing = commands.add_parser(name, help=help_text)
-        listing.add_argument("folder", type=Path, nargs="?", default=runs)
-        listing.set_defaults(command=command)
+        each = commands.add_parser(name, help=help_text)
+        each.add_argument("folder", type=Path, nargs="?", default=runs)
+        each.set_defaults(command=command)
+        if command is _table:
+            text = "show paired differences to this run, a name or a folder"
+            each.add_argument("--reference", metavar="RUN", help=text)
+    results = commands.add_parser("results", help="write published/results.csv anew")
+    results.set_defaults(command=_results)
     add_commands(commands)
+    compare_command.add_command(commands)
     for topic, text in TOPICS.items():
         shown_topic = commands.add_parser(topic, help=text.__doc__.partition(".")[0].lower())
         shown_topic.set_defaults(command=_topic, text=text)

@@ -14,9 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fsslib.config import ConfigError
+from fsslib.runs.results_list import write_list
+from fsslib.runs.staleness import unrecorded
 from fsslib.runs.studies import Engine, run_one_by_one, run_study, wanted
 from fsslib.runs.study import Study, load_study, read_study
-from fsslib.runs.study_tables import map_table, study_table, sweep_table
+from fsslib.runs.study_tables import map_table, study_results, study_table, sweep_table
 from fsslib.runs.sweeps.commands import listing
 
 SYSTEMS = ("slurm", "pbs")
@@ -35,6 +37,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         parser.add_argument("--table", action="store_true", help=f"only show what is {there}")
         parser.add_argument("--missing", action="store_true", help=f"run only what is not {there}")
         parser.add_argument("--print", action="store_true", help="only print the commands")
+        parser.add_argument("--reference", metavar="ROW", help="show paired differences to it")
         _add_places(parser.add_mutually_exclusive_group())
 
 
@@ -54,7 +57,9 @@ def study_command(options: argparse.Namespace) -> int:
         return _print(study, options)
     if not options.table:
         run_study(study, options.rows, options.missing, engine_of(options))
-    print(study_table(options.name, options.rows))
+        write_list()
+    print(study_table(options.name, options.rows, options.reference))
+    print("\n".join(unrecorded(study_results(options.name, options.rows))))
     if maps := map_table(options.name, options.rows):
         print(f"\n{maps}")
     return 0
@@ -67,7 +72,7 @@ def sweep_command(options: argparse.Namespace) -> int:
         return _print(study, options)
     if not options.table:
         run_study(study, options.rows, options.missing, engine_of(options), published=False)
-    print(sweep_table(study, options.rows))
+    print(sweep_table(study, options.rows, options.reference))
     return 0
 
 
