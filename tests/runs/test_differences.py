@@ -181,7 +181,7 @@ def test_the_published_list_is_that_of_the_files():
     assert tuple(listed[0]) == COLUMNS
     for line in (*listed, *there):
         line.pop("changed")
-    assert listed == there, "run `python -m fsslib.runs results`"
+    assert listed == there, "run `fsslib results`"
 
 
 def test_the_list_is_written_whole(published, monkeypatch):
