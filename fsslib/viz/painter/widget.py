@@ -113,6 +113,10 @@ class MaskPainter(anywidget.AnyWidget):
             _runs=encode(start),
             **options,
         )
+        # Only now: while they are set for the first time, traits come in any order.
+        self.observe(self._picture_set, "picture")
+        self.observe(self._mask_set, "mask")
+        self.observe(self._runs_set, "_runs")
 
     def clear(self) -> None:
         """Take the mask away; the browser's undo brings it back."""
@@ -122,10 +126,7 @@ class MaskPainter(anywidget.AnyWidget):
     def _check_picture(self, proposal: dict[str, Any]) -> UInt8[np.ndarray, "h w 3"]:
         return as_pixels(proposal["value"])
 
-    @traitlets.observe("picture")
     def _picture_set(self, change: dict[str, Any]) -> None:
-        if change["old"] is traitlets.Undefined or not self._size:
-            return
         size = change["new"].shape[:2]
         with self.hold_sync():
             self._size, self._picture = size, as_file(change["new"])
@@ -135,11 +136,9 @@ class MaskPainter(anywidget.AnyWidget):
     def _check_mask(self, proposal: dict[str, Any]) -> UInt8[np.ndarray, "h w"]:
         return as_labels(proposal["value"], self.picture.shape[:2], len(self.labels))
 
-    @traitlets.observe("mask")
     def _mask_set(self, change: dict[str, Any]) -> None:
         self._runs = encode(change["new"])
 
-    @traitlets.observe("_runs")
     def _runs_set(self, change: dict[str, Any]) -> None:
         """What the browser sends becomes `mask`; what `mask` has said already changes nothing."""
         mask = decode(change["new"], self._size)
