@@ -9,9 +9,12 @@ import open_clip
 from fsslib.config import ConfigError, strict
 from fsslib.encoders import require_backbone
 from fsslib.encoders.clip_small import SMALL_CLIPS
+from fsslib.encoders.dino import DINOS
+from fsslib.encoders.grid_encoders import GridFacet, is_grid_encoder
 from fsslib.grammar import format_group, parse_group
+from fsslib.methods.mask_makers import require_mask_maker
 from fsslib.runs.machine import pick_device, require_compiler, require_device, set_switches
-from fsslib.settings import Count, Natural, Settings
+from fsslib.settings import Count, Natural, Settings, Tap
 from fsslib.training.precision import Precision
 
 MACHINE = (
@@ -141,6 +144,49 @@ class Weights(Settings):
 
 
 @dataclass(frozen=True)
+class EncoderConfig(Settings):
+    """The encoder of a training-free method: a network, its weights, and what is read of it."""
+
+    name: str
+    weights: str
+    """A tag, or a path."""
+    facet: GridFacet | None = None
+    """What is read: `dense` features of a CLIP, `tokens`, or `q`, `k`, `v` of a DINO; None: `dense`
+    of a CLIP, `tokens` of a ViT."""
+    block: Tap = -1
+    """Whose tokens are read."""
+    norm: bool | None = None
+    """Whether tokens are read after the final norm; None: as the method's paper has it."""
+
+    @classmethod
+    def parse(cls, parameter: str, text: str) -> EncoderConfig:
+        """`"timm/vit_small_patch14_dinov2 weights=FILE"`; without weights the embedded ones,
+        timm's, OpenAI's or ImageNet's."""
+        name, changes = parse_group(parameter, text)
+        if name is None or not is_grid_encoder(name):
+            raise ConfigError(
+                f"{parameter}={text!r}: expected an encoder's name first: an embedded one such as "
+                "scenes-clip-vit or scenes-dino, a CLIP of open_clip, a backbone, or 'timm/' and a "
+                "ViT of timm such as timm/vit_small_patch14_dinov2"
+            )
+        return strict(cls, {"name": name, "weights": _usual_weights(name)} | changes)
+
+    @property
+    def embedded(self) -> bool:
+        return self.name.startswith("scenes")
+
+
+def _usual_weights(name: str) -> str:
+    if name.startswith("scenes"):
+        return "scenes"
+    if name.startswith("timm/"):
+        return "timm"
+    if name in DINOS:
+        return "dino"
+    return "openai" if name in open_clip.list_models() else "imagenet"
+
+
+@dataclass(frozen=True)
 class PartsConfig(Settings):
     """Parts of methods that come trained."""
 
@@ -155,6 +201,13 @@ class PartsConfig(Settings):
     heads: str = "shipped"
     """CLIP-DINOiser's: a `.safetensors` file of `train_dinoiser`, the published checkpoint,
     "shipped", or "teachers", which asks DINO and FOUND instead."""
+    masks: str = "superpixels"
+    """Who draws the masks of GF-SAM's, Matcher's and PerSAM's points: superpixels, clusters, sam, a
+    SAM's name on the hub, or the folder of one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_mask_maker(self.masks)
 
     @classmethod
     def parse(cls, parameter: str, text: str) -> PartsConfig:
