@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import open_clip
 from einops import rearrange
@@ -22,10 +21,7 @@ from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import DINOS, Dino, load_dino
 from fsslib.encoders.grid import Grid, GridEncoder, Images
 from fsslib.encoders.stages import StageBackbone
-
-GridFacet = Literal["dense", "tokens", "q", "k", "v"]
-"""What is read: CLIP's features in the space of text, the tokens of a block, or queries, keys or
-values of the last one."""
+from fsslib.settings import GridFacet
 
 
 class ClipGrid(GridEncoder):

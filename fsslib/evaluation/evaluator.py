@@ -26,7 +26,8 @@ from fsslib.evaluation.meter import Meter
 from fsslib.evaluation.sharing import own_episodes, together
 from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter
-from fsslib.training.precision import Precision, autocast
+from fsslib.settings import Precision
+from fsslib.training.precision import autocast
 from fsslib.training.processes import ALONE, Share
 
 Report = Callable[[int, int], None]

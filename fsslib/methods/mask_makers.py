@@ -79,7 +79,7 @@ STAND_INS: dict[str, type[MaskMaker]] = {kind.name: kind for kind in (Superpixel
 def require_mask_maker(text: str) -> None:
     """ConfigError unless `build_mask_maker` knows the text."""
     known = text in STAND_INS or text == SamMasks.name
-    if not known and "/" not in text and not Path(text).is_dir():
+    if not known and "/" not in text and not (text and Path(text).is_dir()):
         raise ConfigError(
             f"masks={text!r}: expected one of {[*STAND_INS, SamMasks.name]}, a SAM's name on the "
             f"hub such as {USUAL_SAM}, or the folder of one"

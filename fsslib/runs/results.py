@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fsslib.files import read_json, repository
+from fsslib.files import read_json, runs_folder
 
 SHOWN = {
     "run": str,
@@ -50,7 +50,7 @@ def _fits(value: Any, kind: type) -> bool:
 
 def published_folder() -> Path:
     """Where the results quoted in lessons and README lie."""
-    return repository() / "papermill_runs" / "published"
+    return runs_folder() / "published"
 
 
 def published(method: str | None = None, fold: int | None = None) -> list[dict[str, Any]]:

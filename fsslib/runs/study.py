@@ -24,7 +24,7 @@ import yaml
 
 from fsslib.config import ConfigError, cast, require_known, require_parameters, strict
 from fsslib.data.folds import FOLDS
-from fsslib.files import repository
+from fsslib.files import sweeps_folder
 from fsslib.runs.config import CONFIGS
 from fsslib.runs.job import Job, needs_first
 from fsslib.runs.run_config import RunConfig
@@ -140,10 +140,6 @@ class Study:
         folds, seeds = self.of(row, "folds"), self.of(row, "seeds")
         fold, seed = fold if fold in folds else folds[0], seed if seed in seeds else seeds[0]
         return self.job(row, fold, seed, readers)
-
-
-def sweeps_folder() -> Path:
-    return repository() / "papermill_runs" / "sweeps"
 
 
 def load_study(name: str) -> Study:

@@ -12,6 +12,7 @@ import torch
 import yaml
 from repository_files import ROOT
 
+from fsslib.__main__ import main as fsslib_main
 from fsslib.config import ConfigError
 from fsslib.runs import study_command
 from fsslib.runs.__main__ import main, parameter
@@ -71,6 +72,14 @@ def test_commands_are_printed_in_their_order(file, capsys):
     assert str(ROOT) not in second or Path.cwd() != ROOT, "folders are as the user would type them"
     assert main(["sweep", "--print", str(file), "pfenet"]) == 0
     assert capsys.readouterr().out.splitlines() == [first]
+
+
+@pytest.mark.parametrize("before", [[], ["runs"]])
+def test_sweeps_are_commands_of_fsslib_with_and_without_runs(file, capsys, before):
+    assert fsslib_main([*before, "sweep", str(file), "--print", "pfenet"]) == 0
+    assert capsys.readouterr().out.endswith("  # 1: pfenet_f0_s0\n")
+    assert fsslib_main([*before, "study", "pi_clip", "no_such_row", "--print"]) == 2
+    assert "no_such_row" in capsys.readouterr().err
 
 
 def test_rows_may_stand_after_options(file, capsys):
