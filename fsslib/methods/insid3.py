@@ -51,9 +51,6 @@ class INSID3Config(GridConfig):
     edges: Literal["margin", "official"] = "official"
     """How cells become pixels: 0 or 1 enlarged and rounded, or each cell's score above alpha
     enlarged, which several classes can be compared by."""
-    rounding_square: Natural = 0
-    """Side of the square at which `official` edges are rounded first; 0: the size that the encoder
-    sees."""
 
     @classmethod
     def presets(cls) -> dict[str, dict[str, Any]]:
@@ -120,7 +117,7 @@ class INSID3(GridMethod):
         full = enlarge(margin, size)
         if config.edges == "margin":
             return full
-        square = config.rounding_square or max(self._sides(cells))
+        square = max(self._sides(cells))
         mask = insid3.official_edges(merged.kept[clusters], square, size)
         return torch.where(mask, full.clamp_min(1e-6), full.clamp_max(0))
 
