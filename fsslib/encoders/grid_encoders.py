@@ -95,6 +95,7 @@ def build_grid_encoder(
     facet: GridFacet | None = None,
     block: int = -1,
     norm: bool | None = None,
+    attention: str | None = None,
 ) -> GridEncoder:
     """A frozen encoder of cells.
 
@@ -106,12 +107,13 @@ def build_grid_encoder(
         facet: None: `dense` of a CLIP, `tokens` of a ViT, layers 2 and 3 of a CNN.
         block: whose `tokens` are read.
         norm: whether tokens are read after the final norm; None: as the method wants them.
+        attention: of a CLIP's last block, see `load_clip`.
 
     Raises:
         ValueError: an unknown name, a facet or a block that the network has not.
         WeightsError: the weights cannot be had or do not fit.
     """
-    encoder = _build(name, weights, facet, block)
+    encoder = _build(name, weights, facet, block, attention)
     encoder.norm = norm
     return encoder.freeze()
 
@@ -130,9 +132,14 @@ def _is_vit(name: str) -> bool:
     return is_timm_vit(name)
 
 
-def _build(name: str, weights: str | Path, facet: GridFacet | None, block: int) -> GridEncoder:
+def _build(
+    name: str, weights: str | Path, facet: GridFacet | None, block: int, attention: str | None
+) -> GridEncoder:
     if name in SMALL_CLIPS or name in open_clip.list_models():
-        return ClipGrid(load_clip(name, weights), facet or "dense", block)
+        clip = load_clip(name, weights, attention=attention)
+        return ClipGrid(clip, facet or "dense", block)
+    if attention is not None:
+        raise ValueError(f"attention={attention!r}: {name} is no CLIP; leave it out")
     if name in DINOS:
         return DinoGrid(load_dino(name, weights), facet or "tokens", block)
     if _is_vit(name):

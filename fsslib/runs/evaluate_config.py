@@ -51,7 +51,8 @@ class EvaluateConfig(MethodGroups):
     backbone: str = "scenes-resnet"
     """Network and weights: "resnet50 weights=imagenet", a tag or a path."""
     clip: str | None = None
-    """CLIP of priors and words: "ViT-B-16-quickgelu weights=openai"; None: the embedded ones."""
+    """CLIP of priors and words: "ViT-B-16-quickgelu weights=openai attention=naclip", with the last
+    block's attention if it shall be another; None: the embedded ones."""
     encoder: str = "scenes-clip-vit"
     """Network of a training-free method: "timm/vit_small_patch14_dinov2 weights=FILE"."""
     parts: str = ""
