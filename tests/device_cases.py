@@ -151,14 +151,14 @@ def _part(name: str, backbone: Any) -> Any:
     if name == "extractor":
         return tiny_backbone(1)
     if name == "encoder":
-        return ClipGrid(_clip(), "tokens").freeze()
+        return ClipGrid(_clip(patch=8), "tokens").freeze()  # 16 cells
     if name == "masks":
         return build_mask_maker("clusters")
     raise ValueError(f"{name!r}: build this part in small here")
 
 
-def _clip() -> ClipViT:
-    vision = {"layers": 4, "width": 32, "head_width": 16, "patch_size": 16, "image_size": 96}
+def _clip(patch: int = 16) -> ClipViT:
+    vision = {"layers": 4, "width": 32, "head_width": 16, "patch_size": patch, "image_size": 96}
     text = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
     return ClipViT(CLIP(24, vision, text), _tokens).freeze()
 

@@ -47,7 +47,7 @@ class Sam(nn.Module):
         @torch.no_grad()
         def masks_of(points: Int64[Tensor, "p 2"]) -> Bool[Tensor, "p rows columns"]:
             parts = [torch.zeros(0, *image.shape[1:], dtype=torch.bool, device=device)]
-            for chunk in points.split(CHUNK):
+            for chunk in points.split(CHUNK) if len(points) else ():
                 parts.append(self._decode(picture, embeddings, chunk).to(device))
             return torch.cat(parts)
 
