@@ -8,11 +8,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from browser.chromium import MISSING, chromium, executable
 from browser.controls import write_workbench
 from browser.lab import Lab
-from browser.servers import ROOT, jupyterlab
+from browser.servers import ROOT, jupyterlab, voila
 
 SHOTS = ROOT / "build" / "browser"
 """Where the tests leave their screenshots."""
@@ -74,6 +75,17 @@ def workbench(lab, workplace):
     lab.run_all(120)
     lab.save()
     return lab
+
+
+@pytest.fixture(scope="package")
+def playground(window, workplace):
+    """The playground as a page without code, and the folder in which it saves cases."""
+    with voila(workplace / "90_playground.ipynb", workplace.parent / "voila") as server:
+        page = window.new_page()
+        page.goto(server.url(""), timeout=120_000)  # Voilà runs the notebook first
+        expect(page.get_by_test_id("mask-painter-canvas")).to_have_count(2, timeout=120_000)
+        yield page
+        page.close()
 
 
 @pytest.fixture(autouse=True)
