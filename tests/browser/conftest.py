@@ -4,9 +4,11 @@ They end with the last of these tests, not with the session: while Playwright ru
 could start an event loop.
 """
 
+import platform
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import expect
 
@@ -37,9 +39,13 @@ def browser():
 
 @pytest.fixture(scope="package")
 def workplace(tmp_path_factory):
-    """A copy of the notebooks, as they are in git."""
+    """A copy of the notebooks; this Python's version, which JupyterLab writes in, is in already."""
     folder = tmp_path_factory.mktemp("browser") / "notebooks"
     shutil.copytree(ROOT / "notebooks", folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for path in folder.glob("*.ipynb"):
+        book = nbformat.read(path, as_version=4)
+        book.metadata.language_info.version = platform.python_version()
+        nbformat.write(book, path)
     return folder
 
 

@@ -94,7 +94,7 @@ class Lab:
         assert not errors, f"cells failed: {errors}"
 
     def save(self) -> None:
-        self.page.keyboard.press("Control+s")
+        self.command("docmanager:save")
         self.page.wait_for_function(f"() => !{PANEL}.context.model.dirty")
 
     def state(self) -> dict:
