@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from fsslib.data.drawn import collate
+from fsslib.data.drawn import DrawnEpisodes, collate
 from fsslib.data.episode import Episode
 from fsslib.data.loading import EpisodeStream, on_device
 from fsslib.methods.base import FewShotSegmenter
@@ -71,8 +72,14 @@ def train(
             terms = method.loss(method(batch), batch)
         return Loss(terms, terms)
 
-    for step in engine.steps(loader):
-        step.learn(loss, method.counted, on_device)
+    def place(part: Episode | DrawnEpisodes, device: torch.device) -> Episode:
+        batch = on_device(part, device)
+        with engine.autocast():
+            method.read_ahead(batch)
+        return batch
+
+    for step in engine.steps(loader, place):
+        step.learn(loss, method.counted)
         if validate and config.validate_every and (step.number + 1) % config.validate_every == 0:
             _validate(step, method, validate)
             if _exhausted(engine.state, config) and not engine.over:
