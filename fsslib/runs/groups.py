@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-import open_clip
-
 from fsslib.config import ConfigError, strict
-from fsslib.encoders import require_backbone
-from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.grammar import format_group, parse_group
-from fsslib.runs.machine import pick_device, require_compiler, require_device, set_switches
-from fsslib.settings import Count, Natural, Settings
-from fsslib.training.precision import Precision
+from fsslib.settings import Count, Natural, Precision, Settings
 
 MACHINE = (
     *("device", "processes", "workers", "feature_cache", "clip_cache", "prepare_workers"),
     *("tf32", "cudnn_benchmark", "compile"),
 )
 """Parameters of the machine that can be given alone, in any template."""
+
+
+def require_device(name: str) -> None:
+    """ConfigError for what is no device's name; whether it is there, `pick_device` asks."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
+        raise ConfigError(f"device={name!r}: expected auto, cpu, cuda or cuda:1")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class MachineConfig(Settings):
         Raises:
             ConfigError: a device that is not there, or that lacks what is switched on.
         """
+        from fsslib.runs.machine import pick_device, require_compiler, set_switches
+
         device = pick_device(self.device, *precisions)
         set_switches(device, self.tf32, self.cudnn_benchmark)
         if self.compile and not compiles:
@@ -103,6 +106,8 @@ class Weights(Settings):
         are called `timm/ARCHITECTURE`."""
         usual = "timm" if text.lstrip().startswith("timm/") else "imagenet"
         found = cls._parsed(parameter, text, usual)
+        from fsslib.encoders.backbones import require_backbone
+
         require_backbone(found.name, parameter)
         return found
 
@@ -113,6 +118,10 @@ class Weights(Settings):
         Args:
             usual: the model where the text has weights alone.
         """
+        import open_clip
+
+        from fsslib.encoders.clip_small import SMALL_CLIPS
+
         found = cls._parsed(parameter, text, "openai", usual)
         if found.name not in SMALL_CLIPS and found.name not in open_clip.list_models():
             known = sorted(SMALL_CLIPS)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fsslib.config import ConfigError
 from fsslib.grammar import parse_group, split_sources
-from fsslib.methods import METHODS, FewShotSegmenter, PriorSpec, parts_of
-from fsslib.methods.base_learner import BaseLearnerConfig
-from fsslib.methods.build import suitable_preset
-from fsslib.methods.pi_clip import ClipPriorConfig
-from fsslib.methods.words import WordConfig, WordMasks
+from fsslib.methods.base_learner_config import BaseLearnerConfig
+from fsslib.methods.registry import METHODS
 from fsslib.runs.groups import PartsConfig, Weights
 from fsslib.runs.required import require_file, require_weights
 from fsslib.runs.run_config import RunConfig, class_identity, resolved
-from fsslib.settings import Settings
+from fsslib.settings import Settings, suitable_preset
+
+if TYPE_CHECKING:  # importing any network takes seconds, which `--help` has no use for
+    from fsslib.methods.base import FewShotSegmenter
+    from fsslib.methods.build import PriorSpec
+    from fsslib.methods.pi_clip.config import ClipPriorConfig
+    from fsslib.methods.words import WordConfig
 
 EMBEDDED_CLIP = {
     "words": "scenes-clip-rn",
@@ -52,6 +55,8 @@ class MethodGroups(RunConfig):
     def prior_spec(self) -> PriorSpec:
         """The sources of the prior; none for the method's own. A baseline that cuts one source has
         that one."""
+        from fsslib.methods.build import PriorSpec
+
         fixed = self.method_class.fixed_prior
         return PriorSpec.parse(fixed if fixed and self.prior == "own" else self.prior)
 
@@ -89,6 +94,9 @@ class MethodGroups(RunConfig):
     @cached_property
     def part_types(self) -> dict[str, Any]:
         """Names and types of all parts: the method's, its prior's, and those of its guidance."""
+        from fsslib.methods.build import parts_of
+        from fsslib.methods.words import WordMasks
+
         parts = parts_of(self.method_class, self.prior_spec)
         return parts | ({"words": WordMasks} if self.word_guided else {})
 
@@ -147,11 +155,15 @@ class MethodGroups(RunConfig):
     @property
     def word_settings(self) -> WordConfig:
         """How a word becomes a mask."""
+        from fsslib.methods.words import WordConfig
+
         return WordConfig.parse("words", self.words)
 
     @property
     def clip_prior_settings(self) -> ClipPriorConfig | None:
         """The settings of PI-CLIP's priors where they are made, as `prior` says."""
+        from fsslib.methods.pi_clip.config import ClipPriorConfig
+
         for source in self.prior_spec.sources:
             if source.kind.config_class is ClipPriorConfig:
                 return source.config(self.preset)

@@ -6,16 +6,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fsslib.config import ConfigError, require_known
 from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
-from fsslib.encoders import BACKBONES
 from fsslib.grammar import parse_preset
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig
-from fsslib.priors.superpixels import SuperpixelConfig
 from fsslib.runs.evaluate_config import protocol_group
 from fsslib.runs.groups import MachineConfig, Weights
 from fsslib.runs.pretraining.config import PretrainingRun
@@ -27,10 +25,13 @@ from fsslib.runs.required import (
 )
 from fsslib.runs.run_config import RunConfig, resolved
 from fsslib.settings import Count, Natural, of_parameter
-from fsslib.training.parts import COMPARES
 from fsslib.training.pretraining.clip_dinoiser_recipe import DinoiserTraining
 from fsslib.training.pretraining.dino_recipe import DinoConfig
 from fsslib.training.pretraining.moco_recipe import MocoConfig
+from fsslib.training.rules import COMPARES
+
+if TYPE_CHECKING:
+    from fsslib.priors.superpixels import SuperpixelConfig
 
 CLIP = "scenes-clip-vit"
 CLIP_NAMES = {"clip_model": ("clip", None), "clip_weights": ("clip", "weights")}
@@ -38,7 +39,7 @@ CLIP_NAMES = {"clip_model": ("clip", None), "clip_weights": ("clip", "weights")}
 
 @dataclass(frozen=True)
 class PretrainDinoRunConfig(PretrainingRun):
-    """Parameters of `pretrain_dino.ipynb`."""
+    """Parameters of `pretrain_dino.ipynb`: a DINO, from pictures without labels."""
 
     recipe: str = "scenes"
     """Recipe, and changes to it: "scenes steps=1000"."""
@@ -191,7 +192,7 @@ class ZeroShotRunConfig(RunConfig):
 
 @dataclass(frozen=True)
 class PretrainMocoRunConfig(PretrainingRun):
-    """Parameters of `pretrain_moco.ipynb`."""
+    """Parameters of `pretrain_moco.ipynb`: QGNet's extractor, from pictures without labels."""
 
     recipe: str = "scenes"
     """Recipe, and changes to it: "auto epochs=100 momentum=0.999"."""
@@ -221,6 +222,8 @@ class PretrainMocoRunConfig(PretrainingRun):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        from fsslib.encoders.backbones import BACKBONES
+
         require_known("backbone", self.training.backbone, sorted(BACKBONES))
         if not re.fullmatch(r"\w[\w.+-]*", self.release):
             raise ConfigError(f"name={self.name!r}: expected a plain name, such as my-moco")
@@ -271,6 +274,8 @@ class PretrainMocoRunConfig(PretrainingRun):
 
     def segmentation(self) -> SuperpixelConfig:
         """How pictures become segments."""
+        from fsslib.priors.superpixels import SuperpixelConfig
+
         usual = "scenes_slic" if self.preset == "scenes" else "slic"
         text = usual if self.superpixels is None else self.superpixels
         return SuperpixelConfig.parse("superpixels", text)

@@ -1,0 +1,5 @@
+"""A brush: masks painted on a picture in the browser, read as arrays in Python."""
+
+from fsslib.viz.painter.widget import MaskPainter
+
+__all__ = ["MaskPainter"]
