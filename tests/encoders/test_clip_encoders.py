@@ -82,7 +82,7 @@ def test_variants_of_the_dense_path(encoder):
     kinds = ("value", "attention") if encoder.name.endswith("rn") else ("residual", "value")
     one, other = (encoder.dense(IMAGES, variant=kind) for kind in kinds)
     assert one.shape == other.shape and not torch.allclose(one, other)
-    with pytest.raises(ValueError, match="variant='nothing'"):
+    with pytest.raises(ValueError, match="'nothing'"):
         encoder.dense(IMAGES, variant="nothing")
 
 
@@ -185,6 +185,8 @@ def test_bad_prompts_are_named(encoder):
 def test_word_tokenizer():
     tokenizer = WordTokenizer(("a", "mug"), context_length=5)
     assert tokenizer(["A mug!", "a a a a a"]).tolist() == [[3, 1, 2, 4, 0], [3, 1, 1, 1, 4]]
+    with pytest.raises(UnknownWordError, match="near 'mugs': mug"):
+        tokenizer("a mugs")
 
 
 def test_score_map_of_a_zero_cell_is_zero():
