@@ -1,7 +1,7 @@
 """Who draws the masks of points: SAM, or one of two stand-ins that work offline.
 
 A maker is given a picture and its features and returns a mask generator, a callable from points to
-masks (`priors/point_masks.py`). Anyone's own is a `MaskMaker`, and can stand wherever a name does.
+masks (`priors/point_masks.py`). Anyone's own is a `MaskMaker`, given to `build_method` as `masks=`.
 """
 
 from __future__ import annotations
