@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fsslib.command_line import add_command
 from fsslib.config import ConfigError
-from fsslib.files import sweeps_folder
+from fsslib.files import shown_path, sweeps_folder
 from fsslib.runs.study import Study, load_study, read_study
 
 if TYPE_CHECKING:  # what makes runs, and tables of them, is imported when one is made
@@ -31,6 +31,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         more=f"studies: {', '.join(sorted(path.stem for path in sweeps_folder().glob('*.yaml')))}",
     )
     study.add_argument("name")
+    study.add_argument("--page", action="store_true", help="write its page anew, run nothing")
     study.set_defaults(command=study_command)
     sweep = add_command(
         commands,
@@ -65,6 +66,11 @@ def study_command(options: argparse.Namespace) -> int:
     study = load_study(options.name)
     if options.print:
         return _print(study, options)
+    if options.page:
+        from fsslib.runs.study_page import write_page
+
+        print(f"written: {shown_path(write_page(options.name))}")
+        return 0
     from fsslib.runs.staleness import unrecorded
     from fsslib.runs.study_tables import map_table, study_results, study_table
 
