@@ -47,6 +47,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         parser.add_argument("rows", nargs="*", help="some of its rows (default: all)")
         parser.add_argument("--table", action="store_true", help=f"only show what is {there}")
         parser.add_argument("--missing", action="store_true", help=f"run only what is not {there}")
+        text = "only say what is missing, under whose licences, and how long it would take"
+        parser.add_argument("--check", action="store_true", help=text)
         parser.add_argument("--print", action="store_true", help="only print the commands")
         parser.add_argument("--reference", metavar="ROW", help="show paired differences to it")
         _add_places(parser.add_mutually_exclusive_group())
@@ -64,7 +66,7 @@ def _add_places(group: argparse._MutuallyExclusiveGroup) -> None:
 def study_command(options: argparse.Namespace) -> int:
     """Run and publish a study, or show it."""
     study = load_study(options.name)
-    if options.print:
+    if options.print or options.check:
         return _print(study, options)
     if options.page:
         from fsslib.runs.study_page import write_page
@@ -90,7 +92,7 @@ def study_command(options: argparse.Namespace) -> int:
 def sweep_command(options: argparse.Namespace) -> int:
     """Run a study's file that lies anywhere; nothing is published."""
     study = read_study(options.file)
-    if options.print:
+    if options.print or options.check:
         return _print(study, options)
     from fsslib.runs.study_tables import sweep_table
 
@@ -103,7 +105,12 @@ def sweep_command(options: argparse.Namespace) -> int:
 
 
 def _print(study: Study, options: argparse.Namespace) -> int:
-    """The commands, and what a batch system would be given."""
+    """The commands, and what a batch system would be given; or what they need."""
+    if options.check:
+        from fsslib.runs.preflight import check, check_table
+
+        print(check_table(list(check(study, options.rows))))
+        return 0
     from fsslib.runs.studies import wanted
     from fsslib.runs.sweeps.commands import listing
 

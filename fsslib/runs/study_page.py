@@ -1,5 +1,5 @@
-"""A study's page, `papermill_runs/published/STUDY/README.md`: tables and findings, read from what is
-published.
+"""A study's page, `papermill_runs/published/STUDY/README.md`: tables and findings, read from its
+results.
 
 The study's file says what is on it:
 
