@@ -130,6 +130,11 @@ class StageBackbone(Keyed):
         self.cache = cache
         return self
 
+    @property
+    def remembers(self) -> bool:
+        """Whether answers are read from a cache, and kept in it."""
+        return bool(self.cache.max_bytes) and not self._learns
+
     def once(self, what: str, inputs: Tensor, make: Callable[[Tensor], Made]) -> Made:
         """`make(inputs)`, or what the cache holds of it.
 

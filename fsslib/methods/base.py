@@ -144,6 +144,12 @@ class FewShotSegmenter(nn.Module, ABC):
         """
         return (episodes.query_mask != IGNORE).sum()
 
+    def read_ahead(self, episodes: Episode) -> None:
+        """Read what a feature cache may hold of these episodes, for a `forward` of this very batch
+        that comes later; changes no answer. A training calls it in a thread beside the step
+        before, so that it must draw nothing and change nothing that a step reads. By default
+        nothing is read."""
+
     def slow_parameters(self) -> list[nn.Parameter]:
         """What learns at a rate of its own (`TrainConfig.slow`)."""
         return []
