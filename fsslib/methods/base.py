@@ -74,6 +74,8 @@ class FewShotSegmenter(nn.Module, ABC):
     """The prior source whose map a baseline cuts; its settings can be given as `prior=`."""
     official_names: OfficialNames = ()
     """How the released code calls the tensors of its state dict, for `fsslib.interop`."""
+    usual_preset: ClassVar[str] = "paper"
+    """Of its settings, where none is named and the networks are not the embedded ones."""
     trainable: bool = True
     """False for methods without a single learned parameter of their own."""
     binary: bool = True
