@@ -27,7 +27,11 @@ ROWS = ("reference", "better", "old", "other_list")
 def result(row, fold, miou):
     scores = {"miou": miou, "miou_interval": [miou - 0.02, miou + 0.02]}
     scores |= {"fb_iou": 0.5, "fb_iou_interval": [0.4, 0.6], "episodes": 100}
-    return scores | {"run": row, "protocol": {"fold": fold, "shot": 1}, "privileged_query_labels": False}
+    return scores | {
+        "run": row,
+        "protocol": {"fold": fold, "shot": 1},
+        "privileged_query_labels": False,
+    }
 
 
 @pytest.fixture
