@@ -1,12 +1,11 @@
-"""What notebooks show: every figure with a text for those who cannot see it, and nothing that
-JupyterLab would want to save as soon as a lesson is opened."""
+"""What notebooks show: every figure with a text for those who cannot see it, and every
+widget with a picture for pages that have no kernel."""
 
 import pytest
 from repository_files import LESSONS, SOLUTIONS, each, outputs, read
 
 PICTURES = ("image/png", "image/jpeg")
 WIDGET = "application/vnd.jupyter.widget-view+json"
-LANGUAGE = ("name", "version", "mimetype", "file_extension", "codemirror_mode", "pygments_lexer")
 
 
 @each(LESSONS + SOLUTIONS)
@@ -26,18 +25,6 @@ def test_widgets_show_a_picture_where_no_kernel_is(path):
     views = [output.data for output in outputs(path) if WIDGET in output.get("data", {})]
     bare = [data["text/plain"] for data in views if not any(kind in data for kind in PICTURES)]
     assert not bare, f"without a kernel these show as text: {bare}"
-
-
-@each(LESSONS + SOLUTIONS)
-def test_opening_a_notebook_leaves_it_as_it_is(path):
-    """JupyterLab writes what is missing of these, and marks the notebook as changed."""
-    metadata = read(path).metadata
-    language = metadata.get("language_info", {})
-    missing = [key for key in LANGUAGE if key not in language]
-    assert not missing, f"language_info has no {missing}: run the notebook and save its metadata"
-    assert metadata.kernelspec.display_name and metadata.kernelspec.language == "python"
-    version = read(path).nbformat, read(path).nbformat_minor
-    assert version >= (4, 5), f"nbformat {version} has no cell ids, which would be added"
 
 
 @pytest.mark.parametrize("word", ["Dropdown(", "patch_picker", "set_matplotlib_formats"])
