@@ -84,6 +84,7 @@ class Segmentation:
             "height": self.mask.shape[0],
             "width": self.mask.shape[1],
             "seconds": round(self.seconds, 3),
+            "there_from_score": self.threshold,
             "classes": classes,
         }
 
