@@ -16,8 +16,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from fsslib.own_pictures.pictures import file_path, picture_files, require_picture
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 well, 2 where pictures, masks, words or weights are not as they should be."""
@@ -41,6 +39,8 @@ def queries_of(options: argparse.Namespace) -> list[Path]:
     Raises:
         BrokenFileError: a file that is not there, or a folder without pictures.
     """
+    from fsslib.own_pictures.pictures import file_path, picture_files, require_picture
+
     queries = picture_files(options.queries)
     for path in (*queries, *map(file_path, options.supports)):
         require_picture(path)

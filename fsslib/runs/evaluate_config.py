@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fsslib.config import ConfigError
-from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.benchmarks import BENCHMARKS
 from fsslib.data.folds import FOLDS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
