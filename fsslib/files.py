@@ -113,6 +113,12 @@ def _in_one_sentence(target: Path) -> Iterator[None]:
         ) from error
 
 
+def copy_whole(source: Path, target: Path) -> None:
+    """The same bytes under another name, all of them or nothing."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(source.read_bytes())
+
+
 def remove_partials(folder: Path) -> None:
     """Remove what a process that was killed left of files it was writing; nobody else may be
     writing into the folder."""

@@ -7,6 +7,7 @@ fsslib methods
 fsslib status
 fsslib table papermill_runs/published
 fsslib study pi_clip
+fsslib compare pi_clip/hdmnet+pi_clip pi_clip/hdmnet
 fsslib sweep mine.yaml --local 2
 fsslib demo
 """
@@ -25,6 +26,7 @@ from fsslib.config import ConfigError
 from fsslib.config import shown as shown_value
 from fsslib.files import runs_folder, shown_path
 from fsslib.grammar import plain_yaml
+from fsslib.runs import compare_command
 from fsslib.runs.config import CONFIGS, parse
 from fsslib.runs.describe import TOPICS, template_help, templates_help
 from fsslib.runs.status import BusyError, RunError, read_status
@@ -122,12 +124,13 @@ def _unreadable(what: str) -> None:
 
 
 def _table(options: argparse.Namespace) -> int:
-    from fsslib.runs.results import read_results, table
+    from fsslib.runs.differences import listing
+    from fsslib.runs.results import read_results
 
     results = read_results(options.folder, _unreadable)
     if not results:
         raise FileNotFoundError(f"no results.json below {options.folder}; run something first")
-    print(table(results))
+    print(listing(results, options.reference))
     return 0
 
 
@@ -160,12 +163,15 @@ def _parser() -> argparse.ArgumentParser:
         ("status", _status, "state of every run below a folder"),
         ("table", _table, "scores of every run below a folder"),
     ):
-        listing = add_command(
+        each = add_command(
             commands, name, about, f"fsslib {name}", f"fsslib {name} papermill_runs/published"
         )
-        listing.add_argument("folder", type=Path, nargs="?", default=runs_folder())
-        listing.set_defaults(command=command)
+        each.add_argument("folder", type=Path, nargs="?", default=runs_folder())
+        each.set_defaults(command=command)
+    text = "show paired differences to this run, a name or a folder"
+    each.add_argument("--reference", metavar="RUN", help=text)
     add_commands(commands)
+    compare_command.add_commands(commands)
     for topic, text in TOPICS.items():
         about = text.__doc__.partition(".")[0].lower()
         add_command(commands, topic, about, f"fsslib {topic}").set_defaults(

@@ -51,7 +51,8 @@ class EvaluateConfig(MethodGroups):
     backbone: str = "scenes-resnet"
     """Network and weights: "resnet50 weights=imagenet", a tag or a path."""
     clip: str | None = None
-    """CLIP of priors and words: "ViT-B-16-quickgelu weights=openai"; None: the embedded ones."""
+    """CLIP of priors and words: "ViT-B-16-quickgelu weights=openai attention=naclip", with the last
+    block's attention if it shall be another; None: the embedded ones."""
     parts: str = ""
     """What else comes trained: "base=FILE", "extractor=resnet50 extractor_weights=FILE"."""
     protocol: str = "scenes10i"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self
 
 from fsslib.config import ConfigError, strict
 from fsslib.grammar import format_group, parse_group
 from fsslib.settings import Count, Natural, Precision, Settings
+
+if TYPE_CHECKING:
+    from fsslib.encoders.clip import ClipEncoder, Resize
 
 MACHINE = (
     *("device", "processes", "workers", "feature_cache", "clip_cache", "prepare_workers"),
@@ -112,7 +116,62 @@ class Weights(Settings):
         return found
 
     @classmethod
-    def of_clip(cls, parameter: str, text: str, usual: str | None = None) -> Weights:
+    def _parsed(cls, parameter: str, text: str, usual: str, usual_name: str | None = None) -> Self:
+        name, changes = parse_group(parameter, text)
+        name = name or usual_name
+        if name is None:
+            raise ConfigError(f"{parameter}={text!r}: expected a network's name first")
+        default = "scenes" if name.startswith("scenes") else usual
+        return strict(cls, {"name": name, "weights": default} | changes)
+
+    @property
+    def embedded(self) -> bool:
+        return self.name.startswith("scenes")
+
+    @property
+    def choices(self) -> list[str]:
+        """What else its answers depend on, in the grammar's words."""
+        return []
+
+    def __str__(self) -> str:
+        return format_group(self.name, {"weights": self.weights})
+
+
+@dataclass(frozen=True)
+class ClipWeights(Weights):
+    """A CLIP, where its weights come from, and what its dense features are."""
+
+    attention: str | None = None
+    """Of a ViT's last block where dense features or its tokens are read: "naclip sigma=1", a name
+    of `AttentionConfig` and changes to it. None: as each method is used to."""
+    positions: Literal["bicubic", "bilinear", "area", "scaled"] | None = None
+    """How a ViT's positions are resized: bicubic, bilinear, area or scaled (NACLIP and its line).
+    None: as each method is used to."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.attention is not None:
+            from fsslib.encoders.attention_config import AttentionConfig
+            from fsslib.encoders.clip_loading import is_resnet, require_maskclip
+
+            config = AttentionConfig.parse("attention", self.attention)
+            if is_resnet(self.name):
+                require_maskclip(self.name, self.attention)
+            object.__setattr__(self, "attention", str(config))
+
+    @property
+    def choices(self) -> list[str]:
+        chosen = {"attention": self.attention, "positions": self.positions}
+        return [f"{name}={value}" for name, value in chosen.items() if value is not None]
+
+    def load(self, positions: Resize = "bicubic") -> ClipEncoder:
+        """The encoder; `positions` where none are chosen."""
+        from fsslib.encoders.clip_loading import load_clip
+
+        return load_clip(self.name, self.weights, self.positions or positions, self.attention)
+
+    @classmethod
+    def of_clip(cls, parameter: str, text: str, usual: str | None = None) -> ClipWeights:
         """`"ViT-B-16-quickgelu weights=openai"`; without weights the embedded ones, or OpenAI's.
 
         Args:
@@ -129,24 +188,6 @@ class Weights(Settings):
                 f"{parameter}={found.name!r}: expected one of {known} or a model of open_clip"
             )
         return found
-
-    @classmethod
-    def _parsed(
-        cls, parameter: str, text: str, usual: str, usual_name: str | None = None
-    ) -> Weights:
-        name, changes = parse_group(parameter, text)
-        name = name or usual_name
-        if name is None:
-            raise ConfigError(f"{parameter}={text!r}: expected a network's name first")
-        default = "scenes" if name.startswith("scenes") else usual
-        return strict(cls, {"name": name, "weights": default} | changes)
-
-    @property
-    def embedded(self) -> bool:
-        return self.name.startswith("scenes")
-
-    def __str__(self) -> str:
-        return format_group(self.name, {"weights": self.weights})
 
 
 @dataclass(frozen=True)

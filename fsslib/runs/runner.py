@@ -33,6 +33,7 @@ from fsslib.files import (
 from fsslib.runs.config import CONFIGS, default_folder, parse
 from fsslib.runs.describe import parameters_cell
 from fsslib.runs.machine import limit_threads_of_kernels, require_present
+from fsslib.runs.results import episodes_beside
 from fsslib.runs.run_config import RunConfig, resolved
 from fsslib.runs.sockets import socket_folder
 from fsslib.runs.status import Heartbeat, RunError, alone, read_status, require_own
@@ -83,7 +84,9 @@ def _run(template: str, config: RunConfig, folder: Path, again: bool) -> None:
             checkpoint = folder / "checkpoint.pt"
             for path in (checkpoint, previous_of(checkpoint)):
                 path.unlink(missing_ok=True)
-        (folder / "results.json").unlink(missing_ok=True)  # of a run that is not this one
+        results = folder / "results.json"
+        for path in (results, episodes_beside(results)):
+            path.unlink(missing_ok=True)  # of a run that is not this one
         _write_parameters(folder / "params.yaml", template, config)
         say(f"{template}: {shown_path(folder)}")
         given = _injected(config, folder)

@@ -47,6 +47,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         parser.add_argument("--table", action="store_true", help=f"only show what is {there}")
         parser.add_argument("--missing", action="store_true", help=f"run only what is not {there}")
         parser.add_argument("--print", action="store_true", help="only print the commands")
+        parser.add_argument("--reference", metavar="ROW", help="show paired differences to it")
         _add_places(parser.add_mutually_exclusive_group())
 
 
@@ -64,13 +65,17 @@ def study_command(options: argparse.Namespace) -> int:
     study = load_study(options.name)
     if options.print:
         return _print(study, options)
-    from fsslib.runs.study_tables import map_table, study_table
+    from fsslib.runs.staleness import unrecorded
+    from fsslib.runs.study_tables import map_table, study_results, study_table
 
     if not options.table:
+        from fsslib.runs.results_list import write_list
         from fsslib.runs.studies import run_study
 
         run_study(study, options.rows, options.missing, engine_of(options))
-    print(study_table(options.name, options.rows))
+        write_list()
+    print(study_table(options.name, options.rows, options.reference))
+    print("\n".join(unrecorded(study_results(options.name, options.rows))))
     if maps := map_table(options.name, options.rows):
         print(f"\n{maps}")
     return 0
@@ -87,7 +92,7 @@ def sweep_command(options: argparse.Namespace) -> int:
         from fsslib.runs.studies import run_study
 
         run_study(study, options.rows, options.missing, engine_of(options), published=False)
-    print(sweep_table(study, options.rows))
+    print(sweep_table(study, options.rows, options.reference))
     return 0
 
 

@@ -15,7 +15,7 @@ from fsslib.data.registry import require_root
 from fsslib.grammar import parse_preset
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig
 from fsslib.runs.evaluate_config import protocol_group
-from fsslib.runs.groups import MachineConfig, Weights
+from fsslib.runs.groups import ClipWeights, MachineConfig
 from fsslib.runs.pretraining.config import PretrainingRun
 from fsslib.runs.required import (
     require_benchmark,
@@ -31,10 +31,15 @@ from fsslib.training.pretraining.moco_recipe import MocoConfig
 from fsslib.training.rules import COMPARES
 
 if TYPE_CHECKING:
+    from fsslib.evaluation.vocabulary import VocabularyConfig
     from fsslib.priors.superpixels import SuperpixelConfig
 
 CLIP = "scenes-clip-vit"
-CLIP_NAMES = {"clip_model": ("clip", None), "clip_weights": ("clip", "weights")}
+CLIP_NAMES = {
+    "clip_model": ("clip", None),
+    "clip_weights": ("clip", "weights"),
+    "attention": ("clip", "attention"),
+}
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,8 @@ class TrainDinoiserRunConfig(PretrainingRun):
         return self.own_recipe(DinoiserTraining)
 
     @property
-    def clip_weights(self) -> Weights:
-        return Weights.of_clip("clip", self.clip)
+    def clip_weights(self) -> ClipWeights:
+        return ClipWeights.of_clip("clip", self.clip)
 
     @property
     def run_name(self) -> str:
@@ -114,7 +119,8 @@ class TrainDinoiserRunConfig(PretrainingRun):
 
 @dataclass(frozen=True)
 class ZeroShotRunConfig(RunConfig):
-    """Parameters of `zero_shot.ipynb`: CLIP-DINOiser by words alone, all classes at once."""
+    """Parameters of `zero_shot.ipynb`: CLIP-DINOiser, or CLIP, by words alone, all classes at
+    once."""
 
     dinoiser: str = "scenes"
     """Preset of CLIP-DINOiser, and changes to it: "scenes pooling=false gamma=0.4"."""
@@ -133,6 +139,9 @@ class ZeroShotRunConfig(RunConfig):
     """The first so many; None: all."""
     background: bool = True
     """Whether it is one of the names (VOC21); without (VOC20) its pixels are left out."""
+    vocabulary: str | None = None
+    """CLIP alone in place of CLIP-DINOiser, by NACLIP's protocol or another of its line, and
+    changes to it: "naclip threshold=0.2", "scenes"."""
     machine: str = "auto"
     """Device: auto, cpu, cuda."""
 
@@ -148,10 +157,13 @@ class ZeroShotRunConfig(RunConfig):
         super().__post_init__()
         require_root(self.read_protocol.benchmark, self.root)
         _ = self.machine_config, self.clip_weights, self.dinoiser_settings  # checked by being read
+        if self.vocabulary_settings is not None:
+            for name in ("dinoiser", "heads"):
+                self.require_unchanged(name, f"vocabulary={self.vocabulary!r} asks CLIP alone")
 
     @property
-    def clip_weights(self) -> Weights:
-        return Weights.of_clip("clip", self.clip)
+    def clip_weights(self) -> ClipWeights:
+        return ClipWeights.of_clip("clip", self.clip)
 
     @cached_property
     def read_protocol(self) -> Protocol:
@@ -177,17 +189,27 @@ class ZeroShotRunConfig(RunConfig):
             return DinoiserConfig.preset(preset, **{"variant": "text"} | changes)
 
     @property
+    def vocabulary_settings(self) -> VocabularyConfig | None:
+        """CLIP's own protocol, where it is asked alone."""
+        if self.vocabulary is None:
+            return None
+        from fsslib.evaluation.vocabulary import VocabularyConfig
+
+        return VocabularyConfig.parse("vocabulary", self.vocabulary)
+
+    @property
     def run_name(self) -> str:
-        return f"clip_dinoiser+zero_shot/{self.read_protocol.benchmark}_{self.clip_weights.name}"
+        method = "clip_dinoiser" if self.vocabulary is None else "clip"
+        return f"{method}+zero_shot/{self.read_protocol.benchmark}_{self.clip_weights.name}"
 
     def typed(self) -> dict[str, Any]:
-        clip = self.clip_weights
+        clip, words = self.clip_weights, self.vocabulary_settings
         return {
-            "dinoiser": self.dinoiser_settings.changed(),
+            "dinoiser": self.dinoiser_settings.changed() if words is None else None,
             "protocol": self.read_protocol.changed(),
-            "clip": [clip.name, resolved(clip.weights)],
-            "heads": resolved(self.heads),
-        }
+            "clip": [clip.name, resolved(clip.weights), *clip.choices],
+            "heads": resolved(self.heads) if words is None else None,
+        } | ({} if words is None else {"vocabulary": words.changed()})
 
 
 @dataclass(frozen=True)
