@@ -32,7 +32,7 @@ from fsslib.own_pictures.encoders import EMBEDDED
 
 TOP = 0.01
 """Share of a picture's pixels, the surest ones, whose mean probability is the score."""
-EPISODES = 500
+EPISODES = 150
 LEAST_AUROC = 0.7
 """On base classes; a score that parts less well says nothing about absence, and none is used."""
 FILE = PACKAGE / "own_pictures" / "thresholds.json"

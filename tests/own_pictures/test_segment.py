@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -235,7 +236,11 @@ def test_not_there():
     blank = np.zeros((1, 10, 10), np.float32)
     about = (np.zeros((10, 10), np.uint8), blank, np.zeros((10, 10, 3), np.uint8), ("cup",))
     answer = Segmentation(*about, "any", "as given", 0.1, threshold=0.5)
-    assert answer.present == (False,) and "cup: not there" in str(answer)
+    assert answer.present == (False,)
+    assert "cup: not there (score 0.00 of 0.50 needed" in str(answer)
+    sure = replace(answer, probability=blank + np.float32(0.99999), threshold=0.999996)
+    assert "score 1 - 1e-05 of 1 - 4e-06 needed" in str(sure)
+    assert answer.facts()["there_from_score"] == 0.5
 
 
 def test_the_command(method, monkeypatch, tmp_path, capsys):
