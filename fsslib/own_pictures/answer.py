@@ -26,7 +26,8 @@ class Segmentation:
         probability: (N,h,w) in 0..1, of each class, as the method has it: not calibrated.
         picture: the query as it was read, upright.
         names: of the classes.
-        maps: the method's intermediate maps, by the paper's name, (h',w') each, of one class.
+        maps: the method's intermediate maps, by the paper's name, (h',w') each; of several classes
+            "NAME of CLASS". None of a picture in tiles.
         method, reason: what answered, and why it was chosen.
         threshold: the least score of a class that is there; None: not measured for this method.
     """

@@ -100,6 +100,12 @@ WAYS = (
         masks=True,
     ),
     Way(
+        "timm_vit",
+        {"method": "fssdino preset=official", "encoder": "{weights}"},
+        "nothing trained: FSSDINO's prototypes and Gram map",
+        masks=True,
+    ),
+    Way(
         "open_clip",
         {"method": "clip_prior", "prior": "pi_clip preset=official vvp=false", "clip": "{weights}"},
         "nothing trained: PI-CLIP's visual-text prior",

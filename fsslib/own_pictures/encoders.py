@@ -38,7 +38,9 @@ def encoder_of(weights: str) -> Encoder:
         return Encoder(EMBEDDED, EMBEDDED)
     text = SHORT.get(weights, weights)
     if weights in SHORT or weights.startswith("timm/"):
-        return Encoder("backbone", text)
+        from fsslib.encoders.timm_vit import is_timm_vit
+
+        return Encoder("timm_vit" if is_timm_vit(text.split()[0]) else "backbone", text)
     import open_clip
 
     quick = open_clip.list_pretrained_tags_by_model(f"{CLIP}-quickgelu")  # trained with QuickGELU

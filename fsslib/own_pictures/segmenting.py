@@ -95,7 +95,7 @@ def segment(
         return last[0].logits[0].softmax(0).cpu().numpy()
 
     probability = tiled(shown.pixels, tile, answer, progress) if tile else answer(shown.pixels)
-    maps = {} if tile else _plain(last[0].maps)
+    maps = {} if tile else _plain(last[0].maps, names)
     return Segmentation(
         probability.argmax(0).astype(np.uint8),
         probability[1:].astype(np.float32),
@@ -218,10 +218,14 @@ def _device(name: str) -> str:
     return pick_device(name)
 
 
-def _plain(maps: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """Maps of the query, of its first class, as arrays."""
-    return {
-        name: value[0].float().squeeze().cpu().numpy()
-        for name, value in maps.items()
-        if value[0].squeeze().ndim == 2
-    }
+def _plain(maps: Mapping[str, torch.Tensor], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Maps of the query as arrays (h,w); what a method has of every class, by the class's name."""
+    plain = {}
+    for name, value in maps.items():
+        of_query = value[0].float().cpu().numpy()
+        if of_query.squeeze().ndim == 2:
+            plain[name] = of_query.squeeze()
+        elif of_query.ndim == 3 and len(of_query) in (len(names), len(names) + 1):
+            classes = zip(names, of_query[-len(names) :], strict=True)
+            plain |= {name if len(names) == 1 else f"{name} of {c}": one for c, one in classes}
+    return plain

@@ -93,6 +93,13 @@ def test_several_classes(method):
     assert [row["name"] for row in answer.facts()["classes"]] == ["red", "other"]
 
 
+def test_maps_of_every_class_have_its_name():
+    maps = {"prior": torch.rand(1, 1, 4, 5), "scores": torch.rand(1, 3, 4, 5), "raw": torch.rand(1)}
+    plain = segmenting._plain(maps, ("red", "blue"))
+    assert plain.keys() == {"prior", "scores of red", "scores of blue"}
+    np.testing.assert_array_equal(plain["scores of blue"], maps["scores"][0, 2].numpy())
+
+
 def test_a_small_object_in_a_large_picture_needs_tiles(method, capsys):
     large = picture(200, 302, 4, (400, 500))
     whole = segment(large, SUPPORT, MASK, method=method, image_size=40)
@@ -152,6 +159,8 @@ def chosen(masks, names, weights):
         (False, ("fish",), "scenes", "clip_prior", "a word alone"),
         (True, (), "imagenet", "prototype", "nothing trained"),
         (True, ("zebra",), "timm/resnet26d", "prototype", "nothing trained"),
+        (True, (), "dinov2", "fssdino", "nothing trained: FSSDINO"),
+        (True, ("zebra",), "dinov3", "fssdino", "nothing trained: FSSDINO"),
         (False, ("zebra",), "openai", "clip_prior", "visual-text prior"),
         (True, (), "laion2b_s34b_b88k", "clip_prior", "visual prior"),
     ],
@@ -182,6 +191,13 @@ def test_the_clip_of_a_tag_has_the_activation_that_it_was_trained_with():
 def test_words_and_weights_that_nobody_knows(given, message):
     with pytest.raises(ConfigError, match=message):
         chosen(*given)
+
+
+def test_a_vit_of_timm_answers():
+    vit = "timm/vit_tiny_patch16_224 weights=random"
+    answer = segment(SUPPORT, SUPPORT, MASK, weights=vit, image_size=64)
+    assert answer.method == "fssdino" and answer.mask.shape == (40, 60)
+    assert answer.present == (None,) and answer.maps["best"].shape == answer.maps["gram"].shape
 
 
 def test_a_method_by_name_has_the_head_that_ships():
