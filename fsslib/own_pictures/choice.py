@@ -51,13 +51,11 @@ class Way:
         encoder: the family of `encoders.encoder_of` that it reads.
         masks, named, known: what it needs of the question.
         parameters: of the run template `evaluate`; "{weights}" stands for the encoder's text.
-        reason: one clause that says why, for the answer.
         side: of the network's square input, in pixels.
     """
 
     encoder: str
     parameters: Mapping[str, str]
-    reason: str
     side: int = PHOTOGRAPH_SIDE
     masks: bool = False
     named: bool = False
@@ -70,55 +68,41 @@ class Way:
         return self.encoder == encoder.family and enough
 
 
-WAYS = (
-    Way(
+WAYS = {
+    "mask and word: PFENet on PI-CLIP's priors": Way(
         EMBEDDED,
         {"method": "pfenet", "prior": "pi_clip", "head": "shipped"},
-        "mask and word: PFENet on PI-CLIP's priors",
         SCENES_SIDE,
         masks=True,
         known=True,
     ),
-    Way(
-        EMBEDDED,
-        {"method": "clip_dinoiser variant=correspondence"},
-        "a mask alone: CLIP-DINOiser with supports",
-        SCENES_SIDE,
-        masks=True,
+    "a mask alone: CLIP-DINOiser with supports": Way(
+        EMBEDDED, {"method": "clip_dinoiser variant=correspondence"}, SCENES_SIDE, masks=True
     ),
-    Way(
+    "a word alone: PI-CLIP's visual-text prior": Way(
         EMBEDDED,
         {"method": "clip_prior", "prior": "pi_clip preset=scenes vvp=false"},
-        "a word alone: PI-CLIP's visual-text prior",
         SCENES_SIDE,
         known=True,
     ),
-    Way(
-        "backbone",
-        {"method": "prototype", "backbone": "{weights}"},
-        "nothing trained: the nearer of two prototypes",
-        masks=True,
+    "nothing trained: the nearer of two prototypes": Way(
+        "backbone", {"method": "prototype", "backbone": "{weights}"}, masks=True
     ),
-    Way(
-        "timm_vit",
-        {"method": "fssdino preset=official", "encoder": "{weights}"},
-        "nothing trained: FSSDINO's prototypes and Gram map",
-        masks=True,
+    "nothing trained: FSSDINO's prototypes and Gram map": Way(
+        "timm_vit", {"method": "fssdino preset=official", "encoder": "{weights}"}, masks=True
     ),
-    Way(
+    "nothing trained: PI-CLIP's visual-text prior": Way(
         "open_clip",
         {"method": "clip_prior", "prior": "pi_clip preset=official vvp=false", "clip": "{weights}"},
-        "nothing trained: PI-CLIP's visual-text prior",
         named=True,
     ),
-    Way(
+    "nothing trained: PI-CLIP's visual prior": Way(
         "open_clip",
         {"method": "clip_prior", "prior": "pi_clip preset=official vtp=false", "clip": "{weights}"},
-        "nothing trained: PI-CLIP's visual prior",
         masks=True,
     ),
-)
-"""Best first, for each family of encoders."""
+}
+"""By the reason, one clause that the answer gives; best first, for each family of encoders."""
 
 
 @dataclass(frozen=True)
@@ -172,11 +156,11 @@ def choose(masks: bool, names: Sequence[str], weights: str, way: int, shot: int)
         raise ConfigError("neither masks nor class_name: mark the object, or name it")
     encoder = encoder_of(weights)
     question = Question(masks, bool(names), all_known(names))
-    for row in WAYS:
+    for reason, row in WAYS.items():
         if row.fits(encoder, question):
             filled = {k: v.format(weights=encoder.text) for k, v in row.parameters.items()}
             counts = {"way": way, "shot": shot}
-            return Choice(tuple({**filled, **counts}.items()), row.reason, row.side)
+            return Choice(tuple({**filled, **counts}.items()), reason, row.side)
     if encoder.family == EMBEDDED:
         require_known_words(names)
     raise ConfigError(

@@ -223,6 +223,8 @@ def _plain(maps: Mapping[str, torch.Tensor], names: Sequence[str]) -> dict[str, 
     plain = {}
     for name, value in maps.items():
         of_query = value[0].float().cpu().numpy()
+        if of_query.ndim == 4 and of_query.shape[1] == 1:  # of each class against the rest
+            of_query = of_query[:, 0]
         if of_query.squeeze().ndim == 2:
             plain[name] = of_query.squeeze()
         elif of_query.ndim == 3 and len(of_query) in (len(names), len(names) + 1):

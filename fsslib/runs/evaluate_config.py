@@ -104,8 +104,8 @@ class EvaluateConfig(MethodGroups):
     def __post_init__(self) -> None:
         super().__post_init__()
         # Checked by being read; first what needs no network to be imported.
-        _ = self.machine_config, self.stated_protocol
         METHODS.require(parse_group("method", self.method)[0] or "")
+        _ = self.machine_config, self.stated_protocol
         protocol = self.test_protocol
         require_root(protocol.benchmark, self.root)
         kind = BENCHMARKS.get(protocol.benchmark)

@@ -94,9 +94,11 @@ def test_several_classes(method):
 
 
 def test_maps_of_every_class_have_its_name():
-    maps = {"prior": torch.rand(1, 1, 4, 5), "scores": torch.rand(1, 3, 4, 5), "raw": torch.rand(1)}
+    sizes = {"prior": (1, 1, 4, 5), "scores": (1, 3, 4, 5), "rest": (1, 2, 1, 4, 5), "raw": (1,)}
+    maps = {name: torch.rand(size) for name, size in sizes.items()}
     plain = segmenting._plain(maps, ("red", "blue"))
-    assert plain.keys() == {"prior", "scores of red", "scores of blue"}
+    several = {f"{name} of {c}" for name in ("scores", "rest") for c in ("red", "blue")}
+    assert plain.keys() == {"prior", *several}
     np.testing.assert_array_equal(plain["scores of blue"], maps["scores"][0, 2].numpy())
 
 
