@@ -39,6 +39,7 @@ REFUSED = [
     ["data", "check", "nosuch"],
     ["bench", "methods", "-p", "shot=x"],
     ["interop", "inspect"],
+    ["segment", "nosuch.jpg", "--support", "nosuch.jpg"],
     ["segment", "--nosuch"],
 ]
 CODE = """

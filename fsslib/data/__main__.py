@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fsslib.command_line import add_command
 from fsslib.config import ConfigError
-from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.benchmarks import BENCHMARKS
 from fsslib.data.parallel import WORKERS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import default_root, load_benchmark

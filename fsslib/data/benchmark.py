@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from fsslib.config import ConfigError
-from fsslib.registry import Registry
+from fsslib.data.benchmarks import BENCHMARKS as BENCHMARKS
 
 Split = Literal["train", "val"]
 IGNORE = 255
@@ -132,16 +132,3 @@ class Benchmark(ABC):
         if class_id not in self.class_ids:
             raise ValueError(f"class id {class_id}: {self.name} has 1 to {len(self.class_names)}")
         return self.class_names[class_id - 1]
-
-
-BENCHMARKS: Registry[Benchmark] = Registry(
-    "benchmark",
-    Benchmark,
-    {
-        "scenes10i": "fsslib.data.scenes.benchmark",
-        "pascal5i": "fsslib.data.pascal",
-        "coco20i": "fsslib.data.coco",
-        "folder": "fsslib.data.folder",
-    },
-)
-"""All benchmarks by name."""

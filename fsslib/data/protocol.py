@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from fsslib.config import Bound, ConfigError, strict
-from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.benchmarks import BENCHMARKS
 from fsslib.settings import Count, Natural, Settings
 
 NovelInTrain = Literal["background", "drop", "ignore"]

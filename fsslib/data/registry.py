@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fsslib.config import ConfigError
-from fsslib.data.benchmark import BENCHMARKS, Benchmark
+from fsslib.data.benchmarks import BENCHMARKS
 from fsslib.data.protocol import Protocol
 from fsslib.files import data_root
+
+if TYPE_CHECKING:
+    from fsslib.data.benchmark import Benchmark
 
 
 def default_root(benchmark: str) -> Path:

@@ -26,7 +26,8 @@ class Segmentation:
         probability: (N,h,w) in 0..1, of each class, as the method has it: not calibrated.
         picture: the query as it was read, upright.
         names: of the classes.
-        maps: the method's intermediate maps, by the paper's name, (h',w') each, of one class.
+        maps: the method's intermediate maps, by the paper's name, (h',w') each; of several classes
+            "NAME of CLASS". None of a picture in tiles.
         method, reason: what answered, and why it was chosen.
         threshold: the least score of a class that is there; None: not measured for this method.
     """
@@ -75,7 +76,7 @@ class Segmentation:
         rows = zip(self.names, self.scores, self.present, strict=True)
         shares = [float((self.mask == number).mean()) for number in range(1, len(self.names) + 1)]
         classes = [
-            {"name": name, "score": round(score, 4), "present": there, "share_of_pixels": share}
+            {"name": name, "score": round(score, 8), "present": there, "share_of_pixels": share}
             for (name, score, there), share in zip(rows, shares, strict=True)
         ]
         return {
@@ -84,13 +85,15 @@ class Segmentation:
             "height": self.mask.shape[0],
             "width": self.mask.shape[1],
             "seconds": round(self.seconds, 3),
+            "there_from_score": self.threshold,
             "classes": classes,
         }
 
     def __str__(self) -> str:
         words = {True: "there", False: "not there", None: "unsure"}
+        needed = "" if self.threshold is None else f" of {_share(self.threshold)} needed"
         told = [
-            f"{row['name']}: {words[row['present']]} (score {row['score']:.2f}, "
+            f"{row['name']}: {words[row['present']]} (score {_share(row['score'])}{needed}, "
             f"{100 * row['share_of_pixels']:.1f} % of pixels)"
             for row in self.facts()["classes"]
         ]
@@ -100,3 +103,8 @@ class Segmentation:
         content = io.BytesIO()
         self.overlay().save(content, "PNG")
         return content.getvalue()
+
+
+def _share(value: float) -> str:
+    """A number up to 1, with what it lacks where that is little: 0.87, 1 - 4e-06."""
+    return f"{value:.2f}" if value < 0.995 or value == 1 else f"1 - {1 - value:.0e}"

@@ -103,6 +103,11 @@ def picture_files(paths: Iterable[str | Path]) -> list[Path]:
     return files
 
 
+def require_picture(path: Path) -> None:
+    """BrokenFileError for a file that is missing, no picture, or too large."""
+    open_picture(path, FIX)
+
+
 def _upright(picture: Image.Image, name: str, convert: Any) -> Picture:
     orientation = picture.getexif().get(ORIENTATION, 1)
     if orientation in range(2, 9):

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -17,15 +17,20 @@ import torch
 
 from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.own_pictures.answer import Segmentation
-from fsslib.own_pictures.choice import EMBEDDED, Choice, build, choose, warn_of_drawings
+from fsslib.own_pictures.choice import SCENES_SIDE, Choice, build, choose, stated, warn_of_drawings
+from fsslib.own_pictures.encoders import EMBEDDED
 from fsslib.own_pictures.masks import as_mask
 from fsslib.own_pictures.pictures import Picture, as_picture
 from fsslib.own_pictures.refusal import thresholds
 from fsslib.own_pictures.tiles import tiled
 from fsslib.predict import ask
+from fsslib.runs.groups import require_device
+from fsslib.runs.machine import pick_device
 
 UNNAMED = "object"
 """What a class without a name is called."""
+SMALLEST, LARGEST = 32, 8192
+"""Sides of pictures that networks look at, in pixels."""
 
 
 def segment(
@@ -38,7 +43,7 @@ def segment(
     image_size: int | None = None,
     tile: int | None = None,
     device: str = "auto",
-    report: Callable[[int, int], None] = lambda done, of: None,
+    progress: bool = True,
 ) -> Segmentation:
     """Segment a picture by an example, by a word, or by both.
 
@@ -49,29 +54,37 @@ def segment(
         masks: of each support, in the same form: a path, an array, a box (left, top, right,
             bottom) or a polygon; see `as_mask`.
         class_name: what the thing is called; needed without masks, and of use with them.
-        method: "auto" takes the best that the weights allow and says which; or a segmenter.
-        weights: of the encoders: "scenes" (embedded; drawings alone), "imagenet", a tag of
-            open_clip's ViT-B-16 such as "openai", or "timm/ARCHITECTURE".
+        method: "auto" takes the best that the weights allow and says which; or a method's name
+            with changes, "clip_dinoiser variant=prototype", on the embedded encoders; or a
+            segmenter.
+        weights: of the encoders: "scenes" (embedded; drawings alone), "imagenet", "dinov2",
+            "dinov3", a tag of open_clip's ViT-B-16 such as "openai", or "timm/ARCHITECTURE".
         image_size: side of the network's input; None: as the method was trained or published.
         tile: side in pixels of tiles that a large picture is answered in, one by one, so that
             small objects survive; None: the picture as a whole.
-        report: told how many tiles are done, of how many.
+        progress: whether a bar shows how many tiles are done.
 
     Raises:
         ValueError, TypeError: pictures or masks that cannot be read as such; says what they are,
             what was expected, and how to fix it. ConfigError: a word or weights nobody here knows.
     """
     begin = perf_counter()
+    _require_sides(image_size=image_size, tile=tile)
+    chosen_device = _device(device)
     names, pictures, marked = question(supports, masks, class_name)
     shown = as_picture(query, "query")
     if isinstance(method, FewShotSegmenter):
         segmenter, label, reason = method, method.name, "as given"
-        size = image_size or 97
+        size, threshold = image_size or SCENES_SIDE, None
     else:
         choice = _chosen(method, weights, names, pictures, marked)
+        if weights is None or (weights == EMBEDDED and _photographs(shown, pictures)):
+            warn_of_drawings()
         segmenter, label, reason = build(choice), choice.label, choice.reason
         size = image_size or choice.image_size
-    segmenter.to(_device(device))
+        measured = tile is None and size == choice.image_size and weights in (None, EMBEDDED)
+        threshold = thresholds().get(label) if measured else None
+    segmenter.to(chosen_device)
     if pictures is None:  # a picture that nobody will look at
         pictures = [[shown.pixels]] * len(names)
         marked = [[np.ones(shown.size, np.uint8)]] * len(names)
@@ -81,8 +94,8 @@ def segment(
         last[:] = [ask(pixels, pictures, marked, segmenter, names, size)]
         return last[0].logits[0].softmax(0).cpu().numpy()
 
-    probability = tiled(shown.pixels, tile, answer, report) if tile else answer(shown.pixels)
-    maps = {} if tile else _plain(last[0].maps)
+    probability = tiled(shown.pixels, tile, answer, progress) if tile else answer(shown.pixels)
+    maps = {} if tile else _plain(last[0].maps, names)
     return Segmentation(
         probability.argmax(0).astype(np.uint8),
         probability[1:].astype(np.float32),
@@ -92,7 +105,7 @@ def segment(
         reason,
         perf_counter() - begin,
         maps,
-        thresholds().get(label),
+        threshold,
     )
 
 
@@ -170,29 +183,51 @@ def _chosen(
 ) -> Choice:
     if isinstance(method, Choice):
         return method
-    if method != "auto":
-        raise ValueError(
-            f"method={method!r}: expected 'auto', a segmenter, or a Choice of the parameters that "
-            "`python -m fsslib.runs run evaluate` takes"
-        )
-    named = tuple(name for name in names if name != UNNAMED)
     shot = 1 if pictures is None else len(pictures[0])
-    choice = choose(masks is not None, named, weights or EMBEDDED, len(names), shot)
-    if weights is None:
-        warn_of_drawings(EMBEDDED)
-    return choice
+    if method != "auto":
+        if weights not in (None, EMBEDDED):
+            raise ValueError(
+                f"method={method!r} with weights={weights!r}: a method by name reads the embedded "
+                "encoders; leave one out, or give a Choice of the parameters of `fsslib run "
+                "evaluate`"
+            )
+        return stated(method, len(names), shot)
+    named = tuple(name for name in names if name != UNNAMED)
+    return choose(masks is not None, named, weights or EMBEDDED, len(names), shot)
+
+
+def _photographs(query: Picture, supports: list[list[np.ndarray]] | None) -> bool:
+    """Whether any picture has not the shape of a drawing of Scenes-10i, which are square."""
+    shapes = [query.size, *(p.shape[:2] for of_class in supports or [] for p in of_class)]
+    return any(height != width for height, width in shapes)
+
+
+def _require_sides(**sides: int | None) -> None:
+    """ValueError for a side that no network can look at."""
+    for name, side in sides.items():
+        whole = isinstance(side, int) and not isinstance(side, bool)
+        if side is not None and not (whole and SMALLEST <= side <= LARGEST):
+            raise ValueError(
+                f"{name}={side!r}: expected a whole number of pixels, {SMALLEST} to {LARGEST}"
+            )
 
 
 def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
+    """ConfigError for a device that has no such name, or is not there."""
+    require_device(name)
+    return pick_device(name)
 
 
-def _plain(maps: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """Maps of the query, of its first class, as arrays."""
-    return {
-        name: value[0].float().squeeze().cpu().numpy()
-        for name, value in maps.items()
-        if value[0].squeeze().ndim == 2
-    }
+def _plain(maps: Mapping[str, torch.Tensor], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Maps of the query as arrays (h,w); what a method has of every class, by the class's name."""
+    plain = {}
+    for name, value in maps.items():
+        of_query = value[0].float().cpu().numpy()
+        if of_query.ndim == 4 and of_query.shape[1] == 1:  # of each class against the rest
+            of_query = of_query[:, 0]
+        if of_query.squeeze().ndim == 2:
+            plain[name] = of_query.squeeze()
+        elif of_query.ndim == 3 and len(of_query) in (len(names), len(names) + 1):
+            classes = zip(names, of_query[-len(names) :], strict=True)
+            plain |= {name if len(names) == 1 else f"{name} of {c}": one for c, one in classes}
+    return plain

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Float32, UInt8
+from tqdm.auto import tqdm
 
 OVERLAP = 0.25
 """Of a tile's side, between neighbours."""
@@ -29,25 +30,24 @@ def tiled(
     picture: UInt8[np.ndarray, "h w 3"],
     tile: int,
     answer: Answer,
-    report: Callable[[int, int], None] = lambda done, of: None,
+    progress: bool = False,
 ) -> Float32[np.ndarray, "n1 h w"]:
     """Probabilities of a picture, tile by tile.
 
     Args:
         tile: side in pixels; a picture that is smaller along a side has one tile there.
         answer: of a tile -> its probabilities, at its size.
-        report: told how many tiles are done, of how many.
+        progress: whether a bar shows how many tiles are done, in a notebook or on a terminal.
     """
     places = list(_places(*picture.shape[:2], tile))
     total, weight = None, np.zeros(picture.shape[:2], np.float32)
-    for number, place in enumerate(places, 1):
+    for place in tqdm(places, "tiles", disable=not progress):
         part = answer(np.ascontiguousarray(picture[place]))
         if total is None:
             total = np.zeros((len(part), *picture.shape[:2]), np.float32)
         window = _window(*part.shape[1:])
         total[:, *place] += part * window
         weight[place] += window
-        report(number, len(places))
     return total / weight
 
 

@@ -6,31 +6,29 @@ import re
 from argparse import Namespace
 from pathlib import Path
 
-from fsslib.own_pictures.pictures import picture_files
 from fsslib.own_pictures.segmenting import segment
 
 _BOX = re.compile(r"-?\d+(\.\d+)?([ ,]+-?\d+(\.\d+)?){3}")
 
 
-def segment_files(options: Namespace) -> None:
+def segment_files(queries: list[Path], options: Namespace) -> None:
     """Segment every query by the same supports; a line on each, a folder of its own if several.
 
     Raises:
         ValueError, TypeError, WeightsError, OSError: as `segment`, for the query that has it.
     """
-    queries = picture_files(options.queries)
     names = _folders(queries)
     for query, name in zip(queries, names, strict=True):
         answer = segment(
             query,
             options.supports or None,
             [_mask(text) for text in options.masks] or None,
-            options.name,
+            options.names[0] if len(options.names) == 1 else options.names or None,
+            options.method,
             weights=options.weights,
             image_size=options.image_size,
             tile=options.tile,
             device=options.device,
-            report=_progress if options.tile else lambda done, of: None,
         )
         folder = options.out / name if len(queries) > 1 else options.out
         answer.save(folder)
@@ -50,7 +48,3 @@ def _folders(queries: list[Path]) -> list[str]:
 def _mask(text: str) -> str | list[float]:
     """A path, or a box."""
     return [float(n) for n in re.split("[ ,]+", text)] if _BOX.fullmatch(text.strip()) else text
-
-
-def _progress(done: int, of: int) -> None:
-    print(f"\rtile {done} of {of}", end="\n" if done == of else "", flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fsslib.config import ConfigError
-from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.benchmarks import BENCHMARKS
 from fsslib.data.folds import FOLDS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
@@ -104,8 +104,8 @@ class EvaluateConfig(MethodGroups):
     def __post_init__(self) -> None:
         super().__post_init__()
         # Checked by being read; first what needs no network to be imported.
-        _ = self.machine_config, self.stated_protocol
         METHODS.require(parse_group("method", self.method)[0] or "")
+        _ = self.machine_config, self.stated_protocol
         protocol = self.test_protocol
         require_root(protocol.benchmark, self.root)
         kind = BENCHMARKS.get(protocol.benchmark)

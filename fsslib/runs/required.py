@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fsslib.config import ConfigError, shown
-from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.benchmarks import BENCHMARKS
 from fsslib.data.registry import default_root
 from fsslib.files import local_path
 from fsslib.settings import Precision

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from fsslib.config import ConfigError
-from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.benchmarks import BENCHMARKS
 from fsslib.grammar import parse_preset
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.run_config import identity

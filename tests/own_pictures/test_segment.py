@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,23 +93,25 @@ def test_several_classes(method):
     assert [row["name"] for row in answer.facts()["classes"]] == ["red", "other"]
 
 
-def test_a_small_object_in_a_large_picture_needs_tiles(method):
+def test_maps_of_every_class_have_its_name():
+    sizes = {"prior": (1, 1, 4, 5), "scores": (1, 3, 4, 5), "rest": (1, 2, 1, 4, 5), "raw": (1,)}
+    maps = {name: torch.rand(size) for name, size in sizes.items()}
+    plain = segmenting._plain(maps, ("red", "blue"))
+    several = {f"{name} of {c}" for name in ("scores", "rest") for c in ("red", "blue")}
+    assert plain.keys() == {"prior", *several}
+    np.testing.assert_array_equal(plain["scores of blue"], maps["scores"][0, 2].numpy())
+
+
+def test_a_small_object_in_a_large_picture_needs_tiles(method, capsys):
     large = picture(200, 302, 4, (400, 500))
     whole = segment(large, SUPPORT, MASK, method=method, image_size=40)
-    told = []
-    parts = segment(
-        large,
-        SUPPORT,
-        MASK,
-        method=method,
-        image_size=40,
-        tile=40,
-        report=lambda *n: told.append(n),
-    )
+    parts = segment(large, SUPPORT, MASK, method=method, image_size=40, tile=40)
     wanted = square(200, 302, 4, (400, 500))
     assert not (whole.mask == 1).any()
     assert (parts.mask[wanted] == 1).all() and (parts.mask == 1).sum() < 40
-    assert told[-1][0] == told[-1][1] == len(told) > 100
+    assert len(method.episodes) > 100 and "tiles: 100%" in capsys.readouterr().err
+    segment(large, SUPPORT, MASK, method=method, tile=400, progress=False)
+    assert "tiles" not in capsys.readouterr().err
 
 
 def test_tiles_cover_every_pixel_and_agree_with_the_whole():
@@ -130,7 +133,14 @@ def test_tiles_cover_every_pixel_and_agree_with_the_whole():
         ({"supports": SUPPORT, "masks": MASK, "class_name": ["a", "b"]}, "as a dictionary"),
         ({"supports": {"a": SUPPORT}, "masks": MASK}, "expected a dictionary"),
         ({"supports": {"a": SUPPORT}, "class_name": "a"}, "leave it out"),
-        ({"supports": SUPPORT, "masks": MASK, "method": "pfenet2"}, "expected 'auto'"),
+        ({"supports": SUPPORT, "masks": MASK, "method": "pfnet"}, "did you mean 'pfenet'"),
+        (
+            {"supports": SUPPORT, "masks": MASK, "method": "pfenet", "weights": "openai"},
+            "leave one out",
+        ),
+        ({"supports": SUPPORT, "masks": MASK, "tile": 0}, "tile=0: expected a whole number"),
+        ({"supports": SUPPORT, "masks": MASK, "image_size": 9.5}, r"image_size=9\.5"),
+        ({"supports": SUPPORT, "masks": MASK, "device": "gpu"}, "device='gpu'"),
     ],
 )
 def test_questions_that_are_none(given, message, method):
@@ -138,28 +148,90 @@ def test_questions_that_are_none(given, message, method):
         segment(SUPPORT, **({"method": method} | given))
 
 
-def test_auto_takes_what_the_weights_allow():
-    def label(*given):
-        return choice.choose(*given, 1, 1).label
+def chosen(masks, names, weights):
+    return choice.choose(masks, names, weights, 1, 1)
 
-    assert label(True, ("fish",), "scenes") == "pfenet+pi_clip"
-    assert label(True, (), "scenes") == label(True, ("zebra",), "scenes")
-    assert label(False, ("fish",), "scenes") == "clip_prior"
-    assert label(True, (), "imagenet") == label(True, (), "timm/resnet26d") == "prototype"
-    assert label(False, ("zebra",), "openai") == "clip_prior"
-    with pytest.raises(ConfigError, match=r"class_name='fsh'.* did you mean fish"):
-        label(False, ("fsh",), "scenes")
-    with pytest.raises(ConfigError, match="knows no words"):
-        label(False, ("fish",), "imagenet")
+
+@pytest.mark.parametrize(
+    ("masks", "names", "weights", "label", "reason"),
+    [
+        (True, ("fish",), "scenes", "pfenet+pi_clip", "mask and word"),
+        (True, (), "scenes", "clip_dinoiser+correspondence", "a mask alone"),
+        (True, ("zebra",), "scenes", "clip_dinoiser+correspondence", "a mask alone"),
+        (False, ("fish",), "scenes", "clip_prior", "a word alone"),
+        (True, (), "imagenet", "prototype", "nothing trained"),
+        (True, ("zebra",), "timm/resnet26d", "prototype", "nothing trained"),
+        (True, (), "dinov2", "fssdino", "nothing trained: FSSDINO"),
+        (True, ("zebra",), "dinov3", "fssdino", "nothing trained: FSSDINO"),
+        (False, ("zebra",), "openai", "clip_prior", "visual-text prior"),
+        (True, (), "laion2b_s34b_b88k", "clip_prior", "visual prior"),
+    ],
+)
+def test_auto_takes_what_the_weights_allow_and_says_why(masks, names, weights, label, reason):
+    made = chosen(masks, names, weights)
+    assert made.label == label and reason in made.reason
+    assert made.image_size == (97 if weights == "scenes" else 473)
+
+
+def test_the_clip_of_a_tag_has_the_activation_that_it_was_trained_with():
+    quick = dict(chosen(True, (), "openai").parameters)["clip"]
+    assert quick == "ViT-B-16-quickgelu weights=openai"
+    plain = dict(chosen(True, (), "laion2b_s34b_b88k").parameters)["clip"]
+    assert plain == "ViT-B-16 weights=laion2b_s34b_b88k"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((False, ("fsh",), "scenes"), "class_name='fsh'.* did you mean fish"),
+        ((False, ("qwertyuiop",), "scenes"), "know 40 words; such as"),
+        ((False, ("fish",), "imagenet"), "knows no words"),
+        ((True, (), "opnai"), "weights='opnai'.* did you mean 'openai'"),
+        ((False, (), "scenes"), "mark the object, or name it"),
+    ],
+)
+def test_words_and_weights_that_nobody_knows(given, message):
+    with pytest.raises(ConfigError, match=message):
+        chosen(*given)
+
+
+def test_a_vit_of_timm_answers():
+    vit = "timm/vit_tiny_patch16_224 weights=random"
+    answer = segment(SUPPORT, SUPPORT, MASK, weights=vit, image_size=64)
+    assert answer.method == "fssdino" and answer.mask.shape == (40, 60)
+    assert answer.present == (None,) and answer.maps["best"].shape == answer.maps["gram"].shape
+
+
+def test_a_method_by_name_has_the_head_that_ships():
+    assert dict(choice.stated("hdmnet", 1, 1).parameters)["head"] == "shipped"
+    assert "head" not in dict(choice.stated("clip_dinoiser variant=prototype", 1, 1).parameters)
 
 
 def test_the_embedded_encoders_are_warned_of_before_they_answer(method, monkeypatch):
+    """Where nobody chose them, and where pictures are no drawings; scenes are square."""
     monkeypatch.setattr(segmenting, "build", lambda chosen: method)
     with pytest.warns(UserWarning, match="drawings alone"):
+        segment(SUPPORT[:, :40], SUPPORT[:, :40], MASK[:, :40])
+    with pytest.warns(UserWarning, match="drawings alone"):
+        segment(SUPPORT, SUPPORT, MASK, weights="scenes")
+    monkeypatch.setattr(segmenting, "build", lambda chosen: pytest.fail("it answers already"))
+    with warnings.catch_warnings(), pytest.raises(UserWarning, match="drawings alone"):
+        warnings.simplefilter("error")
         segment(SUPPORT, SUPPORT, MASK)
+    monkeypatch.setattr(segmenting, "build", lambda chosen: method)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        segment(SUPPORT, SUPPORT, MASK, weights="scenes")
+        segment(SUPPORT[:, :40], SUPPORT[:, :40], MASK[:, :40], weights="scenes")
+
+
+def test_thresholds_hold_as_they_were_measured_alone(method, monkeypatch):
+    monkeypatch.setattr(segmenting, "build", lambda chosen: method)
+    monkeypatch.setattr(segmenting, "thresholds", lambda: {"clip_dinoiser+correspondence": 0.5})
+    square_one = (SUPPORT[:, :40], SUPPORT[:, :40], MASK[:, :40])
+    assert segment(*square_one, weights="scenes").threshold == 0.5
+    assert segment(*square_one, weights="scenes", image_size=64).threshold is None
+    assert segment(*square_one, weights="scenes", tile=40).threshold is None
+    assert segment(*square_one, weights="imagenet").threshold is None
 
 
 def test_what_is_shown_and_saved(method, tmp_path):
@@ -182,7 +254,11 @@ def test_not_there():
     blank = np.zeros((1, 10, 10), np.float32)
     about = (np.zeros((10, 10), np.uint8), blank, np.zeros((10, 10, 3), np.uint8), ("cup",))
     answer = Segmentation(*about, "any", "as given", 0.1, threshold=0.5)
-    assert answer.present == (False,) and "cup: not there" in str(answer)
+    assert answer.present == (False,)
+    assert "cup: not there (score 0.00 of 0.50 needed" in str(answer)
+    sure = replace(answer, probability=blank + np.float32(0.99999), threshold=0.999996)
+    assert "score 1 - 1e-05 of 1 - 4e-06 needed" in str(sure)
+    assert answer.facts()["there_from_score"] == 0.5
 
 
 def test_the_command(method, monkeypatch, tmp_path, capsys):
@@ -197,8 +273,31 @@ def test_the_command(method, monkeypatch, tmp_path, capsys):
     assert main([a, b, *given, "--mask", "5 5 21 21", "--out", out]) == 0
     assert (tmp_path / "out" / "a" / "mask.png").is_file()
     assert "object: " in capsys.readouterr().out
-    assert main([b, *given, "--mask", "nowhere.png", "--out", out]) == 2
-    assert "nowhere.png is missing" in capsys.readouterr().err
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).rename(folder / name)
+    a, given[1] = str(folder / "a.png"), str(folder / "a.png")
+    box = ["--mask", "5 5 21 21", "--tile", "40"]
+    assert main([str(folder), *given, *box, "--out", str(tmp_path / "two")]) == 0
+    assert json.loads((tmp_path / "two" / "b" / "result.json").read_text())["classes"]
+    told = capsys.readouterr().err
+    assert "warning: weights='scenes': the embedded" in told and ".py:" not in told
+    assert main([a, *given, "--mask", "nowhere.png", "--out", out]) == 2
+    assert "error: nowhere.png is missing" in capsys.readouterr().err
+
+
+def test_the_command_takes_words_and_methods(method, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(segmenting, "build", lambda chosen: asked.append(chosen) or method)
+    Image.fromarray(SUPPORT).save(tmp_path / "a.png")
+    given = [str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]
+    assert main([*given, "--name", "fish", "--name", "boat"]) == 0
+    rows = json.loads((tmp_path / "out" / "result.json").read_text())["classes"]
+    assert [row["name"] for row in rows] == ["fish", "boat"]
+    support = ["--support", given[0], "--mask", "5 5 21 21"]
+    assert main([*given, *support, "--method", "prototype"]) == 0
+    assert [dict(one.parameters)["method"] for one in asked] == ["clip_prior", "prototype"]
 
 
 @pytest.mark.parametrize("command", [["--help"], ["segment", "--help"], ["--version"]])

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from fsslib.config import ConfigError
-from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.benchmarks import BENCHMARKS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
 from fsslib.grammar import parse_preset

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fsslib.config import ConfigError, require_known
-from fsslib.data.benchmark import BENCHMARKS
+from fsslib.data.benchmarks import BENCHMARKS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
 from fsslib.grammar import parse_preset
