@@ -2,6 +2,7 @@
 # make test   everything that is tested: style, pytest, every lesson
 # make check  style and the tests that need neither a run nor a lesson: for while you work
 # make lab    the lessons in JupyterLab
+# make playground   the playground in the browser, as a page without code (Voilà)
 #
 # Each sets itself up. An active virtualenv or conda environment that holds fsslib from this folder
 # is used as it is; otherwise .venv is made here, once.
@@ -25,7 +26,7 @@ PYTHON = $(if $(SUITABLE),"$(ACTIVE)/bin/python",$(VENV)/bin/python)
 
 LESSONS = notebooks/*.ipynb notebooks/solutions/*.ipynb
 
-.PHONY: help demo test check lab environment
+.PHONY: help demo test check lab playground environment
 .DELETE_ON_ERROR:
 
 help:
@@ -33,6 +34,7 @@ help:
 	@echo "make test   check the style, run all tests, run every lesson"
 	@echo "make check  the style, and the tests that need neither a run nor a lesson"
 	@echo "make lab    open the lessons in JupyterLab"
+	@echo "make playground  paint a mask, compare methods, on a page of its own"
 	@echo "Each makes what it needs in $(VENV) the first time."
 
 demo: environment
@@ -57,6 +59,11 @@ check: environment
 lab: environment
 	@echo "Opening JupyterLab with notebooks/00_start_here.ipynb; Ctrl-C here stops it."
 	@$(PYTHON) -m jupyterlab $(LAB_FLAGS) notebooks/00_start_here.ipynb
+
+# Voilà takes the next free port from 8866 on; PLAYGROUND_FLAGS="--no-browser" where there is none.
+playground: environment
+	@echo "Opening the playground; cases are saved in notebooks/cases. Ctrl-C here stops it."
+	@$(PYTHON) -m voila $(PLAYGROUND_FLAGS) --theme=light notebooks/90_playground.ipynb
 
 # The stamp holds the folder's path: a moved folder's .venv points to where it was.
 environment:
