@@ -58,6 +58,22 @@ class Episode:
             raise TypeError("a single episode has no length; stack() episodes to a batch first")
         return self.query_image.shape[0]
 
+    def __getitem__(self, number: int) -> Episode:
+        """One episode of a batch.
+
+        Raises:
+            IndexError: there are fewer.
+        """
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"episode {number} of a batch of {len(self)}")
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Episode(
+            **{
+                name: part[number] if isinstance(part, Tensor) or part else part
+                for name, part in parts.items()
+            }
+        )
+
     def to(self, device: torch.device | str) -> Episode:
         """The same episode with its tensors on `device` (the original mask stays where it is)."""
         moved = {

@@ -54,8 +54,8 @@ class Segmentation:
         )
 
     def overlay(self) -> Image.Image:
-        """The query with what was found tinted and outlined."""
-        return Image.fromarray(overlay(self.picture, self.mask))
+        """The query at its own size, dark where nothing was found, with outlines."""
+        return Image.fromarray(overlay(self.picture, self.mask, enlarge=False).pixels)
 
     def save(self, folder: Path | str) -> Path:
         """Write `mask.png`, `overlay.png` and `result.json` into a folder, whole or not at all.

@@ -1,6 +1,6 @@
 """Static figures: episodes, predictions, maps and rows of pictures.
 
-Every function returns a figure of fixed size and shows nothing by itself.
+Every function returns a figure and shows nothing by itself.
 """
 
 from __future__ import annotations
@@ -9,80 +9,100 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from fsslib.data.episode import Episode
-from fsslib.viz.overlay import overlay, palette, to_array
-
-Picture = Tensor | np.ndarray
+from fsslib.viz.cells import Cell, Map
+from fsslib.viz.overlay import Drawing, overlay, palette
+from fsslib.viz.padding import unpadded
+from fsslib.viz.panel import MOST_COLUMNS, Panel, panel
+from fsslib.viz.sharp import Picture, recognise
 
 
 def show_images(
-    images: Sequence[Picture], titles: Sequence[str] = (), columns: int = 6, side: float = 1.7
-) -> Figure:
-    """Pictures (uint8, or maps drawn from 0 to 1) in rows, each `side` inches wide."""
-    rows = -(-len(images) // columns)
-    columns = min(columns, len(images))
-    height = (side + 0.25 * bool(titles)) * rows
-    figure, axes = plt.subplots(rows, columns, figsize=(side * columns, height), squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, image in zip(axes.flat, images, strict=False):
-        show_map(axis, image)
-    for axis, title in zip(axes.flat, titles, strict=False):
-        axis.set_title(title, fontsize=9)
-    return _finished(figure)
+    images: Sequence[Cell],
+    titles: Sequence[str] = (),
+    columns: int = MOST_COLUMNS,
+    side: int | None = None,
+    title: str = "",
+) -> Panel:
+    """Pictures, drawings and maps (from 0 to 1) in rows of `columns`; see `panel`.
+
+    Rows that are too long wrap together; a last row that is not full does so alone.
+    """
+    if len(images) <= columns or len(images) % columns:
+        return panel([images], titles, columns, title=title, side=side)
+    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
+    return panel(rows, titles, columns, title=title, side=side)
 
 
-def show_map(axis: Axes, picture: Picture) -> None:
-    """A picture as it is, or a map (h,w) in 0..1 from dark to light, without ticks."""
-    axis.imshow(to_array(picture), cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
-    axis.set(xticks=[], yticks=[])
+def show_episode(episode: Episode, title: str = "") -> Panel:
+    """The supports of each class with their masks, the query, and its ground truth."""
+    recognise(episode)
+    cells, titles = [], []
+    for number, name in enumerate(episode.class_names):
+        for shot in range(episode.shot):
+            cells.append(annotated_support(episode, number, shot))
+            titles.append(f"support: {name}")
+    cells += [query_of(episode), query_with(episode, episode.query_mask)]
+    return show_images(cells, [*titles, "query", "ground truth"], title=title)
 
 
-def show_episode(episode: Episode, title: str = "") -> Figure:
-    """The supports of each class with their masks, the query, and its true mask."""
-    pictures, names = [], []
-    for n, name in enumerate(episode.class_names):
-        for k in range(episode.shot):
-            pictures.append(annotated_support(episode, n, k))
-            names.append(f"support: {name}")
-    pictures += [episode.query_image, overlay(episode.query_image, episode.query_mask)]
-    figure = show_images(pictures, [*names, "query", "truth"], columns=8)
-    if title:
-        figure.suptitle(title, y=1.04, fontsize=10)
-    return figure
-
-
-def annotated_support(episode: Episode, number: int, shot: int = 0) -> np.ndarray:
-    """A support of class `number` with its mask in that class's colour, as in the query."""
-    mask = episode.support_masks[number, shot].clone()
+def annotated_support(episode: Episode, number: int, shot: int = 0) -> Drawing:
+    """A support of class `number` with its mask, of several classes in that class's colour."""
+    recognise(episode)
+    image, mask = unpadded(
+        episode.support_images[number, shot], episode.support_masks[number, shot].clone()
+    )
     mask[mask == 1] = number + 1
-    return overlay(episode.support_images[number, shot], mask)
+    names = [""] * number + [episode.class_names[number]] if episode.way > 1 else ()
+    return overlay(image, mask, names=names)
+
+
+def query_of(episode: Episode) -> Tensor:
+    """The query (3,h,w) without what it was padded with."""
+    return unpadded(episode.query_image, episode.query_mask)[0]
+
+
+def query_with(episode: Episode, mask: Tensor) -> Drawing:
+    """The query with a mask; its classes are named in the picture where there are several."""
+    image, _, mask = unpadded(episode.query_image, episode.query_mask, mask)
+    return overlay(image, mask, names=episode.class_names[: _several(episode)])
 
 
 def show_prediction(
-    episode: Episode, prediction: Tensor, maps: dict[str, Picture] | None = None
-) -> Figure:
-    """First support of each class, query, any maps, prediction and truth, side by side.
+    episode: Episode, prediction: Tensor, maps: dict[str, Picture] | None = None, title: str = ""
+) -> Panel:
+    """First support of each class, query, any maps, prediction and ground truth, side by side.
+
+    Of one class, the prediction's colours say what was hit and missed, its title the IoU.
 
     Args:
         episode: a single episode.
         prediction: labels (h,w).
         maps: by name, (h,w) in 0..1.
     """
+    recognise(episode)
     maps = maps or {}
-    pictures = [
+    cells = [
         *(annotated_support(episode, number) for number in range(episode.way)),
-        episode.query_image,
-        *maps.values(),
-        overlay(episode.query_image, prediction),
-        overlay(episode.query_image, episode.query_mask),
+        query_of(episode),
+        *(_without_padding(episode, one) for one in maps.values()),
+        judged(episode, prediction),
+        query_with(episode, episode.query_mask),
     ]
     first = [f"support: {name}" for name in episode.class_names]
-    return show_images(pictures, [*first, "query", *maps, "prediction", "truth"], columns=8)
+    titles = [*first, "query", *maps, "prediction", "ground truth"]
+    return show_images(cells, titles, title=title)
+
+
+def judged(episode: Episode, prediction: Tensor) -> Drawing:
+    """A prediction over its query: hit, missed and false alarm for one class, else by class."""
+    if episode.way > 1:
+        return query_with(episode, prediction)
+    image, truth, prediction = unpadded(episode.query_image, episode.query_mask, prediction)
+    return overlay(image, prediction, truth)
 
 
 def show_bars(values: dict[str, float], label: str, intervals: dict | None = None) -> Figure:
@@ -97,21 +117,39 @@ def show_bars(values: dict[str, float], label: str, intervals: dict | None = Non
     axis.invert_yaxis()
     axis.set_xlabel(label)
     axis.spines[["top", "right"]].set_visible(False)
-    return _finished(figure)
-
-
-def _finished(figure: Figure) -> Figure:
     figure.tight_layout(pad=0.3)
-    plt.close(figure)  # a cell that ends with the figure shows it once, not twice
+    plt.close(figure)
     return figure
 
 
+def _without_padding(episode: Episode, shown: Picture) -> Picture:
+    """The part of a map (h',w') that lies over the query's own pixels."""
+    own, whole = query_of(episode).shape[-2:], episode.query_mask.shape[-2:]
+    height, width = (
+        -(-cells * part // full) for cells, part, full in zip(shown.shape, own, whole, strict=True)
+    )
+    return shown[:height, :width]
+
+
+def _several(episode: Episode) -> int:
+    """How many classes are named in the picture: none where there is only one."""
+    return episode.way if episode.way > 1 else 0
+
+
 __all__ = [
+    "Drawing",
+    "Map",
+    "Panel",
+    "annotated_support",
+    "judged",
     "overlay",
     "palette",
+    "panel",
+    "query_of",
+    "query_with",
+    "recognise",
     "show_bars",
     "show_episode",
     "show_images",
-    "show_map",
     "show_prediction",
 ]

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fsslib.data.episode import Episode
-from fsslib.viz.overlay import overlay
+from fsslib.viz.panel import Panel, panel
+from fsslib.viz.plots import annotated_support, judged, query_with
 
 
 def show_curves(rows: list[dict[str, Any]]) -> Figure:
@@ -73,38 +74,22 @@ def show_contrast(rows: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def show_predictions(episodes: Episode, masks: Tensor) -> Figure:
-    """A sheet: first support of each class with its mask, query with the truth, query with the
-    prediction.
+def show_predictions(episodes: Episode, masks: Tensor) -> Panel:
+    """A sheet: first support of each class with its mask, query with the ground truth, query with
+    the prediction; of one class with what was hit and missed, and the IoU.
 
     Args:
         episodes: a batch of B.
         masks: predicted labels (B,h,w).
     """
-    count, way = len(episodes), episodes.way
-    rows = ["support"] * way + ["truth", "prediction"]
-    size = (1.5 * count, 1.5 * len(rows) + 0.2)
-    figure, axes = plt.subplots(len(rows), count, figsize=size, dpi=80, squeeze=False)
-    for b in range(count):
-        supports = []
-        for n in range(way):
-            mask = episodes.support_masks[b, n, 0].clone()
-            mask[mask == 1] = n + 1  # every class in its own colour, as in the query
-            supports.append(overlay(episodes.support_images[b, n, 0], mask))
-        pictures = (
-            *supports,
-            overlay(episodes.query_image[b], episodes.query_mask[b]),
-            overlay(episodes.query_image[b], masks[b]),
-        )
-        for axis, picture in zip(axes[:, b], pictures, strict=True):
-            axis.imshow(picture)
-            axis.set(xticks=[], yticks=[])
-        axes[0, b].set_title(", ".join(episodes.class_names[b]), fontsize=9 if way == 1 else 7)
-    for axis, name in zip(axes[:, 0], rows, strict=True):
-        axis.set_ylabel(name, fontsize=10)
-    figure.tight_layout(pad=0.4)
-    plt.close(figure)
-    return figure
+    single = list(episodes)
+    way = episodes.way
+    rows = [[annotated_support(one, number) for one in single] for number in range(way)]
+    rows.append([query_with(one, one.query_mask) for one in single])
+    rows.append([judged(one, mask) for one, mask in zip(single, masks, strict=True)])
+    titles = [", ".join(one.class_names) for one in single]
+    names = ["support"] * way + ["ground truth", "prediction"]
+    return panel(rows, titles, row_names=names)
 
 
 def _running_mean(values: np.ndarray, share: float = 0.05) -> np.ndarray:

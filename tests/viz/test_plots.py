@@ -1,51 +1,130 @@
-"""Figures and widgets, without a browser."""
+"""Figures: what they hold, how they wrap, what they are called."""
 
+import json
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from ipywidgets import FloatSlider, HBox, IntSlider
+from PIL import Image
 from stand_ins import random_episodes
 
 from fsslib.data.episode import Episode, stack
-from fsslib.viz import plots, widgets
-from fsslib.viz.overlay import overlay, palette
+from fsslib.viz import plots
+from fsslib.viz.cells import as_map
+from fsslib.viz.display import chart_png, describe, mimebundle
+from fsslib.viz.panel import GAP, MARGIN, SIDE, panel
 from fsslib.viz.runs import show_contrast, show_curves, show_predictions
 
 
 def single(shot: int = 2, way: int = 1) -> Episode:
-    batch = random_episodes(batch=1, shot=shot, size=33, way=way)
-    tensors = ("query_image", "query_mask", "support_images", "support_masks", "class_ids")
-    values = {name: getattr(batch, name)[0] for name in tensors}
-    return Episode(**values, class_names=batch.class_names[0], ids=batch.ids[0])
-
-
-def test_overlay_tints_labels_and_whitens_ignored_pixels():
-    image = torch.full((3, 8, 8), 100, dtype=torch.uint8)
-    mask = torch.zeros(8, 8, dtype=torch.uint8)
-    mask[2:7, 2:7], mask[0] = 1, 255
-    result = overlay(image, mask, alpha=0.5)
-    colour = palette(1)[0]
-    assert (result[0] == 255).all() and (result[1] == 100).all()
-    assert np.abs(result[4, 4] - (50 + colour / 2)).max() <= 1, "inside: half picture, half colour"
-    assert (result[2, 2] == colour).all(), "outline: the colour itself"
-    with pytest.raises(ValueError, match="differ in size"):
-        overlay(image, mask[:4])
+    return random_episodes(batch=1, shot=shot, size=33, way=way)[0]
 
 
 def test_figures_show_what_they_are_given():
-    episode = single(shot=2, way=2)
-    assert len(plots.show_episode(episode, "title").axes) == 2 * 2 + 2
-    maps = {"prior": torch.rand(33, 33)}
+    figure = plots.show_episode(single(shot=2, way=2), "title")
+    assert len(figure.titles) == 2 * 2 + 2 and figure.alt.startswith("title: support")
+    maps = {"prior": torch.rand(13, 13)}
     figure = plots.show_prediction(single(), single().query_mask, maps)
-    assert [axis.get_title() for axis in figure.axes][-3:] == ["prior", "prediction", "truth"]
-    batch = stack([single(), single()])
-    assert len(show_predictions(batch, batch.query_mask).axes) == 6
+    assert figure.titles[-3] == "prior" and figure.titles[-1] == "ground truth"
+    assert figure.titles[-2].startswith("prediction: IoU ")
     several = plots.show_prediction(single(way=3), single().query_mask, maps)
-    assert len(several.axes) == 3 + 4
-    batch = stack([single(way=2), single(way=2)])
-    assert len(show_predictions(batch, batch.query_mask).axes) == 2 * 4
+    assert len(several.titles) == 3 + 4 and "IoU" not in several.alt
     bars = plots.show_bars({"a": 1.0, "b": 2.0}, "IoU", {"a": (0.5, 1.5), "b": (1.0, 3.0)})
     assert bars.axes[0].get_xlabel() == "IoU"
+
+
+def columns_of(figure):
+    return round((figure.image.width - 2 * MARGIN + GAP) / (SIDE + GAP))
+
+
+def test_long_rows_wrap_together():
+    pictures = [np.full((8, 8, 3), n, np.uint8) for n in range(16)]
+    assert columns_of(plots.show_images(pictures[:5], columns=8, side=SIDE)) == 5
+    assert columns_of(plots.show_images(pictures[:8], columns=8, side=SIDE)) == 4
+    assert columns_of(plots.show_images(pictures[:6], columns=6, side=SIDE)) == 3
+    figure = panel([pictures[:8], pictures[8:]], side=SIDE)
+    middle = MARGIN + SIDE // 2
+    rows = figure.image.getchannel(0).crop((middle, 0, middle + 1, figure.image.height))
+    shown = [value for value in dict.fromkeys(np.asarray(rows).ravel().tolist()) if value < 100]
+    assert shown == [0, 8, 4, 12], "below 0 stays 8, in the next block 4 and 12"
+
+
+def test_titles_are_as_wide_as_their_pictures():
+    figure = plots.show_images([np.zeros((8, 8, 3), np.uint8)], ["many words " * 9])
+    assert figure.image.width == SIDE + 2 * MARGIN
+
+
+def test_a_map_has_a_bar_that_says_its_range():
+    assert as_map(np.zeros((4, 4))).high == 1.0
+    assert as_map(np.zeros((4, 4, 3), np.uint8)) is None
+    plain = plots.show_images([np.zeros((4, 4, 3), np.uint8)])
+    shown = plots.show_images([plots.Map(torch.zeros(4, 4), -1, 1)])
+    assert shown.image.height > plain.image.height
+    colour = np.asarray(shown.image)[SIDE // 2, SIDE // 2]
+    assert np.abs(colour.astype(int) - (33, 145, 140)).max() < 3, "the middle of viridis"
+
+
+def test_a_panel_is_shown_with_its_text_at_twice_the_resolution(tmp_path):
+    figure = plots.show_images([np.zeros((8, 8, 3), np.uint8)], ["a\nb"], title="all")
+    data, metadata = figure._repr_mimebundle_()
+    assert metadata["image/jpeg"] == {"alt": "all: a b", "width": figure.image.width // 2}
+    assert data["image/jpeg"][:2] == b"\xff\xd8" and data["text/plain"] == "all: a b"
+    figure.save(tmp_path / "figure.png")
+    assert Image.open(tmp_path / "figure.png").size == figure.image.size
+
+
+def test_charts_have_a_text_from_their_words():
+    figure, axis = plt.subplots()
+    axis.plot([0, 1], [0, 1], label="ours")
+    axis.set(xlabel="step", ylabel="mIoU", title="test")
+    axis.legend()
+    plt.close(figure)
+    assert describe(figure) == "Chart: test: mIoU over step: ours"
+    png, facts = chart_png(figure)
+    assert png[1:4] == b"PNG" and facts["alt"] == describe(figure)
+    json.dumps(mimebundle(figure)[1])
+    bars = plots.show_bars({"first": 1.0, "second": 2.0}, "IoU")
+    assert describe(bars) == "Chart: IoU: first, second"
+
+
+def padded(episode: Episode) -> Episode:
+    """The episode as if its pictures had been 33 x 20."""
+    images = episode.query_image.clone(), episode.support_images.clone()
+    masks = episode.query_mask.clone(), episode.support_masks.clone()
+    for image, mask in zip(images, masks, strict=True):
+        image[..., 20:], mask[..., 20:] = 0, 255
+    names = ("query_image", "support_images"), ("query_mask", "support_masks")
+    values = {**dict(zip(names[0], images, strict=True)), **dict(zip(names[1], masks, strict=True))}
+    return Episode(**{**vars(episode), **values})
+
+
+def test_padding_is_not_shown():
+    episode = padded(single())
+    assert plots.query_of(episode).shape[-2:] == (33, 20)
+    drawing = plots.judged(episode, episode.query_mask)
+    assert drawing.pixels.shape[0] / drawing.pixels.shape[1] == 33 / 20
+    assert plots.annotated_support(episode, 0).pixels.shape == drawing.pixels.shape
+    black = single()
+    black.query_image[..., 30:] = 0  # black itself, with a mask that says something
+    assert plots.query_of(black).shape[-1] == 33
+
+
+def test_sheets_of_predictions():
+    batch = stack([single(), single()])
+    figure = show_predictions(batch, batch.query_mask)
+    assert len(figure.titles) == 2 * 3
+    assert figure.alt.startswith("support; ground truth; prediction; ")
+    batch = stack([single(way=2), single(way=2)])
+    assert len(show_predictions(batch, batch.query_mask).titles) == 2 * 4
+
+
+def test_an_episode_of_a_batch():
+    batch = random_episodes(batch=3, shot=1, size=33, way=1)
+    assert len(list(batch)) == 3 and torch.equal(batch[1].query_image, batch.query_image[1])
+    assert batch[2].class_names == batch.class_names[2] and not batch[2].batched
+    with pytest.raises(IndexError, match="batch of 3"):
+        batch[3]
 
 
 def test_curves_have_a_panel_for_each_kind_of_row():
@@ -74,56 +153,3 @@ def test_contrast_curves_have_a_line_of_what_guessing_costs():
     assert lines["global: ln(K+1)"].get_ydata()[0] == 6.0
     looks = [{"step": 10, "prototype_miou": 0.1, "prototype_auroc": 0.7}]
     assert len(show_contrast(losses + looks).axes[1].lines) == 2
-
-
-def sliders(box) -> dict:
-    controls = box.children[0]
-    assert isinstance(controls, HBox)
-    return {control.description: control for control in controls.children}
-
-
-def test_episode_browser_reads_the_chosen_episode():
-    asked = []
-    box = widgets.episode_browser(lambda n: asked.append(n) or single(), 5)
-    slider = sliders(box)["episode"]
-    assert isinstance(slider, IntSlider) and not slider.continuous_update and slider.max == 4
-    slider.value = 3
-    assert asked[-1] == 3
-    assert box.children[1].layout.min_height == widgets.HEIGHT
-
-
-def test_threshold_explorer_redraws_from_cached_maps(monkeypatch):
-    drawn = []
-    real = widgets.threshold_figure
-    monkeypatch.setattr(widgets, "threshold_figure", lambda *a: drawn.append(a[3]) or real(*a))
-    image, prior = torch.zeros(3, 8, 8, dtype=torch.uint8), torch.rand(8, 8)
-    box = widgets.threshold_explorer([image], [prior], [(prior > 0.5).byte()])
-    threshold = sliders(box)["threshold"]
-    assert isinstance(threshold, FloatSlider)
-    threshold.value = 0.5
-    assert drawn[-1] == 0.5
-
-
-def test_iou_by_hand():
-    prediction, mask = np.array([[1, 1, 0, 1]]), np.array([[1, 0, 1, 255]])
-    assert widgets.iou(prediction, mask) == pytest.approx(1 / 3)
-    assert widgets.iou(np.zeros((1, 2)), np.zeros((1, 2))) == 1.0
-    figure = widgets.threshold_figure(np.zeros((1, 4, 3), np.uint8), np.eye(1, 4), mask, 0.5)
-    assert figure.axes[2].get_title() == "prior > 0.50: IoU 50 %"
-
-
-def test_patch_colours_are_means_of_patches():
-    image = np.zeros((5, 4, 3), np.uint8)  # the last row is left over
-    image[:2, :2], image[2:4, 2:] = (255, 0, 0), (0, 0, 128)
-    assert widgets.patch_colours(image, (2, 2)) == ["#ff0000", "#000000", "#000000", "#000080"]
-
-
-def test_a_click_on_a_patch_moves_the_sliders():
-    pictures = [np.zeros((4, 6, 3), np.uint8), np.full((4, 6, 3), 255, np.uint8)]
-    which = IntSlider(0, 0, 1)
-    box, row, column = widgets.patch_picker(pictures, (2, 3), which)
-    box.children[5].click()
-    assert (row.value, column.value) == (1, 2)
-    assert box.children[0].style.button_color == "#000000"
-    which.value = 1
-    assert {button.style.button_color for button in box.children} == {"#ffffff"}

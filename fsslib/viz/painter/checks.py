@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from fsslib.data.episode import IGNORE
-from fsslib.viz.overlay import to_array
+from fsslib.viz.sharp import to_array
 
 LARGEST_SIDE = 2048
 """Of the picture that the browser is sent; the mask has all pixels."""

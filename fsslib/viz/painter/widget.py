@@ -147,7 +147,7 @@ class MaskPainter(anywidget.AnyWidget):
 
     def static(self) -> Image.Image:
         """Picture and mask as they are now, as an image."""
-        shown = Image.fromarray(overlay(self.picture, self.mask))
+        shown = Image.fromarray(overlay(self.picture, self.mask, enlarge=False).pixels)
         factor = STATIC_SIDE / max(shown.size)
         size = [max(1, round(factor * side)) for side in shown.size]
         return shown.resize(

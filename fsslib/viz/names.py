@@ -1,0 +1,77 @@
+"""Names written into the segments of a label map, so that forty classes need no forty colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import distance_transform_edt, label
+
+from fsslib.data.episode import IGNORE
+from fsslib.viz.lettering import font
+
+LEAST_SHARE = 0.004  # of the picture: smaller pieces of a segment go without a name
+
+Box = tuple[int, int, int, int]
+
+
+def write_names(
+    picture: UInt8[np.ndarray, "h w 3"], labels: Shaped[np.ndarray, "h w"], names: Sequence[str]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture with the name of every label at the middle of its largest piece.
+
+    Args:
+        names: of the labels 1, 2, …; 0 and 255 have none.
+
+    Raises:
+        ValueError: a label has no name.
+    """
+    values = [int(v) for v in np.unique(labels) if v not in (0, IGNORE)]
+    if values and max(values) > len(names):
+        raise ValueError(f"label {max(values)} has no name: {len(names)} names were given")
+    canvas = Image.fromarray(picture)
+    draw, taken = ImageDraw.Draw(canvas), []
+    letters = font(max(9, len(picture) // 15), bold=True)
+    pieces = [(*_largest_piece(labels == value), names[value - 1]) for value in values]
+    for share, row, column, name in sorted(pieces, reverse=True):
+        if share >= LEAST_SHARE:
+            box = _free_place(draw, letters, name, (column, row), taken, canvas.size)
+            taken.append(box)
+            draw.text(box[:2], name, "white", letters, stroke_width=2, stroke_fill="black")
+    return np.asarray(canvas)
+
+
+def _largest_piece(inside: np.ndarray) -> tuple[float, int, int]:
+    """Share of the picture, and row and column of the point farthest from the piece's edge."""
+    pieces, _ = label(inside)
+    largest = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    depth = distance_transform_edt(np.pad(largest, 1))  # the picture's edge is one, too
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    return float(largest.mean()), int(row) - 1, int(column) - 1
+
+
+def _free_place(
+    draw: ImageDraw.ImageDraw,
+    letters: ImageFont.FreeTypeFont,
+    name: str,
+    centre: tuple[int, int],
+    taken: list[Box],
+    size: tuple[int, int],
+) -> Box:
+    """Where the name goes: within the picture, moved down or up until it covers no other name."""
+    left, _, right, bottom = draw.textbbox((0, 0), name, letters, stroke_width=2)
+    width, height = right - left, bottom
+    x = min(max(centre[0] - width // 2, 2), max(size[0] - width - 2, 2))
+    start = min(max(centre[1] - height // 2, 0), max(size[1] - height - 2, 0))
+    for step in range(2 * size[1] // height + 1):
+        y = start + (step + 1) // 2 * height * (1 if step % 2 else -1)
+        box = (x, y, x + width, y + height)
+        if 0 <= y <= size[1] - height and not any(_meet(box, other) for other in taken):
+            return box
+    return x, start, x + width, start + height
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
