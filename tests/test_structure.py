@@ -7,6 +7,7 @@ from repository_files import (
     LESSONS,
     MODULES,
     PACKAGE,
+    PLAYGROUND,
     PUBLISHED,
     SOLUTIONS,
     TEMPLATES,
@@ -56,7 +57,7 @@ KNOWS_NOTHING_OF = {
 }
 
 
-@each(LESSONS + SOLUTIONS + TEMPLATES + PUBLISHED)
+@each([*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES, *PUBLISHED])
 def test_notebook_runs_anywhere(path):
     kernel = read(path).metadata.get("kernelspec", {}).get("name")
     assert kernel == "python3", f"kernel {kernel!r}; every notebook names 'python3'"
@@ -64,7 +65,7 @@ def test_notebook_runs_anywhere(path):
     assert size <= LARGEST, f"{size} bytes; at most {LARGEST}: lower the figures' dpi"
 
 
-@each(LESSONS + SOLUTIONS + TEMPLATES + PUBLISHED)
+@each([*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES, *PUBLISHED])
 def test_notebook_speaks_of_no_machine(path):
     book = read(path)
     texts = [cell.source for cell in book.cells]
@@ -77,7 +78,7 @@ def test_notebook_speaks_of_no_machine(path):
     assert not found, f"absolute paths, which exist on one machine only: {found}"
 
 
-@each(LESSONS + SOLUTIONS + TEMPLATES + PUBLISHED)
+@each([*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES, *PUBLISHED])
 def test_notebook_is_clean(path):
     assert "widgets" not in read(path).metadata, "saved widget state; remove metadata.widgets"
     errors = [o.get("evalue") for o in outputs(path) if o.output_type == "error"]

@@ -19,7 +19,7 @@ from fsslib.own_pictures.playground.case import Case
 from fsslib.own_pictures.playground.menu import Entry, Option, adjusted
 from fsslib.own_pictures.refusal import thresholds
 from fsslib.own_pictures.segmenting import segment
-from fsslib.viz.widgets import iou
+from fsslib.viz.overlay import iou
 
 LIKELY = 0.5
 """The threshold that a method itself uses: more likely object than not."""

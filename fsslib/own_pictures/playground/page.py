@@ -16,8 +16,9 @@ from fsslib.own_pictures.playground.case import Case, with_stranger, without_bac
 from fsslib.own_pictures.playground.examples import stranger
 from fsslib.own_pictures.playground.inputs import Inputs
 from fsslib.own_pictures.playground.menu import Entry, Option, menu
-from fsslib.own_pictures.playground.results import shown, shown_maps
+from fsslib.own_pictures.playground.results import legend, shown, shown_maps
 from fsslib.own_pictures.playground.saving import free_folder, save_case
+from fsslib.viz.explorer import Helper, choice
 
 WEIGHTS = {"embedded (drawings)": EMBEDDED, "ImageNet": "imagenet", "CLIP of OpenAI": "openai"}
 FIRST = ("PFENet", "CLIP-DINOiser, by mask", "nearest prototype")
@@ -43,9 +44,9 @@ class Playground(widgets.VBox):
     def __init__(self, folder: Path | str = "cases") -> None:
         self.folder, self.answers = Path(folder), {}
         self.options: dict[Option, bool | float] = {}
-        self.status = widgets.HTML()
+        self.status, self.legend = widgets.HTML(), widgets.HTML()
         self.inputs = Inputs(self.ask_all, self._say)
-        self.weights = widgets.ToggleButtons(options=list(WEIGHTS.items()))
+        self.weights = choice(list(WEIGHTS.items()))
         self.methods, self.adjust = widgets.HBox(layout=WRAPPED), widgets.HBox(layout=WRAPPED)
         self.switches = {
             name: widgets.ToggleButton(description=title, tooltip=hint, layout={"width": "auto"})
@@ -57,7 +58,8 @@ class Playground(widgets.VBox):
         self.rows = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap", grid_gap="14px"))
         self._menu()
         self._listen()
-        super().__init__(self._layout())
+        super().__init__([*self._layout(), Helper()])
+        self.add_class("fsslib-explorer")  # keys that are pressed in here stay here
         self.ask_all()
 
     def _layout(self) -> list[widgets.Widget]:
@@ -72,6 +74,7 @@ class Playground(widgets.VBox):
             titled("What if", switches),
             titled("Over cached features", widgets.HBox([self.threshold]), self.adjust),
             self.status,
+            self.legend,
             self.rows,
             self.save,
         ]
@@ -179,6 +182,7 @@ class Playground(widgets.VBox):
     def _show(self, names: Iterable[str], maps: bool) -> None:
         """Answers anew, with their maps only if these are others."""
         truth = self.inputs.case.truth
+        self.legend.value = "" if truth is None else legend()
         for name in names:
             picture, below = self.columns[name]
             picture.value = shown(self.answers[name], truth, self.threshold.value)

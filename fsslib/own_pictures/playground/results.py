@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from fsslib.own_pictures.playground.asking import Answer
-from fsslib.viz.overlay import overlay
+from fsslib.viz.overlay import OUTCOMES, overlay
 
 SIDE = 300
 """Of a picture on the page, in pixels."""
@@ -20,21 +20,31 @@ MAP_SIDE = 110
 
 
 def shown(answer: Answer, truth: UInt8[np.ndarray, "h w"] | None, threshold: float) -> str:
-    """The query with the mask at a threshold; name, IoU, score and time."""
-    scale = min(1.0, SIDE / max(answer.probability.shape))
-    size = [max(1, round(scale * side)) for side in answer.probability.shape[::-1]]
-    picture = Image.fromarray(answer.segmentation.picture).resize(size, Image.Resampling.BILINEAR)
-    mask = Image.fromarray(answer.mask(threshold)).resize(size, Image.Resampling.NEAREST)
+    """The query with the mask at a threshold, against the truth where it is known; name, IoU, how
+    sure the surest pixels are, time."""
+    mask = answer.mask(threshold)
+    picture = _small(answer.segmentation.picture, Image.Resampling.BILINEAR)
+    small = [None if m is None else _small(m, Image.Resampling.NEAREST) for m in (mask, truth)]
     score = answer.iou(truth, threshold)
     known = "" if score is None else f" · IoU {100 * score:.0f} %"
-    share = 100 * float(answer.mask(threshold).mean())
-    alt = f"{answer.entry.name}: {share:.0f} % of the query marked{known}"
-    surest = answer.segmentation.scores[0]
-    caption = (
-        f"<b>{escape(answer.entry.name)}</b>{known}<br>"
-        f"{answer.seconds:.2f} s · surest pixels {surest:.2f}{_believed(answer)}"
-    )
-    return _figure(overlay(np.asarray(picture), np.asarray(mask)), caption, alt, SIDE)
+    name, surest = escape(answer.entry.name), answer.segmentation.scores[0]
+    alt = f"{name}: {100 * float(mask.mean()):.0f} % of the query marked{known}"
+    told = f"{answer.seconds:.2f} s · surest pixels {surest:.2f}{_believed(answer)}"
+    drawn = overlay(picture, small[0], small[1], enlarge=False)
+    return _figure(drawn.pixels, f"<b>{name}</b>{known}<br>{told}", alt, SIDE)
+
+
+def legend() -> str:
+    """What the colours mean where the truth is known."""
+    swatch = '<span style="background:rgb{};padding:0 .7em;margin-right:.3em"></span>{}'
+    return " &nbsp; ".join(swatch.format(colour, name) for name, colour in OUTCOMES.items())
+
+
+def _small(pixels: np.ndarray, how: Image.Resampling) -> np.ndarray:
+    """Not larger than the page shows it."""
+    scale = min(1.0, SIDE / max(pixels.shape[:2]))
+    size = [max(1, round(scale * side)) for side in pixels.shape[1::-1]]
+    return np.asarray(Image.fromarray(pixels).resize(size, how))
 
 
 def _believed(answer: Answer) -> str:
