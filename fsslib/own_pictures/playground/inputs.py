@@ -20,7 +20,7 @@ from fsslib.viz.painter import MaskPainter
 
 LARGEST_SIDE = 1200
 """Of pictures that are taken: larger ones are made smaller, so that the page stays quick."""
-HEIGHT = 340
+HEIGHT = 280
 
 
 class Inputs(widgets.VBox):
@@ -35,7 +35,7 @@ class Inputs(widgets.VBox):
         self.changed, self.refused, self.quiet = changed, refused, False
         self.number: int | None = 0
         start = example(0)
-        about = {"height": HEIGHT, "unknown": True}
+        about = {"height": HEIGHT}
         self.support = MaskPainter(start.support, start.mask, description="support", **about)
         self.query = MaskPainter(start.query, start.truth, description="query", **about)
         self.word = widgets.Combobox(
@@ -43,10 +43,16 @@ class Inputs(widgets.VBox):
         )
         self.word.description, self.word.continuous_update = "word", False
         self.uploads = {
-            role: widgets.FileUpload(accept="image/*", description=f"{role}: your picture")
+            role: widgets.FileUpload(
+                accept="image/*",
+                description=f"{role}: your picture",
+                layout={"width": "max-content"},
+            )
             for role in ("support", "query")
         }
-        self.example = widgets.Button(description="another example", icon="refresh")
+        self.example = widgets.Button(
+            description="another example", icon="refresh", layout={"width": "max-content"}
+        )
         self._listen()
         columns = [self._column("support", self.support), self._column("query", self.query)]
         wrapped = widgets.Layout(flex_flow="row wrap", grid_gap="12px")
@@ -123,7 +129,8 @@ class Inputs(widgets.VBox):
             "query": "If you mark it here, too, IoU is known.",
         }[role]
         title = widgets.HTML(f"<b>{role}</b>: {hint}")
-        return widgets.VBox([title, self.uploads[role], painter], layout={"max_width": "640px"})
+        head = widgets.HBox([self.uploads[role], title], layout={"flex_flow": "row wrap"})
+        return widgets.VBox([head, painter], layout={"max_width": "640px"})
 
 
 def _read(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:

@@ -63,19 +63,18 @@ class Playground(widgets.VBox):
         self.ask_all()
 
     def _layout(self) -> list[widgets.Widget]:
-        def titled(title: str, *inside: widgets.Widget) -> widgets.VBox:
-            return widgets.VBox([widgets.HTML(f"<b>{title}</b>"), *inside])
+        def line(title: str, *inside: widgets.Widget) -> widgets.HBox:
+            return widgets.HBox([widgets.HTML(f"<b>{title}</b>"), *inside], layout=WRAPPED)
 
-        switches = widgets.HBox(list(self.switches.values()), layout=WRAPPED)
         return [
             self.inputs,
-            titled("Weights", self.weights),
-            titled("Methods", self.methods),
-            titled("What if", switches),
-            titled("Over cached features", widgets.HBox([self.threshold]), self.adjust),
+            line("Methods", self.methods),
+            line("What if", *self.switches.values()),
+            line("Cut", self.threshold, self.adjust),
             self.status,
             self.legend,
             self.rows,
+            line("Weights", self.weights),
             self.save,
         ]
 
