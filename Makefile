@@ -1,6 +1,7 @@
 # make demo   train and evaluate PFENet beside its baselines, print the table
-# make test   everything that is tested: style, pytest, every lesson
-# make check  style and the tests that need neither a run nor a lesson: for while you work
+# make test   everything that is tested: style, pytest, a browser, every lesson
+# make browser  the lessons as a user sees them, in JupyterLab and Voilà in Chromium
+# make check  style and the tests that need neither a run, nor a lesson, nor a browser
 # make lab    the lessons in JupyterLab
 # make playground   the playground in the browser, as a page without code (Voilà)
 #
@@ -15,7 +16,7 @@ ACTIVE := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
 
 # What must be importable, and fsslib from here: -P keeps the working directory out of it.
 NEEDED := import fsslib, torch, torchvision, papermill, nbconvert, ipywidgets, jupyterlab, \
-	anywidget, voila, pytest, xdist, nbval, ruff, beartype, hypothesis, distributed, dask_jobqueue, rich
+	anywidget, voila, playwright, pytest, xdist, nbval, ruff, beartype, hypothesis, distributed, dask_jobqueue, rich
 HERE := import pathlib, sys; sys.exit(pathlib.Path(fsslib.__file__).parents[1] != pathlib.Path.cwd())
 
 # Looked at when first needed, then remembered: the active environment if it is suitable.
@@ -26,13 +27,14 @@ PYTHON = $(if $(SUITABLE),"$(ACTIVE)/bin/python",$(VENV)/bin/python)
 
 LESSONS = notebooks/*.ipynb notebooks/solutions/*.ipynb
 
-.PHONY: help demo test check lab playground environment
+.PHONY: help demo test browser check lab playground environment
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo   train and evaluate PFENet on Scenes-10i, beside its baselines"
-	@echo "make test   check the style, run all tests, run every lesson"
-	@echo "make check  the style, and the tests that need neither a run nor a lesson"
+	@echo "make test   check the style, run all tests, drive a browser, run every lesson"
+	@echo "make browser  drive JupyterLab and Voilà in Chromium, as a user would"
+	@echo "make check  the style, and the tests that need neither a run, a lesson nor a browser"
 	@echo "make lab    open the lessons in JupyterLab"
 	@echo "make playground  paint a mask, compare methods, on a page of its own"
 	@echo "Each makes what it needs in $(VENV) the first time."
@@ -41,20 +43,27 @@ demo: environment
 	@$(PYTHON) -m fsslib.runs demo
 
 test: environment
-	@echo "== 1 of 3: style of modules and notebooks (ruff)"
+	@echo "== 1 of 4: style of modules and notebooks (ruff)"
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
-	@echo "== 2 of 3: tests, a small run of every run template among them (pytest)"
-	@$(PYTHON) -m pytest -n 2 --dist worksteal
-	@echo "== 3 of 3: every lesson and its solutions, top to bottom (nbval)"
+	@echo "== 2 of 4: tests, a small run of every run template among them (pytest)"
+	@$(PYTHON) -m pytest -n 2 --dist worksteal --ignore tests/browser
+	@echo "== 3 of 4: JupyterLab and Voilà, driven in a browser (pytest, Playwright)"
+	@$(PYTHON) -m pytest tests/browser
+	@echo "== 4 of 4: every lesson and its solutions, top to bottom (nbval)"
 	@$(PYTHON) -m pytest -o addopts= -p no:cacheprovider -n 2 --dist loadscope \
 		--nbval-lax --nbval-current-env $(LESSONS)
+
+# One process: its tests share a browser and a JupyterLab.
+browser: environment
+	@$(PYTHON) -m pytest tests/browser
 
 # What is left out runs templates on papermill, whole networks or whole lists of episodes.
 check: environment
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m pytest -q -n 2 --dist worksteal --ignore tests/runs --ignore tests/benchmarks -m "not slow"
+	@$(PYTHON) -m pytest -q -n 2 --dist worksteal --ignore tests/runs --ignore tests/benchmarks \
+		--ignore tests/browser -m "not slow"
 
 lab: environment
 	@echo "Opening JupyterLab with notebooks/00_start_here.ipynb; Ctrl-C here stops it."

@@ -2,36 +2,47 @@
 
 fsslib segment query.jpg --support cup.jpg --mask cup.png --out out
 fsslib run train -p fold=1 -p shot=5
-fsslib runs study pi_clip --table
+fsslib study pi_clip --table
 fsslib data check coco20i --root /data/coco
 fsslib interop inspect weights.pth
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 
 from fsslib import __version__
 
+RUNS = "fsslib.runs.__main__"
 COMMANDS = {
     "segment": ("fsslib.own_pictures.command", "find in pictures what another picture shows"),
-    "run": ("fsslib.runs.__main__", "train, evaluate, pretrain: execute a run template"),
-    "runs": ("fsslib.runs.__main__", "runs, studies and sweeps: all commands of fsslib.runs"),
-    "status": ("fsslib.runs.__main__", "state of every run below a folder"),
-    "table": ("fsslib.runs.__main__", "scores of every run below a folder"),
-    "study": ("fsslib.runs.__main__", "run and publish a study"),
-    "sweep": ("fsslib.runs.__main__", "the runs of a file of yours, here or on a cluster"),
-    "demo": ("fsslib.runs.__main__", "train PFENet and compare it with its baselines"),
+    "run": (RUNS, "train, evaluate, pretrain: execute a run template"),
+    "runs": (RUNS, "the same and what follows, in one command: fsslib runs study NAME"),
+    "status": (RUNS, "state of every run below a folder"),
+    "table": (RUNS, "scores of every run below a folder"),
+    "compare": (RUNS, "how much better one run is than another, and how surely"),
+    "study": (RUNS, "run and publish a study"),
+    "sweep": (RUNS, "the runs of a file of yours, here or on a cluster"),
+    "results": (RUNS, "list all published results anew"),
+    "demo": (RUNS, "train PFENet and compare it with its baselines"),
+    "methods": (RUNS, "what can be set: methods"),
+    "priors": (RUNS, "… prior sources"),
+    "recipes": (RUNS, "… recipes of trainings"),
+    "backbones": (RUNS, "… networks and their weights"),
+    "protocols": (RUNS, "… benchmarks and how they are scored"),
+    "machine": (RUNS, "… devices, workers, caches"),
+    "templates": (RUNS, "write the parameters cells of the run templates"),
     "data": ("fsslib.data.__main__", "check, download and list benchmarks"),
+    "interop": ("fsslib.interop.__main__", "say what files of weights are"),
     "bench": (
         "fsslib.bench.__main__",
         "how fast, how much memory, how near to the machine's floor",
     ),
-    "interop": ("fsslib.interop.__main__", "say what files of weights are"),
 }
-"""Where each command lives; those of `fsslib.runs` are commands of its own, and may stand
-after `runs` as well."""
+"""Where each command lives. Those of `fsslib.runs` are commands of one parser, which needs their
+names; they may stand after `runs` as well."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,13 +55,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fsslib {__version__}")
         return 0
     if given[0] not in COMMANDS:
-        print(
-            f"error: command {given[0]!r}: expected one of {', '.join(COMMANDS)}", file=sys.stderr
-        )
+        near = difflib.get_close_matches(given[0], COMMANDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        expected = f"error: command {given[0]!r}: expected one of {', '.join(COMMANDS)}{hint}"
+        print(expected, file=sys.stderr)
         return 2
     where, _ = COMMANDS[given[0]]
     module = importlib.import_module(where)
-    own_name = where == "fsslib.runs.__main__" and given[0] != "runs"
+    own_name = where == RUNS and given[0] != "runs"
     return module.main(given if own_name else given[1:])
 
 

@@ -29,13 +29,44 @@ def data_root() -> Path:
 
 def repository() -> Path:
     """The source tree with `notebooks/`; FileNotFoundError when fsslib is installed without it."""
-    root = PACKAGE.parent
-    if not (root / "notebooks" / "runs").is_dir():
+    if not _in_a_clone():
         raise FileNotFoundError(
             "the notebooks do not lie beside the package; clone the repository and install it "
             "with `pip install -e .`"
         )
-    return root
+    return PACKAGE.parent
+
+
+def _in_a_clone() -> bool:
+    return (PACKAGE.parent / "notebooks" / "runs").is_dir()
+
+
+def templates_folder() -> Path:
+    """Run templates: `notebooks/runs` of a clone, or the copy of it that a wheel holds."""
+    return _read_only() / "notebooks" / "runs"
+
+
+def sweeps_folder() -> Path:
+    """Studies' files: `papermill_runs/sweeps` of a clone, or the copy of it that a wheel holds."""
+    return _read_only() / "papermill_runs" / "sweeps"
+
+
+def _read_only() -> Path:
+    return PACKAGE.parent if _in_a_clone() else PACKAGE / "packed"
+
+
+def runs_folder() -> Path:
+    """Where runs go unless told otherwise: a clone's `papermill_runs`; without a clone that of the
+    current folder, for nothing belongs into an installed package."""
+    return (PACKAGE.parent if _in_a_clone() else Path.cwd()) / "papermill_runs"
+
+
+def shown_path(path: Path) -> str:
+    """A path as the user would type it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 @contextlib.contextmanager
@@ -80,6 +111,12 @@ def _in_one_sentence(target: Path) -> Iterator[None]:
         raise OSError(
             f"{target} cannot be written ({os.strerror(number)}); {fix}, then repeat the command"
         ) from error
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """The same bytes under another name, all of them or nothing."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(source.read_bytes())
 
 
 def remove_partials(folder: Path) -> None:

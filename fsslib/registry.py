@@ -26,13 +26,21 @@ class Registry(Generic[T]):
 
     Args:
         kind: what an entry is called in errors and parameters, such as "method".
+        base: a class, or "module:Class" where importing it costs time.
         modules: where entries register that are imported when they are first asked for.
     """
 
-    def __init__(self, kind: str, base: type[T], modules: Mapping[str, str] | None = None) -> None:
-        self.kind, self.base, self.modules = kind, base, dict(modules or {})
+    def __init__(
+        self, kind: str, base: type[T] | str, modules: Mapping[str, str] | None = None
+    ) -> None:
+        self.kind, self._base, self.modules = kind, base, dict(modules or {})
         self._entries: dict[str, type[T]] = {}
         self._outside: dict[str, type[T]] = {}
+
+    @property
+    def base(self) -> type[T]:
+        """The class that all entries are subclasses of."""
+        return _imported(self.kind, self._base) if isinstance(self._base, str) else self._base
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
         """Class decorator: the class is found under `name`, and carries it as `cls.name`."""
@@ -58,17 +66,22 @@ class Registry(Generic[T]):
         """
         if isinstance(name, type):
             return self._checked(name, name.__name__)
+        self.require(name)
         if name in self.modules and name not in self._entries:
             importlib.import_module(self.modules[name])
         if name in self._entries or name in self._outside:
             return self._entries.get(name) or self._outside[name]
-        if ":" not in name:
-            near = difflib.get_close_matches(name, self.names(), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(
-                f"{self.kind}={name!r}: expected one of {list(self.names())}, or module:Class{hint}"
-            )
         return self._checked(_imported(self.kind, name), name)
+
+    def require(self, name: str) -> None:
+        """ConfigError for what can be no name of a class; imports nothing."""
+        if name in self.modules or name in self._entries or name in self._outside or ":" in name:
+            return
+        near = difflib.get_close_matches(name, self.names(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(
+            f"{self.kind}={name!r}: expected one of {list(self.names())}, or module:Class{hint}"
+        )
 
     def _checked(self, cls: Any, name: str) -> type[T]:
         if not (isinstance(cls, type) and issubclass(cls, self.base)):

@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
 
 from fsslib.config import Bound, ConfigError, cast, in_words, strict
 from fsslib.grammar import parse_preset
@@ -45,6 +45,10 @@ Share = Annotated[float, Bound(above=0, most=1)]
 """A part of something, never nothing."""
 Tap = Annotated[int, Bound(least=-64, most=63)]
 """A block of a network, counted from the first or (negative) from the last."""
+
+
+Precision = Literal["fp32", "bf16", "fp16"]
+"""What a forward pass computes in; fp16 on GPUs alone."""
 
 
 @dataclass(frozen=True)
@@ -153,3 +157,9 @@ def _texts_below_fields(cls: type) -> dict[str, str]:
         and isinstance(text.value, ast.Constant)
         and isinstance(text.value.value, str)
     }
+
+
+def suitable_preset(config_class: type[Settings], wanted: str) -> str:
+    """`wanted` where there is such a preset, else "paper", else the first there is."""
+    known = config_class.presets()
+    return next(name for name in (wanted, "paper", *known) if name in known)

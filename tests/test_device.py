@@ -31,7 +31,7 @@ from fsslib.evaluation.map_scores import MapMeter
 from fsslib.evaluation.meter import Meter
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.methods.n_way import any_way
-from fsslib.training.schedule import build_optimizer
+from fsslib.training.optimizers import build_optimizer
 
 PROTOCOL = Protocol.preset("scenes10i", image_size=SIZE, border="background")
 STEP_WAITS, BATCH_WAITS = 1, {"masked_global": 2}

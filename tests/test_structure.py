@@ -40,7 +40,8 @@ ROOMS = (
     *("training", "evaluation", "interop", "runs", "viz", "bench"),
     *("predict", "own_pictures", "__main__"),
 )
-SHARED = {"config", "fp32", "grammar", "settings", "registry", "files", "__version__"}
+SHARED = {"config", "fp32", "grammar", "settings", "registry", "files", "lazy", "command_line"}
+SHARED |= {"__version__"}
 BELOW_ALL = {
     "settings": {"config", "grammar"},
     "grammar": {"config"},

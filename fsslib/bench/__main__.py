@@ -1,23 +1,22 @@
-"""`python -m fsslib.bench`: how fast, how large, and how far from what the machine can do.
+"""`fsslib bench`: how fast, how large, and how far from what the machine can do.
 
-python -m fsslib.bench encoders
-python -m fsslib.bench methods -p paper name=pfenet,hdmnet shot=1,5 --out methods.json
-python -m fsslib.bench methods -p name=pfenet size=97,193,289 --plot growth.png
-python -m fsslib.bench priors -p paper shot=1,5 --against before.json
-python -m fsslib.bench training -p name=pfenet workers=0,1
-python -m fsslib.bench processes -p name=pfenet work=train processes=1,2
-python -m fsslib.bench show methods.json --against before.json
-python -m fsslib.bench publish
+fsslib bench encoders
+fsslib bench methods -p paper name=pfenet,hdmnet shot=1,5 --out methods.json
+fsslib bench methods -p name=pfenet size=97,193,289 --plot growth.png
+fsslib bench priors -p paper shot=1,5 --against before.json
+fsslib bench training -p name=pfenet workers=0,1
+fsslib bench processes -p name=pfenet work=train processes=1,2
+fsslib bench show methods.json --against before.json
+fsslib bench publish
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fsslib.bench.config import (
     EncoderSweep,
@@ -27,24 +26,21 @@ from fsslib.bench.config import (
     Sweep,
     TrainingSweep,
 )
-from fsslib.bench.growth import growth_figure
-from fsslib.bench.measure import Results, measure
-from fsslib.bench.processes import measure_processes
 from fsslib.bench.publish import PUBLISHED, command, published_folder, refresh
-from fsslib.bench.tables import comparison, table
-from fsslib.bench.training import measure_training
-from fsslib.bench.work import encoder_work, method_work, prior_work
+from fsslib.command_line import add_command
 from fsslib.config import ConfigError, require_known
 from fsslib.files import read_json, write_json
 from fsslib.runs.describe import settings_help
 
-Measure = Callable[[Any], Results]
-TOPICS: dict[str, tuple[type[Sweep], Measure]] = {
-    "encoders": (EncoderSweep, partial(measure, "encoders", build=encoder_work)),
-    "priors": (PriorSweep, partial(measure, "priors", build=prior_work)),
-    "methods": (MethodSweep, partial(measure, "methods", build=method_work)),
-    "training": (TrainingSweep, measure_training),
-    "processes": (ProcessSweep, measure_processes),
+if TYPE_CHECKING:  # what measures is imported when it does
+    from fsslib.bench.measure import Results
+
+TOPICS: dict[str, type[Sweep]] = {
+    "encoders": EncoderSweep,
+    "priors": PriorSweep,
+    "methods": MethodSweep,
+    "training": TrainingSweep,
+    "processes": ProcessSweep,
 }
 
 
@@ -60,16 +56,38 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    kind, run = TOPICS[options.topic]
+    kind = TOPICS[options.topic]
     if options.settings:
         print(settings_help(kind))
         return
-    results = run(kind.read(options.words))
+    results = _measured(options.topic, kind.read(options.words))
+    from fsslib.bench.tables import table
+
     print(f"\n{table(results)}")
     _leave(results, options)
 
 
+def _measured(topic: str, sweep: Sweep) -> Results:
+    """A topic's sweep, measured."""
+    from fsslib.bench import work
+    from fsslib.bench.measure import measure
+    from fsslib.bench.processes import measure_processes
+    from fsslib.bench.training import measure_training
+
+    ways = {
+        "encoders": partial(measure, "encoders", build=work.encoder_work),
+        "priors": partial(measure, "priors", build=work.prior_work),
+        "methods": partial(measure, "methods", build=work.method_work),
+        "training": measure_training,
+        "processes": measure_processes,
+    }
+    return ways[topic](sweep)
+
+
 def _show(options: argparse.Namespace) -> None:
+    from fsslib.bench.measure import Results
+    from fsslib.bench.tables import table
+
     results = Results.from_dict(read_json(options.file))
     print(table(results))
     _leave(results, options)
@@ -77,6 +95,10 @@ def _show(options: argparse.Namespace) -> None:
 
 def _leave(results: Results, options: argparse.Namespace) -> None:
     """The files and the comparison that are asked for."""
+    from fsslib.bench.growth import growth_figure
+    from fsslib.bench.measure import Results
+    from fsslib.bench.tables import comparison
+
     if options.out:
         write_json(options.out, results.to_dict())
     if options.plot:
@@ -89,6 +111,9 @@ def _leave(results: Results, options: argparse.Namespace) -> None:
 def _publish(options: argparse.Namespace) -> None:
     for name in options.names:
         require_known("name", name, PUBLISHED)
+    from fsslib.bench.growth import growth_figure
+    from fsslib.bench.tables import table
+
     folder = published_folder()
     for name in options.names or PUBLISHED:
         topic, words = PUBLISHED[name]
@@ -96,8 +121,7 @@ def _publish(options: argparse.Namespace) -> None:
             words = (*(w for w in words if "rounds=" not in w), f"rounds={options.rounds}")
         line = command(topic, words)
         print(f"\n$ {line}")
-        kind, run = TOPICS[topic]
-        results = run(kind.read(words))
+        results = _measured(topic, TOPICS[topic].read(words))
         text = table(results)
         print(text)
         write_json(folder / f"{name}.json", results.to_dict())
@@ -112,11 +136,13 @@ def _pages(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fsslib.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fsslib bench", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(required=True)
-    for topic, (kind, _) in TOPICS.items():
-        one = commands.add_parser(topic, help=kind.__doc__.partition("\n")[0])
+    for topic, kind in TOPICS.items():
+        examples = f"fsslib bench {topic}", f"fsslib bench {topic} --settings   # what can be set"
+        about = kind.__doc__.partition("\n")[0].rstrip(".")
+        one = add_command(commands, topic, about, *examples)
         one.add_argument(
             "-p",
             dest="words",
@@ -130,15 +156,19 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--out", type=Path, help="JSON of the results")
         one.set_defaults(command=_measure, topic=topic)
         _comparing(one)
-    again = commands.add_parser("show", help="the table of a JSON file")
+    example = "fsslib bench show methods.json --against before.json"
+    again = add_command(commands, "show", "the table of a JSON file", example)
     again.add_argument("file", type=Path)
     again.set_defaults(command=_show, out=None)
     _comparing(again)
-    publish = commands.add_parser("publish", help="measure and publish what README.md shows")
+    about = "measure and publish what README.md shows"
+    example = "fsslib bench publish growth_shot --rounds 2"
+    publish = add_command(commands, "publish", about, example)
     publish.add_argument("names", nargs="*", help=f"some of {', '.join(PUBLISHED)}")
     publish.add_argument("--rounds", type=int, help="other than usual, such as 2 for a look")
     publish.set_defaults(command=_publish)
-    pages = commands.add_parser("pages", help="put the published tables into the documents")
+    about = "put the published tables into the documents"
+    pages = add_command(commands, "pages", about, "fsslib bench pages")
     pages.set_defaults(command=_pages)
     return parser
 

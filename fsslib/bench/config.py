@@ -12,14 +12,13 @@ import yaml
 
 from fsslib.config import ConfigError, strict
 from fsslib.grammar import parse_group
-from fsslib.methods import METHODS, PRIORS, FewShotSegmenter
-from fsslib.runs.machine import require_device
+from fsslib.methods.registry import METHODS, PRIORS
+from fsslib.runs.groups import require_device
 from fsslib.settings import Count, Fraction, Natural, Positive, Settings, hints
 
 Names = tuple[str, ...]
 Counts = tuple[Count, ...]
 METHOD_NAMES, PRIOR_NAMES = METHODS.names(), PRIORS.names()
-TRAINED_NAMES = tuple(name for name in METHOD_NAMES if METHODS.get(name).trainable)
 PHOTOGRAPH = 473
 """Side of the pictures in PFENet's, BAM's and HDMNet's code."""
 
@@ -145,7 +144,7 @@ class MethodSettings(EpisodeSweep):
             ConfigError: nothing is left.
         """
         every = super().cases()
-        cases = [c for c in every if c["work"] != "train" or _method_of(c).trainable]
+        cases = [c for c in every if c["work"] != "train" or _learns(c)]
         if not cases:
             raise ConfigError(f"work=train: {list(self.name)} have nothing to learn; use forward")
         return cases
@@ -169,8 +168,8 @@ class ProcessSweep(MethodSettings):
 class TrainingSweep(Sweep):
     """Trainings as they are, on Scenes-10i: loading, encoding, learning."""
 
-    name: Names = TRAINED_NAMES
-    """Methods that are trained, as runs take them."""
+    name: Names = METHOD_NAMES
+    """Methods, as runs take them; those that learn nothing are left out."""
     backbone: Names = ("scenes-resnet",)
     cache: tuple[Literal["none", "first", "later"], ...] = ("none", "first", "later")
     """No feature cache; its first epoch, which fills it; later ones, which read it."""
@@ -182,9 +181,13 @@ class TrainingSweep(Sweep):
     """Steps that are measured; two more come before them."""
     rounds: Count = 1
 
+    def cases(self) -> list[dict[str, Any]]:
+        """As the base class, without methods that have nothing to learn."""
+        return [case for case in super().cases() if _learns(case)]
 
-def _method_of(case: dict[str, Any]) -> type[FewShotSegmenter]:
-    return METHODS.get(parse_group("name", case["name"])[0] or "")
+
+def _learns(case: dict[str, Any]) -> bool:
+    return METHODS.get(parse_group("name", case["name"])[0] or "").trainable
 
 
 def _listed(value: Any) -> list[Any]:

@@ -28,8 +28,8 @@ from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
 from fsslib.runs.machine import pick_device
 from fsslib.training.descent import Descent
+from fsslib.training.optimizers import build_optimizer
 from fsslib.training.parts import item_loader
-from fsslib.training.schedule import build_optimizer
 
 WARM = 2
 """Steps before those that are measured."""

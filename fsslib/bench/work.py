@@ -22,7 +22,7 @@ from fsslib.methods.base import FewShotSegmenter, foreground
 from fsslib.methods.features import EpisodeFeatures
 from fsslib.methods.prior_guided import PriorGuided
 from fsslib.training.descent import Descent
-from fsslib.training.schedule import build_optimizer
+from fsslib.training.optimizers import build_optimizer
 
 Case = dict[str, Any]
 

@@ -1,4 +1,10 @@
-"""`python -m fsslib.data check|download|export-episodes …`: benchmarks from the command line."""
+"""`fsslib data`: benchmarks from the command line.
+
+fsslib data check folder --root mine --all-files
+fsslib data check coco20i --root /data/coco --fold 0
+fsslib data download pascal5i --root /data/pascal
+fsslib data export-episodes "pascal5i fold=1 shot=5" --out episodes.json
+"""
 
 from __future__ import annotations
 
@@ -6,15 +12,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from fsslib.command_line import add_command
 from fsslib.config import ConfigError
 from fsslib.data.benchmark import BENCHMARKS
-from fsslib.data.check import check
-from fsslib.data.episode_files import read_episode_file, write_episode_file
-from fsslib.data.labelled_files import FileBenchmark
 from fsslib.data.parallel import WORKERS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import default_root, load_benchmark
-from fsslib.data.sampler import list_hash, test_episodes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from fsslib.data.check import check  # what reads pictures comes after --help
+    from fsslib.data.labelled_files import FileBenchmark
+
     protocol = Protocol.preset(
         options.benchmark,
         fold=options.fold or 0,
@@ -62,13 +68,16 @@ def _download(options: argparse.Namespace) -> int:
     BENCHMARKS.get(options.benchmark).fetch(root)
     print(
         f"{options.benchmark} is in {root}; look at it with "
-        f"`python -m fsslib.data check {options.benchmark} --root {root} --all-files`"
+        f"`fsslib data check {options.benchmark} --root {root} --all-files`"
     )
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
     protocol = Protocol.parse("protocol", options.protocol)
+    from fsslib.data.episode_files import read_episode_file, write_episode_file
+    from fsslib.data.sampler import list_hash, test_episodes
+
     benchmark = load_benchmark(protocol, options.root)
     if options.source is None:
         episodes = test_episodes(benchmark, protocol)
@@ -86,10 +95,14 @@ COMMANDS = {"check": _check, "download": _download, "export-episodes": _export}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fsslib.data", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fsslib data", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command", required=True)
-    for command, about in (("check", "look at all files"), ("download", "fetch the archives")):
-        sub = commands.add_parser(command, help=about)
+    for command, about, example in (
+        ("check", "look at all files", "folder --root mine --all-files"),
+        ("download", "fetch the archives", "pascal5i --root /data/pascal"),
+    ):
+        sub = add_command(commands, command, about, f"fsslib data {command} {example}")
         sub.add_argument("benchmark", choices=BENCHMARKS.names())
         sub.add_argument("--root", type=Path, help="folder of the files")
     sub = commands.choices["check"]
@@ -99,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--all-files", action="store_true", help="decode every photograph")
     sub.add_argument("--miniature", action="store_true", help="allow lists shorter than official")
     sub.add_argument("--workers", type=int, default=WORKERS, help=f"processes ({WORKERS})")
-    sub = commands.add_parser("export-episodes", help="write a test list by names, as JSON")
+    example = 'fsslib data export-episodes "pascal5i fold=1 shot=5" --out episodes.json'
+    sub = add_command(commands, "export-episodes", "write a test list by names, as JSON", example)
     sub.add_argument("protocol", help='a benchmark and changes, such as "pascal5i fold=1 shot=5"')
     sub.add_argument("--out", type=Path, required=True, help="the file to write")
     sub.add_argument("--root", type=Path, help="folder of the benchmark's files")

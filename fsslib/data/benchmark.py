@@ -21,6 +21,8 @@ from fsslib.config import ConfigError
 from fsslib.registry import Registry
 
 Split = Literal["train", "val"]
+IGNORE = 255
+"""In masks: nobody knows what the pixel shows."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from fsslib.data.benchmark import BrokenFileError
-from fsslib.data.episode import IGNORE
+from fsslib.data.benchmark import IGNORE, BrokenFileError
 from fsslib.data.labelled_files import Item
 from fsslib.data.pictures import read_mask
 

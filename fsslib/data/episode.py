@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-IGNORE = 255
+from fsslib.data.benchmark import IGNORE as IGNORE
 
 
 @dataclass(frozen=True)

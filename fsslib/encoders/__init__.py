@@ -1,16 +1,17 @@
 """Frozen feature extractors and where their weights come from."""
 
-from fsslib.encoders.backbones import BACKBONES, build_backbone, is_backbone, require_backbone
-from fsslib.encoders.stages import StageBackbone, Stages
-from fsslib.encoders.weights import WeightsError, weights_card
+from fsslib.lazy import lazy_names
 
-__all__ = [
-    "BACKBONES",
-    "StageBackbone",
-    "Stages",
-    "WeightsError",
-    "build_backbone",
-    "is_backbone",
-    "require_backbone",
-    "weights_card",
-]
+__getattr__, __all__ = lazy_names(
+    __name__,
+    {
+        "fsslib.encoders.backbones": (
+            "BACKBONES",
+            "build_backbone",
+            "is_backbone",
+            "require_backbone",
+        ),
+        "fsslib.encoders.stages": ("StageBackbone", "Stages"),
+        "fsslib.encoders.weights": ("WeightsError", "weights_card"),
+    },
+)

@@ -35,7 +35,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 STATISTICS = {"clip": (CLIP_MEAN, CLIP_STD), "imagenet": (IMAGENET_MEAN, IMAGENET_STD)}
 
 Norm = Literal["clip", "imagenet"]
-Resize = Literal["bilinear", "bicubic", "area"]
+Resize = Literal["bilinear", "bicubic", "area", "scaled"]
 Images = Shaped[Tensor, "b 3 h w"]
 Tokenizer = Callable[[Sequence[str]], Int64[Tensor, "texts length"]]
 
@@ -103,9 +103,13 @@ class ClipEncoder(Keyed, ABC):
 
     @abstractmethod
     def dense(
-        self, images: Images, normalised: bool = False, variant: str = "value"
+        self, images: Images, normalised: bool = False, variant: str | None = None
     ) -> Float[Tensor, "b d rows columns"]:
-        """MaskCLIP's features in the text space, one per cell, not normalised to unit length."""
+        """Features in the text space, one per cell, not normalised to unit length.
+
+        Args:
+            variant: what the last attention is replaced by; None: the encoder's own choice.
+        """
 
     @abstractmethod
     def pooled_and_dense(
@@ -210,14 +214,20 @@ def resize_positions(
     """Position embeddings of a square grid, class token first, for another grid.
 
     By size, without antialias and with `align_corners=False`, as PI-CLIP ("bilinear") and
-    CLIP-DINOiser ("bicubic") do; open_clip's own resizing antialiases. The same grid is returned
-    as it is.
+    CLIP-DINOiser ("bicubic") do; open_clip's own resizing antialiases. "scaled" is bicubic by the
+    *scale factor* (side + 0.1) / old side, as in DINO's code, NACLIP, ClearCLIP and ProxyCLIP: what
+    is sampled lies a little beside what a resize by size would read, and 0.1 guards against
+    rounding. The same grid is returned as it is.
     """
     side = int((len(positions) - 1) ** 0.5)
     if (side, side) == tuple(grid):
         return positions
-    table = positions[1:].T.reshape(1, -1, side, side)
-    corners = None if mode == "area" else False
-    table = F.interpolate(table.float(), grid, mode=mode, align_corners=corners)
+    table = positions[1:].T.reshape(1, -1, side, side).float()
+    if mode == "scaled":
+        factors = [(length + 0.1) / side for length in grid]
+        table = F.interpolate(table, scale_factor=factors, mode="bicubic")
+    else:
+        corners = None if mode == "area" else False
+        table = F.interpolate(table, grid, mode=mode, align_corners=corners)
     table = table.to(positions.dtype)
     return torch.cat([positions[:1], table.flatten(2)[0].T])

@@ -33,18 +33,23 @@ def around_mlp(
     block: nn.Module, tokens: Float[Tensor, "b n c"]
 ) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b n c"]]:
     """The block as it is, and what its MLP reads: the normalised sum of input and attention."""
-    _require_plain(block)
-    mixed = F.scaled_dot_product_attention(*_heads(block.attn, block.ln_1(tokens)))
-    hidden = tokens + block.ls_1(_joined(block.attn, mixed))
+    require_plain(block)
+    mixed = F.scaled_dot_product_attention(*heads_of(block.attn, block.ln_1(tokens)))
+    hidden = tokens + block.ls_1(joined(block.attn, mixed))
     read = block.ln_2(hidden)
     return hidden + block.ls_2(block.mlp(read)), read
 
 
 def value_path(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
     """What the last block's attention would weigh: every token's own projected value."""
-    attention, width = block.attn, tokens.shape[-1]
+    return own_values(block, block.ln_1(tokens))
+
+
+def own_values(block: nn.Module, inside: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
+    """The same of what the attention reads."""
+    attention, width = block.attn, inside.shape[-1]
     bias = None if attention.in_proj_bias is None else attention.in_proj_bias[2 * width :]
-    value = linear(block.ln_1(tokens), attention.in_proj_weight[2 * width :], bias)
+    value = linear(inside, attention.in_proj_weight[2 * width :], bias)
     return block.ls_1(attention.out_proj(value))
 
 
@@ -61,19 +66,19 @@ def block_attention(block: nn.Module, tokens: Float[Tensor, "b n c"]) -> Float[T
 
 def attend(block: nn.Module, inside: Float[Tensor, "b n c"]) -> tuple[Tensor, Tensor]:
     """What the attention adds to the residual stream (b n c), and its head-mean map (b n n)."""
-    _require_plain(block)
-    query, key, value = _heads(block.attn, inside)
+    require_plain(block)
+    query, key, value = heads_of(block.attn, inside)
     weights = ((query / query.shape[-1] ** 0.5) @ key.mT).softmax(-1)  # (b, heads, n, n)
-    return block.ls_1(_joined(block.attn, weights @ value)), weights.mean(1)
+    return block.ls_1(joined(block.attn, weights @ value)), weights.mean(1)
 
 
-def _heads(attention: nn.MultiheadAttention, inside: Tensor) -> tuple[Tensor, ...]:
+def heads_of(attention: nn.MultiheadAttention, inside: Tensor) -> tuple[Tensor, ...]:
     """Queries, keys and values, (b heads n c/heads) each."""
     parts = linear(inside, attention.in_proj_weight, attention.in_proj_bias).chunk(3, -1)
     return tuple(rearrange(part, "b n (h c) -> b h n c", h=attention.num_heads) for part in parts)
 
 
-def _joined(attention: nn.MultiheadAttention, mixed: Float[Tensor, "b h n c"]) -> Tensor:
+def joined(attention: nn.MultiheadAttention, mixed: Float[Tensor, "b h n c"]) -> Tensor:
     """What the heads gathered, side by side and projected."""
     out = attention.out_proj
     return linear(rearrange(mixed, "b h n c -> b n (h c)"), out.weight, out.bias)
@@ -83,7 +88,7 @@ def _plain(block: nn.Module) -> bool:
     return isinstance(block.attn, nn.MultiheadAttention)
 
 
-def _require_plain(block: nn.Module) -> None:
+def require_plain(block: nn.Module) -> None:
     if not _plain(block):
         raise TypeError(
             f"attention of a {type(block.attn).__name__} is not offered; expected the plain "

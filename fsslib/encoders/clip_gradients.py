@@ -17,6 +17,7 @@ from fsslib.encoders.clip import Images
 from fsslib.encoders.clip_attention import attend, through, with_attention
 from fsslib.encoders.clip_dense import TEMPERATURE
 from fsslib.encoders.clip_vit import ClipViT
+from fsslib.encoders.last_attention import on_grid
 
 
 class Trunk(NamedTuple):
@@ -28,7 +29,7 @@ class Trunk(NamedTuple):
             (b,1,1) zeros where there are none.
         blocks: how many maps the mean will be over, the last block's included.
         grid: cells (rows, columns).
-        tokens: output of the last block, where it was run.
+        tokens: output of the last block, where it was run, on the same grid.
     """
 
     hidden: Float[Tensor, "b tokens c"]
@@ -67,7 +68,8 @@ def trunk(
 
     Args:
         attention: over how many of the last blocks attention is averaged; 1 makes no map here.
-        whole: run the last block, too.
+        whole: run the last block, too, with the encoder's own attention if it has one; the map is
+            that of the block as it is.
 
     Raises:
         ValueError: more blocks asked for than there are.
@@ -87,7 +89,11 @@ def trunk(
         elif whole:
             tokens, weights = with_attention(encoder.blocks[-1], hidden)
             total = total + weights
-    return Trunk(hidden, total, attention, encoder.grid(images.shape[-2:]), tokens)
+        grid = encoder.grid(images.shape[-2:])
+        if whole and encoder.last is not None:
+            tokens, finer = encoder.leaving_last(hidden, images, normalised)
+            tokens = on_grid(tokens, finer, grid)
+    return Trunk(hidden, total, attention, grid, tokens)
 
 
 def class_gradients(
@@ -95,6 +101,8 @@ def class_gradients(
     found: Trunk,
     text: Float[Tensor, "b prompts d"],
     scale: float | Float[Tensor, ""] = TEMPERATURE,
+    images: Images | None = None,
+    normalised: bool = False,
 ) -> ClassGradients:
     """Gradients of each picture's first prompt (PI-CLIP, Eqs. 4-5).
 
@@ -106,7 +114,13 @@ def class_gradients(
     Args:
         text: unit prompt embeddings, the target's first. Rows of zeros stand for no prompt, so that
             pictures may have different numbers of them.
+        images: the pictures, for an encoder that has an attention of its own.
+
+    Raises:
+        ValueError: such an encoder, and no pictures.
     """
+    if encoder.last is not None and images is None:
+        raise ValueError(f"{encoder.name} has attention={encoder.last.spelled!r}: give images=")
     whole = torch.autocast(text.device.type, enabled=False)
     # Evaluation runs in inference mode, whose tensors can have no gradient: hence the copies.
     with whole, torch.inference_mode(False), torch.enable_grad():
@@ -116,6 +130,10 @@ def class_gradients(
         mixed, weights = attend(last, inside)
         tokens = hidden + mixed
         tokens = tokens + last.ls_2(last.mlp(last.ln_2(tokens)))
+        if encoder.last is not None:
+            images = images.clone()
+            tokens, finer = encoder.leaving_last(hidden, images, normalised, inside=inside)
+            tokens = on_grid(tokens, finer, found.grid)
         chances = _chances(encoder, tokens, text, scale)
         (gradient,) = torch.autograd.grad(chances[:, 0].sum(), inside)
     activations, gradients = (

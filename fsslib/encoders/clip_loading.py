@@ -15,6 +15,8 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
 from safetensors import SafetensorError, safe_open
 
+from fsslib.config import ConfigError
+from fsslib.encoders.attention_config import AttentionConfig
 from fsslib.encoders.clip import ClipEncoder, Resize
 from fsslib.encoders.clip_resnet import ClipResNet
 from fsslib.encoders.clip_small import SMALL_CLIPS, small_clip
@@ -33,7 +35,10 @@ _FACTS = ("input_resolution", "context_length", "vocab_size")
 
 
 def load_clip(
-    name: str = "scenes-clip-vit", weights: str | Path = "scenes", positions: Resize = "bicubic"
+    name: str = "scenes-clip-vit",
+    weights: str | Path = "scenes",
+    positions: Resize = "bicubic",
+    attention: str | None = None,
 ) -> ClipEncoder:
     """A frozen CLIP in fp32.
 
@@ -44,9 +49,12 @@ def load_clip(
             "laion2b_s34b_b88k"; a local file (OpenAI's .pt archives too); or "random", by name.
         positions: how a ViT's position embeddings are resized, see `ClipViT`. The embedded ones
             have seen bicubic ones in their training.
+        attention: of a ViT's last block where dense features are read, such as "naclip sigma=1"
+            (`AttentionConfig`); None: as each method is used to. A ResNet has "maskclip" alone,
+            which is what it does anyway.
 
     Raises:
-        ValueError: unknown architecture.
+        ValueError: unknown architecture or attention, or one that a ResNet does not have.
         WeightsError: unknown tag, wrong activation, no network, or a file that does not fit.
     """
     if name in SMALL_CLIPS:
@@ -60,8 +68,28 @@ def load_clip(
             "of open_clip (open_clip.list_models())"
         )
     if isinstance(encoder, ClipViT):
-        encoder.positions = positions
+        encoder = ClipViT(encoder.model, encoder.tokenizer, encoder.name, positions, attention)
+    else:
+        require_maskclip(name, attention)
     return encoder.freeze()
+
+
+def is_resnet(name: str) -> bool:
+    """Whether the image tower of a CLIP is a ModifiedResNet, by its name."""
+    config = SMALL_CLIPS.get(name) or open_clip.get_model_config(name) or {}
+    return isinstance(config.get("vision_cfg", {}).get("layers"), list)
+
+
+def require_maskclip(name: str, attention: str | None) -> None:
+    """ConfigError for an attention that the pool of a ResNet does not have."""
+    if attention is None:
+        return
+    config = AttentionConfig.parse("attention", attention)
+    if config != AttentionConfig.preset("maskclip"):
+        raise ConfigError(
+            f"attention={attention!r} with {name}: a ResNet's pool has 'maskclip' alone, every "
+            "cell's own value; take a ViT, such as scenes-clip-vit, for another"
+        )
 
 
 def wrap(model: Any, tokenizer: Any, name: str) -> ClipEncoder:

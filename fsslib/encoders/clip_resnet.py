@@ -44,14 +44,15 @@ class ClipResNet(ClipEncoder):
         return attention_pool(self.visual.attnpool, self.features(images, normalised))
 
     def dense(
-        self, images: Images, normalised: bool = False, variant: str = "value"
+        self, images: Images, normalised: bool = False, variant: str | None = None
     ) -> Float[Tensor, "b d rows columns"]:
         """Features in the text space.
 
         Args:
-            variant: "value" (MaskCLIP), or "attention": every cell asks, as the mean token does.
+            variant: "value" (MaskCLIP, and what None is), or "attention": every cell asks, as the
+                mean token does.
         """
-        path = choose(variant, {"value": value_path, "attention": attention_path})
+        path = choose(variant or "value", {"value": value_path, "attention": attention_path})
         return path(self.visual.attnpool, self.features(images, normalised))
 
     def pooled_and_dense(

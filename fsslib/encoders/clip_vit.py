@@ -19,32 +19,46 @@ from fsslib.encoders.clip import (
     Images,
     Resize,
     Tokenizer,
-    choose,
     resize_positions,
 )
 from fsslib.encoders.clip_attention import (
     around_mlp,
     block_attention,
-    residual_path,
     through,
-    value_path,
     with_attention,
 )
+from fsslib.encoders.proxy import LastAttention, load_attention
+
+RESIDUAL, PLAIN = load_attention("residual"), load_attention("clip")
+MASKCLIP = {"value": "maskclip", "attention": "clip"}
 
 
 class ClipViT(ClipEncoder):
     """Dense CLIP with a ViT image tower. Sides that are no multiple of the patch are cut.
 
     Args:
-        positions: how position embeddings are resized: "bicubic" (CLIP-DINOiser) or "bilinear"
-            (PI-CLIP); always by size, without antialias, from the pristine copy.
+        positions: how position embeddings are resized: "bicubic" (CLIP-DINOiser), "bilinear"
+            (PI-CLIP) or "scaled" (NACLIP and its line); without antialias, from the pristine copy.
+        attention: of the last block, wherever dense features or its tokens are read. None: what
+            each reader is used to, "residual" for dense features, the block as it is for PI-CLIP.
     """
 
     def __init__(
-        self, model: CLIP, tokenizer: Tokenizer, name: str = "clip", positions: Resize = "bicubic"
+        self,
+        model: CLIP,
+        tokenizer: Tokenizer,
+        name: str = "clip",
+        positions: Resize = "bicubic",
+        attention: LastAttention | str | None = None,
     ) -> None:
         super().__init__(model, tokenizer, name)
         self.positions = positions
+        self.last = load_attention(attention) if isinstance(attention, str) else attention
+
+    def attending(self, attention: LastAttention | str | None) -> ClipViT:
+        """The same network with another last attention; this one keeps its own."""
+        other = ClipViT(self.model, self.tokenizer, self.name, self.positions, attention)
+        return other.to(self.logit_scale.device).train(self.training)
 
     def extra_repr(self) -> str:
         return f"positions={self.positions!r}"
@@ -79,9 +93,9 @@ class ClipViT(ClipEncoder):
     def pooled_and_dense(
         self, images: Images, normalised: bool = False
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b d rows columns"]]:
-        last, hidden = self.blocks[-1], self.entering_last(images, normalised)
-        pooled = self._pooled(through(last, hidden))
-        return pooled, self._cells(residual_path(last, hidden), images.shape[-2:])
+        hidden = self.entering_last(images, normalised)
+        pooled = self._pooled(through(self.blocks[-1], hidden))
+        return pooled, self._cells(*self.leaving_last(hidden, images, normalised))
 
     def entering_last(self, images: Images, normalised: bool) -> Float[Tensor, "b tokens c"]:
         """What the last block reads."""
@@ -90,18 +104,42 @@ class ClipViT(ClipEncoder):
             hidden = through(block, hidden)
         return hidden
 
+    def leaving_last(
+        self,
+        hidden: Float[Tensor, "b n c"],
+        images: Images,
+        normalised: bool,
+        usual: LastAttention = RESIDUAL,
+        inside: Float[Tensor, "b n c"] | None = None,
+    ) -> tuple[Float[Tensor, "b k c"], tuple[int, int]]:
+        """Tokens after the last block, by the encoder's attention or the `usual` one, and their
+        grid, which is a proxy's where there is one.
+
+        Args:
+            inside: what the attention reads, for gradients of it; None: `ln_1` of `hidden`.
+        """
+        last, grid = self.last or usual, self.grid(images.shape[-2:])
+        return last(self.blocks[-1], hidden, grid, lambda: self._seen(images, normalised), inside)
+
+    def _seen(self, images: Images, normalised: bool) -> Images:
+        """Pictures as uint8, for a proxy, which normalises them itself."""
+        if not normalised:
+            return images
+        mean, std = self.clip_statistics
+        return ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
     def _pooled(self, hidden: Float[Tensor, "b tokens c"]) -> Float[Tensor, "b d"]:
         pooled, _ = self.visual._pool(hidden)
         return pooled if self.visual.proj is None else pooled @ self.visual.proj
 
     def _cells(
-        self, hidden: Float[Tensor, "b tokens c"], size: Sequence[int]
+        self, hidden: Float[Tensor, "b tokens c"], grid: tuple[int, int]
     ) -> Float[Tensor, "b d rows columns"]:
         """Patch tokens in the text space, as a map; the class token is dropped."""
         cells = self.visual.ln_post(hidden[:, 1:])
         if self.visual.proj is not None:
             cells = cells @ self.visual.proj
-        return cells.transpose(1, 2).unflatten(2, self.grid(size))
+        return cells.transpose(1, 2).unflatten(2, grid)
 
     def tokens(
         self, images: Images, blocks: Sequence[int], normalised: bool = False
@@ -136,19 +174,20 @@ class ClipViT(ClipEncoder):
         return torch.stack([kept[index] for index in wanted], 1)
 
     def dense(
-        self, images: Images, normalised: bool = False, variant: str = "residual"
+        self, images: Images, normalised: bool = False, variant: LastAttention | str | None = None
     ) -> Float[Tensor, "b d rows columns"]:
-        """Features in the text space; the last block's attention is skipped where it can be.
+        """Features in the text space, on the grid of cells, or of a proxy.
 
         Args:
-            variant: "residual" (value path with residual and MLP: MaskCLIP, CLIP-DINOiser),
-                "value" (the projected value alone, as in the ResNet), or "attention" (the last
-                block as it is).
+            variant: an attention of the last block such as "naclip sigma=1"; "value" and
+                "attention" are MaskCLIP's words for "maskclip" and "clip". None: the encoder's
+                own, or else "residual" (MaskCLIP in CLIP-DINOiser).
         """
-        paths = {"residual": residual_path, "value": value_path, "attention": through}
-        path = choose(variant, paths)
-        hidden = path(self.blocks[-1], self.entering_last(images, normalised))
-        return self._cells(hidden, images.shape[-2:])
+        if variant is not None:
+            variant = MASKCLIP.get(variant, variant) if isinstance(variant, str) else variant
+            return self.attending(variant).dense(images, normalised)
+        hidden = self.entering_last(images, normalised)
+        return self._cells(*self.leaving_last(hidden, images, normalised))
 
     def tapped_and_dense(
         self, images: Images, normalised: bool = False, tap: int = -3
@@ -166,7 +205,7 @@ class ClipViT(ClipEncoder):
             elif index < len(self.blocks) - 1:
                 hidden = through(block, entering)
         tapped = read[:, 1:].transpose(1, 2).unflatten(2, self.grid(images.shape[-2:]))
-        return tapped, self._cells(residual_path(self.blocks[-1], entering), images.shape[-2:])
+        return tapped, self._cells(*self.leaving_last(entering, images, normalised))
 
     def grid(self, size: Sequence[int]) -> tuple[int, int]:
         """Cells (rows, columns) of an image of `size` pixels."""

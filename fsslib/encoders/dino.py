@@ -13,12 +13,11 @@ from typing import Literal
 
 import timm
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from fsslib.encoders.clip import Images
+from fsslib.encoders.clip import Images, resize_positions
 from fsslib.encoders.mimetic import start_local, waves
 from fsslib.encoders.onednn import by_onednn
 from fsslib.encoders.stages import IMAGENET_MEAN, IMAGENET_STD
@@ -83,7 +82,7 @@ class Dino(nn.Module):
         """Tokens that enter the first block: class token first, then the cells row by row."""
         pictures = images if normalised else self.preprocess(images)
         cells = self.model.patch_embed.proj(pictures)
-        positions = scaled_positions(self.model.pos_embed[0], tuple(cells.shape[-2:]))
+        positions = resize_positions(self.model.pos_embed[0], tuple(cells.shape[-2:]), "scaled")
         token = self.model.cls_token.expand(len(cells), -1, -1)
         return torch.cat([token, cells.flatten(2).mT], 1) + positions
 
@@ -127,23 +126,6 @@ def class_attention(qkv: Float[Tensor, "3 b heads tokens d"]) -> Float[Tensor, "
     query, key, _ = qkv
     weights = (query[:, :, :1] @ key.mT) * query.shape[-1] ** -0.5
     return weights.softmax(-1)[:, :, 0, 1:]
-
-
-def scaled_positions(
-    positions: Float[Tensor, "n c"], grid: tuple[int, int]
-) -> Float[Tensor, "m c"]:
-    """Position embeddings, class token first, for another grid, as DINO's code makes them.
-
-    Bicubic by the *scale factor* (side + 0.1) / old side, where 0.1 guards against rounding: what
-    is sampled lies a little beside what a resize by size would read.
-    """
-    side = int((len(positions) - 1) ** 0.5)
-    if (side, side) == tuple(grid):
-        return positions
-    table = positions[1:].T.reshape(1, -1, side, side)
-    factors = [(length + 0.1) / side for length in grid]
-    table = F.interpolate(table, scale_factor=factors, mode="bicubic")
-    return torch.cat([positions[:1], table.flatten(2)[0].T])
 
 
 @torch.no_grad()

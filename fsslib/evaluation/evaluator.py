@@ -21,12 +21,14 @@ from fsslib.data.protocol import Protocol
 from fsslib.data.sampler import EpisodeSpec, list_hash
 from fsslib.data.transforms import padded_size
 from fsslib.evaluation.counting import tally
+from fsslib.evaluation.episode_table import EpisodeTable
 from fsslib.evaluation.map_scores import MapMeter
-from fsslib.evaluation.meter import Meter
+from fsslib.evaluation.meter import Meter, episode_table
 from fsslib.evaluation.sharing import own_episodes, together
 from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter
-from fsslib.training.precision import Precision, autocast
+from fsslib.settings import Precision
+from fsslib.training.precision import autocast
 from fsslib.training.processes import ALONE, Share
 
 Report = Callable[[int, int], None]
@@ -40,6 +42,8 @@ class Scores:
     list_hash: str
     seconds: float
     names: dict[int, str]
+    table: EpisodeTable
+    """What was counted, episode by episode."""
     maps: dict[str, MapMeter] = field(default_factory=dict)
     """How well those maps point that were asked for."""
 
@@ -110,7 +114,8 @@ def evaluate(
     if share.of > 1:
         meter, map_meters = together(own, meter, map_meters)
     names = {c: benchmark.name_of(c) for c in meter.class_ids()}
-    return Scores(meter, list_hash(specs), perf_counter() - start, names, map_meters)
+    table = episode_table(meter, benchmark, specs)
+    return Scores(meter, list_hash(specs), perf_counter() - start, names, table, map_meters)
 
 
 @contextmanager

@@ -13,16 +13,26 @@ does not show: what is wrongly called by their name costs them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
+from fsslib.data.benchmark import Benchmark
+from fsslib.data.sampler import EpisodeSpec
 from fsslib.evaluation.counting import areas, count, tally
+from fsslib.evaluation.episode_table import EpisodeTable
+from fsslib.evaluation.resampling import (
+    bounds,
+    by_picture,
+    left_out,
+    mean_iou,
+    numbered,
+    standard_error,
+)
 
-__all__ = ["Meter", "Score", "count"]
+__all__ = ["Meter", "Score", "count", "episode_table"]
 
 Score = Literal["miou", "fb_iou"]
 
@@ -94,19 +104,19 @@ class Meter:
                 fold's: each without an episode then counts 0.
         """
         sums = self._table().sum(0)
-        mean, seen = float(_mean_iou(sums)), int((sums[:, 1] > 0).sum())
+        mean, seen = float(mean_iou(sums)), int((sums[:, 1] > 0).sum())
         if classes is not None and classes < seen:
             raise ValueError(f"classes={classes}: {seen} have been seen; give the fold's number")
         return mean if classes is None else mean * seen / classes
 
     def fb_iou(self) -> float:
         """Mean of foreground and background IoU, both pooled over all episodes and classes."""
-        return float(_mean_iou(self._pooled().sum(0)))
+        return float(mean_iou(self._pooled().sum(0)))
 
     def miou_with_background(self) -> float:
         """The same mean with the background as one more class. Another number: label it."""
         sums = np.concatenate([self._table().sum(0), self._pooled().sum(0)[:1]])
-        return float(_mean_iou(sums))
+        return float(mean_iou(sums))
 
     def per_episode(self) -> Float64[np.ndarray, " episodes"]:
         """Foreground IoU of each episode by itself; 1 where neither side has foreground."""
@@ -127,40 +137,23 @@ class Meter:
         return float(hit / max(target, 1))
 
     def interval(self, score: Score, level: float = 0.95) -> tuple[float, float]:
-        """Interval of a score by the jackknife over query pictures, within 0..1.
+        """Interval of a score over query pictures (`resampling`), within 0..1.
 
-        Each picture is left out in turn, with all of its episodes, which are not independent of
-        each other (arXiv:2409.02850); the spread of what remains says how far the score moves with
-        the choice of test pictures, not with training seeds. A class that nothing remains of is
-        left out of the mean. On simulated lists with a few pictures for each class it covers the
-        truth in 91 to 95 % of cases, where percentiles of a bootstrap do in 64 to 94 %: those see
-        too little variance of a ratio of few terms, and repeat its bias.
-
-        A list of one picture says nothing of others: (0, 1).
+        How far the score moves with the choice of test pictures, not with training seeds. A list of
+        one picture says nothing of others: (0, 1).
         """
         if score not in get_args(Score):
             raise ValueError(f"score={score!r}: expected one of {get_args(Score)}")
         table = self.by_picture(score)
-        estimate, pictures = float(_mean_iou(table.sum(0))), len(table)
-        if pictures < 2:
-            return 0.0, 1.0
-        left = _mean_iou(table.sum(0) - table)  # (pictures,)
-        error = np.sqrt((pictures - 1) * np.var(left))
-        half = NormalDist().inv_cdf((1 + level) / 2) * error
-        return float(max(estimate - half, 0.0)), float(min(estimate + half, 1.0))
+        error = standard_error(left_out(table))
+        return bounds(float(mean_iou(table.sum(0))), error, level, 0.0, 1.0)
 
     def by_picture(self, score: Score) -> Int64[np.ndarray, "pictures rows 2"]:
         """Intersection and union of each query picture, in order of first appearance; rows are
         classes ("miou") or background and foreground ("fb_iou")."""
         table = (self._table() if score == "miou" else self._pooled())[..., :2]
-        number: dict[object, int] = {}
-        owner = [
-            number.setdefault(self.queries.get(episode, episode), len(number))
-            for episode in range(len(self))
-        ]
-        sums = np.zeros((len(number), *table.shape[1:]), np.int64)
-        np.add.at(sums, owner, table)
-        return sums
+        owner = numbered([self.queries.get(episode, episode) for episode in range(len(self))])
+        return by_picture(owner, table, int(owner.max()) + 1)
 
     def _table(self) -> Int64[np.ndarray, "episodes classes 3"]:
         self._require_episodes()
@@ -180,9 +173,13 @@ class Meter:
             raise ValueError("the meter is empty; add() at least one episode before asking")
 
 
-def _mean_iou(sums: np.ndarray) -> np.ndarray | np.floating:
-    """(…, rows, 2 or 3) of intersection and union -> mean IoU over the rows with a union."""
-    hit, union = sums[..., 0], sums[..., 1]
-    seen = union > 0
-    iou = np.where(seen, hit / np.maximum(union, 1), 0.0)
-    return iou.sum(-1) / np.maximum(seen.sum(-1), 1)
+def episode_table(meter: Meter, benchmark: Benchmark, specs: Sequence[EpisodeSpec]) -> EpisodeTable:
+    """What a meter holds of a whole list, with the pictures of each episode by their ids."""
+    ids = {split: benchmark.picture_ids(split) for split in {spec.split for spec in specs}}
+
+    def named(spec: EpisodeSpec, numbers: Sequence[int]) -> tuple[str, ...]:
+        return tuple(ids[spec.split][number] for number in numbers)
+
+    queries = tuple(named(spec, [spec.query])[0] for spec in specs)
+    supports = tuple(tuple(named(spec, shots) for shots in spec.supports) for spec in specs)
+    return EpisodeTable(queries, supports, np.array(meter.classes), np.stack(meter.counts))

@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-from fsslib.methods.asgnet import ASGNet
-from fsslib.methods.bam import BAM
-from fsslib.methods.base import METHODS, FewShotSegmenter, Prediction
-from fsslib.methods.baselines import (
-    AllForeground,
-    ClipPriorThreshold,
-    MaskedAveragePrototype,
-    PriorThreshold,
-)
-from fsslib.methods.build import PARTS, PriorSpec, build_method, build_prior, parts_of
-from fsslib.methods.clip_dinoiser import FineTunedDinoiser, SupportDinoiser
-from fsslib.methods.hdmnet import HDMNet
-from fsslib.methods.hsnet import HSNet
-from fsslib.methods.lfss import LFSS, WordMaskBaseline
-from fsslib.methods.panet import PANet
-from fsslib.methods.pfenet import PFENet, PFENetConfig
-from fsslib.methods.pi_clip import ClipPrior
-from fsslib.methods.prior_source import PRIORS, PriorSource
-from fsslib.methods.qgnet import QGNet
-from fsslib.methods.words import WordPrior
+from fsslib.lazy import lazy_names
 
-__all__ = [
-    "BAM",
-    "LFSS",
-    "METHODS",
-    "PARTS",
-    "PRIORS",
-    "ASGNet",
-    "AllForeground",
-    "ClipPrior",
-    "ClipPriorThreshold",
-    "FewShotSegmenter",
-    "FineTunedDinoiser",
-    "HDMNet",
-    "HSNet",
-    "MaskedAveragePrototype",
-    "PANet",
-    "PFENet",
-    "PFENetConfig",
-    "Prediction",
-    "PriorSource",
-    "PriorSpec",
-    "PriorThreshold",
-    "QGNet",
-    "SupportDinoiser",
-    "WordMaskBaseline",
-    "WordPrior",
-    "build_method",
-    "build_prior",
-    "parts_of",
-]
+__getattr__, __all__ = lazy_names(
+    __name__,
+    {
+        "fsslib.methods.asgnet": ("ASGNet",),
+        "fsslib.methods.bam": ("BAM",),
+        "fsslib.methods.base": ("FewShotSegmenter", "Prediction"),
+        "fsslib.methods.baselines": (
+            "AllForeground",
+            "ClipPriorThreshold",
+            "MaskedAveragePrototype",
+            "PriorThreshold",
+        ),
+        "fsslib.methods.build": ("PARTS", "PriorSpec", "build_method", "build_prior", "parts_of"),
+        "fsslib.methods.clip_dinoiser": ("FineTunedDinoiser", "SupportDinoiser"),
+        "fsslib.methods.hdmnet": ("HDMNet",),
+        "fsslib.methods.hsnet": ("HSNet",),
+        "fsslib.methods.lfss": ("LFSS", "WordMaskBaseline"),
+        "fsslib.methods.panet": ("PANet",),
+        "fsslib.methods.pfenet": ("PFENet", "PFENetConfig"),
+        "fsslib.methods.pi_clip": ("ClipPrior",),
+        "fsslib.methods.prior_source": ("PriorSource",),
+        "fsslib.methods.qgnet": ("QGNet",),
+        "fsslib.methods.registry": ("METHODS", "PRIORS"),
+        "fsslib.methods.words": ("WordPrior",),
+    },
+)

@@ -20,8 +20,8 @@ from fsslib.config import ConfigError
 from fsslib.data.episode import IGNORE, Episode
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.storage import require_finite
+from fsslib.methods.registry import METHODS as METHODS
 from fsslib.methods.shapes import OfficialNames, Shapes
-from fsslib.registry import Registry
 from fsslib.settings import Settings
 
 PriorExtractor = NewType("PriorExtractor", StageBackbone)
@@ -188,10 +188,6 @@ class FewShotSegmenter(nn.Module, ABC):
 
 def _drifts(part: nn.Module | None) -> bool:
     return getattr(part, "moving_statistics", False)
-
-
-METHODS: Registry[FewShotSegmenter] = Registry("method", FewShotSegmenter)
-"""All methods by name; `fsslib.methods` registers the package's own."""
 
 
 class Around(FewShotSegmenter):

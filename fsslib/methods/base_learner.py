@@ -28,28 +28,12 @@ from fsslib.layers.losses import LossName, segmentation_loss
 from fsslib.layers.pyramid import BaseHead
 from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter, Prediction
+from fsslib.methods.base_learner_config import BaseLearnerConfig
 from fsslib.methods.features import EpisodeFeatures
 from fsslib.methods.prior_guided import PriorGuided
 from fsslib.methods.prior_source import PriorSource
 from fsslib.methods.shapes import Shapes
 from fsslib.settings import Count, Fraction, Settings
-
-
-@dataclass(frozen=True)
-class BaseLearnerConfig(Settings):
-    """Numbers of the base learner; `preset` gives the papers' and the embedded benchmark's."""
-
-    dim: Count = 512
-    """Channels of the head's embedding."""
-    train_backbone: bool = True
-    """The papers' backbone learns too, and BAM and HDMNet then read that one."""
-
-    @classmethod
-    def presets(cls) -> dict[str, dict[str, Any]]:
-        """`paper`, and `scenes`: a smaller head on the embedded backbone as it is, which makes a
-        training of minutes and a file of 1 MB."""
-        scenes = {"dim": 128, "train_backbone": False}
-        return {"paper": {}, "scenes": scenes}
 
 
 class BaseLearner(FewShotSegmenter):

@@ -19,7 +19,7 @@ from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import PriorGuided
 from fsslib.methods.prior_source import PRIORS, CombinedPriors, PriorSource
 from fsslib.methods.words import WordMasks
-from fsslib.settings import Settings
+from fsslib.settings import Settings, suitable_preset
 
 PARTS: dict[str, tuple[Any, str]] = {
     "backbone": (StageBackbone, "a frozen network with stage taps, build_backbone(…)"),
@@ -73,12 +73,6 @@ class PriorSpec:
     def label(self) -> str:
         """`pi_clip+region`; empty for the method's own."""
         return "+".join(source.kind.name for source in self.sources)
-
-
-def suitable_preset(config_class: type[Settings], wanted: str) -> str:
-    """`wanted` where there is such a preset, else "paper", else the first there is."""
-    known = config_class.presets()
-    return next(name for name in (wanted, "paper", *known) if name in known)
 
 
 def parts_of(kind: type[FewShotSegmenter], prior: PriorSpec | None = None) -> dict[str, Any]:

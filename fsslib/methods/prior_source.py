@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from fsslib.data.episode import Episode
 from fsslib.methods.base import NoSettings
 from fsslib.methods.features import EpisodeFeatures
-from fsslib.registry import Registry
+from fsslib.methods.registry import PRIORS
 from fsslib.settings import Fraction, Settings
 
 Maps = dict[str, Tensor]
@@ -73,10 +73,6 @@ class PriorSource(nn.Module, ABC):
                 are normalised already, which sources that read features alone do not mind.
             features: of the method's backbone, each made when it is first read.
         """
-
-
-PRIORS: Registry[PriorSource] = Registry("prior", PriorSource)
-"""All sources by name. `own` and combinations, "pi_clip+region", are understood on top of it."""
 
 
 def require_episodes(episodes: Episode | None, source: PriorSource) -> Episode:

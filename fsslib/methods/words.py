@@ -25,6 +25,7 @@ from fsslib.encoders.clip import ClipEncoder, Norm
 from fsslib.encoders.clip_dense import score_map
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.prompts import BACKGROUND_NAMES, class_words
+from fsslib.encoders.proxy import require_clip_norm
 from fsslib.methods.base import Around, FewShotSegmenter, Prediction
 from fsslib.methods.features import EpisodeFeatures
 from fsslib.methods.prior_source import PRIORS, Maps, PriorSource, require_episodes
@@ -81,6 +82,7 @@ class WordMasks(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.config = encoder, config or WordConfig()
+        require_clip_norm(getattr(encoder, "last", None), "norm", self.config.norm)
         self.names, self.cache = tuple(names), cache or PassCache()
         words = class_words(self.names, self.config.words)
         if self.config.background == "names":

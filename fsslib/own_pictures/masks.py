@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageOps
-from skimage.draw import polygon2mask
-from torch import Tensor
 
-from fsslib.data.episode import IGNORE
+from fsslib.data.benchmark import IGNORE
 from fsslib.data.pictures import open_picture
 from fsslib.own_pictures.pictures import FIX, Picture, file_path
 
@@ -38,7 +36,7 @@ def as_mask(value: Any, picture: Picture, name: str) -> UInt8[np.ndarray, "h w"]
     Raises:
         ValueError: another size than the picture's, values that are none of these, or no object.
     """
-    if isinstance(value, Tensor):
+    if hasattr(value, "detach"):  # a tensor, for whose type alone torch would be imported
         value = value.detach().cpu().numpy()
     if isinstance(value, str | Path):
         value = open_picture(file_path(value), FIX)[0]
@@ -116,6 +114,8 @@ def _of_two_kinds(array: np.ndarray) -> bool:
 
 def _drawn(value: Any, picture: Picture, name: str) -> UInt8[np.ndarray, "h w"]:
     """A box or polygons as a mask."""
+    from skimage.draw import polygon2mask
+
     outlines = _outlines(value, name)
     inside: Bool[np.ndarray, "h w"] = np.zeros(picture.size, bool)
     for outline in outlines:

@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from fsslib.data.benchmark import BrokenFileError
 from fsslib.data.binary_masks import SUFFIXES, visible
@@ -63,7 +62,7 @@ def as_picture(value: Any, name: str) -> Picture:
         return _upright(picture, path.name, lambda p: rgb(p, deep, path, FIX))
     if isinstance(value, Image.Image):
         return _upright(value, name, lambda p: _of_pil(p, name))
-    if isinstance(value, Tensor):
+    if hasattr(value, "detach"):  # a tensor, for whose type alone torch would be imported
         value = value.detach().cpu().numpy()
         if value.ndim == 3 and value.shape[0] in (1, 3) and value.shape[2] not in (1, 3, 4):
             value = value.transpose(1, 2, 0)

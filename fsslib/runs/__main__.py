@@ -1,14 +1,15 @@
-"""`python -m fsslib.runs`: run templates, see how runs stand, print tables.
+"""Run templates, see how runs stand, print tables.
 
-python -m fsslib.runs run train -p fold=1 -p shot=5
-python -m fsslib.runs run evaluate -p method=prototype -p fold=1
-python -m fsslib.runs run train --help
-python -m fsslib.runs methods
-python -m fsslib.runs status
-python -m fsslib.runs table papermill_runs/published
-python -m fsslib.runs study pi_clip
-python -m fsslib.runs sweep mine.yaml --local 2
-python -m fsslib.runs demo
+fsslib run train -p fold=1 -p shot=5
+fsslib run evaluate -p method=prototype -p fold=1
+fsslib run train --help
+fsslib methods
+fsslib status
+fsslib table papermill_runs/published
+fsslib study pi_clip
+fsslib compare pi_clip/hdmnet+pi_clip pi_clip/hdmnet
+fsslib sweep mine.yaml --local 2
+fsslib demo
 """
 
 from __future__ import annotations
@@ -20,18 +21,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fsslib.config import ConfigError, require_known
+from fsslib.command_line import add_command
+from fsslib.config import ConfigError
 from fsslib.config import shown as shown_value
-from fsslib.files import repository
+from fsslib.files import runs_folder, shown_path
 from fsslib.grammar import plain_yaml
-from fsslib.runs.config import CONFIGS
-from fsslib.runs.demo import demo
-from fsslib.runs.describe import TOPICS, template_help
-from fsslib.runs.results import read_results, table
-from fsslib.runs.runner import run, shown, write_cells
+from fsslib.runs import compare_command
+from fsslib.runs.config import CONFIGS, parse
+from fsslib.runs.describe import TOPICS, template_help, templates_help
 from fsslib.runs.status import BusyError, RunError, read_status
 from fsslib.runs.study_command import add_commands
 from fsslib.runs.sweeps.launch import BUSY
+
+# What executes notebooks imports torch and papermill: where a command is carried out, and not
+# before its arguments are known to be right.
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,14 +89,18 @@ def parameter(text: str) -> tuple[str, Any]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    template = options.template or "train"
     if options.help:
-        require_known("template", options.template, sorted(CONFIGS))
-        print(template_help(options.template))
+        parser = options.parser
+        print(template_help(template) if options.template else parser.format_help().rstrip())
         return 0
     names = [name for name, _ in options.parameters]
     if twice := [name for number, name in enumerate(names) if name in names[:number]]:
         raise ConfigError(f"-p {twice[0]}= is given twice; give it once")
-    run(options.template, dict(options.parameters), options.out, options.again)
+    parse(template, dict(options.parameters))
+    from fsslib.runs.runner import run
+
+    run(template, dict(options.parameters), options.out, options.again)
     return 0
 
 
@@ -104,7 +111,9 @@ def _status(options: argparse.Namespace) -> int:
     for path in paths:
         try:
             status = read_status(path.parent) or {"state": "removed"}
-            print(f"{status['state']:<12} {shown(path.parent)}  {status.get('error', '')[:100]}")
+            print(
+                f"{status['state']:<12} {shown_path(path.parent)}  {status.get('error', '')[:100]}"
+            )
         except RunError as error:
             _unreadable(str(error))
     return 0
@@ -115,10 +124,13 @@ def _unreadable(what: str) -> None:
 
 
 def _table(options: argparse.Namespace) -> int:
+    from fsslib.runs.differences import listing
+    from fsslib.runs.results import read_results
+
     results = read_results(options.folder, _unreadable)
     if not results:
         raise FileNotFoundError(f"no results.json below {options.folder}; run something first")
-    print(table(results))
+    print(listing(results, options.reference))
     return 0
 
 
@@ -128,47 +140,78 @@ def _topic(options: argparse.Namespace) -> int:
 
 
 def _templates(options: argparse.Namespace) -> int:
+    from fsslib.runs.runner import write_cells
+
     for path in write_cells():
-        print(f"written: {shown(path)}")
+        print(f"written: {shown_path(path)}")
     return 0
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from fsslib.runs.demo import demo
+
     demo(options.again)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fsslib.runs", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fsslib", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    commands = parser.add_subparsers(required=True)
-    one = commands.add_parser(
-        "run", help="run a template of notebooks/runs on papermill", add_help=False
-    )
-    one.add_argument("template", nargs="?", default="train", help=f"one of {sorted(CONFIGS)}")
-    one.add_argument("-h", "--help", action="store_true", help="the template's parameters")
-    one.add_argument("-p", dest="parameters", type=parameter, action="append", default=[])
-    one.add_argument("--out", type=Path, help="folder of the run (default: from the parameters)")
-    one.add_argument("--again", action="store_true", help="repeat a finished run")
-    one.set_defaults(command=_run)
-    runs = repository() / "papermill_runs"
-    for name, command, help_text in (
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    for name, command, about in (
         ("status", _status, "state of every run below a folder"),
         ("table", _table, "scores of every run below a folder"),
     ):
-        listing = commands.add_parser(name, help=help_text)
-        listing.add_argument("folder", type=Path, nargs="?", default=runs)
-        listing.set_defaults(command=command)
+        each = add_command(
+            commands, name, about, f"fsslib {name}", f"fsslib {name} papermill_runs/published"
+        )
+        each.add_argument("folder", type=Path, nargs="?", default=runs_folder())
+        each.set_defaults(command=command)
+    text = "show paired differences to this run, a name or a folder"
+    each.add_argument("--reference", metavar="RUN", help=text)
     add_commands(commands)
+    compare_command.add_commands(commands)
     for topic, text in TOPICS.items():
-        shown_topic = commands.add_parser(topic, help=text.__doc__.partition(".")[0].lower())
-        shown_topic.set_defaults(command=_topic, text=text)
-    cells = commands.add_parser("templates", help="write the parameters cells of all templates")
-    cells.set_defaults(command=_templates)
-    show = commands.add_parser("demo", help="train and evaluate PFENet beside its baselines")
+        about = text.__doc__.partition(".")[0].lower()
+        add_command(commands, topic, about, f"fsslib {topic}").set_defaults(
+            command=_topic, text=text
+        )
+    about = "write the parameters cells of all templates"
+    add_command(commands, "templates", about, "fsslib templates").set_defaults(command=_templates)
+    about = "train and evaluate PFENet beside its baselines"
+    show = add_command(commands, "demo", about, "fsslib demo", "fsslib demo --again")
     show.add_argument("--again", action="store_true", help="repeat finished runs")
     show.set_defaults(command=_demo)
     return parser
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
+    about = "run a template of notebooks/runs on papermill"
+    one = add_command(
+        commands,
+        "run",
+        about,
+        "fsslib run train -p fold=1 -p shot=5",
+        "fsslib run evaluate -p method=prototype --out out",
+        "fsslib run train --help            # what can be set",
+        more=templates_help(),
+        add_help=False,
+    )
+    one.add_argument("template", nargs="?", help=f"one of {sorted(CONFIGS)} (default: train)")
+    one.add_argument("-h", "--help", action="store_true", help="the template's parameters")
+    one.add_argument(
+        "-p",
+        dest="parameters",
+        metavar="NAME=VALUE",
+        type=parameter,
+        action="append",
+        default=[],
+        help="a parameter; several times for several",
+    )
+    one.add_argument("--out", type=Path, help="folder of the run (default: from the parameters)")
+    one.add_argument("--again", action="store_true", help="repeat a finished run")
+    one.set_defaults(command=_run, parser=one)
 
 
 if __name__ == "__main__":

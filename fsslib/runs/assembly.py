@@ -14,7 +14,6 @@ from fsslib.data.benchmark import Benchmark
 from fsslib.data.protocol import Protocol
 from fsslib.data.sampler import ClassSplit
 from fsslib.encoders import build_backbone
-from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.encoders.disk_cache import DiskCache
 from fsslib.encoders.pass_cache import Cache, PassCache
@@ -35,7 +34,7 @@ from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner
 from fsslib.methods.words import WordGuided, WordMasks
 from fsslib.runs.evaluate_config import EvaluateConfig
-from fsslib.runs.groups import Weights
+from fsslib.runs.groups import ClipWeights
 from fsslib.runs.heads import head_path, require_encoders, require_learner, require_unseen
 
 
@@ -54,14 +53,14 @@ class Workshop:
         released code; those of the embedded one as in its training."""
         chosen = self.config.clip_weights_of("clip")
         positions = "bicubic" if chosen.name in SMALL_CLIPS else "bilinear"
-        encoder = load_clip(chosen.name, chosen.weights, positions)
+        encoder = chosen.load(positions)
         settings, names = self.config.clip_prior_settings, self.benchmark.class_names
         return ClipPriors(encoder, settings, names, self.cache)
 
     def word_masks(self) -> WordMasks:
         """Masks from words, with the benchmark's names."""
         chosen, settings = self.config.clip_weights_of("words"), self.config.word_settings
-        encoder, benchmark = load_clip(chosen.name, chosen.weights), self.protocol.benchmark
+        encoder, benchmark = chosen.load(), self.protocol.benchmark
         return WordMasks(encoder, self.benchmark.class_names, settings, benchmark, self.cache)
 
     def dinoiser(self) -> ClipDinoiser:
@@ -172,10 +171,10 @@ def encoder_cache(gigabytes: int, megabytes: int = 0) -> Cache:
 
 
 def clip_dinoiser(
-    chosen: Weights, heads: str, settings: DinoiserConfig, cache: Cache
+    chosen: ClipWeights, heads: str, settings: DinoiserConfig, cache: Cache
 ) -> ClipDinoiser:
     """CLIP with trained heads, or with the teachers that they learn from."""
-    encoder = load_clip(chosen.name, chosen.weights)
+    encoder = chosen.load()
     if heads == "teachers":
         return DinoClip(encoder, load_teachers(chosen.name), settings, cache)
     path = dinoiser_path() if heads == "shipped" else Path(heads)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError, require_known, strict
-from fsslib.methods import METHODS, PRIORS
+from fsslib.files import runs_folder
+from fsslib.methods.registry import METHODS, PRIORS
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.pretraining.config import (
     BaseLearnerRunConfig,
@@ -93,3 +94,8 @@ def run_id(config: RunConfig) -> str:
     content = [type(config).__name__, config.decisive()]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def default_folder(config: RunConfig) -> Path:
+    """`papermill_runs/<method>/<what>/<id>`; the same parameters share a folder and resume."""
+    return runs_folder() / config.run_name / run_id(config)

@@ -6,9 +6,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from fsslib.files import atomic_path, read_json
+from fsslib.files import atomic_path, read_json, shown_path
 from fsslib.runs.results import table
-from fsslib.runs.runner import run, say, shown
+from fsslib.runs.runner import run, say
 
 COMMON: dict[str, Any] = {"fold": 0, "shot": 1, "episodes": 300}
 ROWS = {
@@ -35,9 +35,9 @@ def demo(again: bool = False) -> str:
     text = table(results, list(folders))
     page = write_html(trained / "run.ipynb")
     say(f"\nScenes-10i, fold 0, 1-way 1-shot, test list {results[0]['episode_list']}\n\n{text}\n")
-    say(f"executed notebook  {shown(trained / 'run.ipynb')}")
-    say(f"as a web page      {shown(page)}")
-    say(f"predictions        {shown(trained / 'predictions.png')}")
+    say(f"executed notebook  {shown_path(trained / 'run.ipynb')}")
+    say(f"as a web page      {shown_path(page)}")
+    say(f"predictions        {shown_path(trained / 'predictions.png')}")
     say(f"done in {perf_counter() - start:.0f} s")
     return text
 

@@ -8,8 +8,7 @@ from typing import Any, get_args, get_origin
 
 from fsslib.config import in_words
 from fsslib.data.protocol import Protocol
-from fsslib.encoders import BACKBONES
-from fsslib.methods import METHODS, PARTS, PRIORS
+from fsslib.methods.registry import METHODS, PRIORS
 from fsslib.runs.config import CONFIGS
 from fsslib.runs.groups import MachineConfig, PartsConfig
 from fsslib.settings import FieldNote, Settings, field_notes
@@ -21,15 +20,24 @@ WIDTH = 96
 def template_help(template: str) -> str:
     """The parameters of a template, and what its groups hold."""
     kind = CONFIGS[template]
-    lines = [f"python -m fsslib.runs run {template} -p NAME=VALUE …", ""]
+    lines = [f"fsslib run {template} -p NAME=VALUE … [--out FOLDER] [--again]", ""]
     lines += [_entry(note) for note in field_notes(kind)]
     own = {note.name for note in field_notes(kind)}
     lines += ["", "Groups: a name, then changes; what they hold can also be given alone."]
     for group, settings in kind.groups.items():
         names = ", ".join(note.name for note in field_notes(settings) if note.name not in own)
         lines += [*textwrap.wrap(f"{group}: {names}", WIDTH, subsequent_indent="    ")]
-    lines += ["", f"More: python -m fsslib.runs {' | '.join(TOPICS)}"]
+    lines += ["", f"More: fsslib {' | '.join(TOPICS)}", "", "examples:"]
+    lines += [f"  fsslib run {template}", f"  fsslib run {template} -p machine=cpu --out out"]
     return "\n".join(lines)
+
+
+def templates_help() -> str:
+    """Every template, in a line."""
+    width = max(map(len, CONFIGS))
+    texts = {name: _first_sentence(kind.__doc__ or "") for name, kind in CONFIGS.items()}
+    whats = {name: text.partition(": ")[2] or text for name, text in texts.items()}
+    return "\n".join(["templates:", *(f"  {name:<{width}}  {whats[name]}" for name in CONFIGS)])
 
 
 def parameters_cell(template: str) -> str:
@@ -45,6 +53,8 @@ def parameters_cell(template: str) -> str:
 
 def methods_help() -> str:
     """Every method: its presets, its parts and its settings."""
+    from fsslib.methods.build import PARTS
+
     lines = []
     for name in METHODS.names():
         kind = METHODS.get(name)
@@ -83,6 +93,8 @@ def recipes_help() -> str:
 
 def backbones_help() -> str:
     """The networks, and how their weights are named."""
+    from fsslib.encoders.backbones import BACKBONES
+
     more = [
         'backbone="resnet50 weights=imagenet", or weights=PATH',
         "timm/ARCHITECTURE: any of timm",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,14 +16,12 @@ from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
 from fsslib.files import local_path
 from fsslib.grammar import format_group, parse_group, parse_preset, split_sources
-from fsslib.methods import METHODS, PRIORS
-from fsslib.methods.shipped import shipped_path
+from fsslib.methods.registry import METHODS, PRIORS
 from fsslib.runs.groups import MachineConfig, PartsConfig
 from fsslib.runs.method_config import MethodGroups
 from fsslib.runs.required import require_benchmark, require_device_for, require_file
 from fsslib.runs.run_config import plain_name
-from fsslib.settings import Count, Fold, Settings, of_parameter
-from fsslib.training.precision import Precision
+from fsslib.settings import Count, Fold, Precision, Settings, of_parameter
 
 _OWN = ("fold", "way", "shot")
 """Fields of the protocol that are parameters of their own: what a sweep goes over."""
@@ -53,7 +51,8 @@ class EvaluateConfig(MethodGroups):
     backbone: str = "scenes-resnet"
     """Network and weights: "resnet50 weights=imagenet", a tag or a path."""
     clip: str | None = None
-    """CLIP of priors and words: "ViT-B-16-quickgelu weights=openai"; None: the embedded ones."""
+    """CLIP of priors and words: "ViT-B-16-quickgelu weights=openai attention=naclip", with the last
+    block's attention if it shall be another; None: the embedded ones."""
     parts: str = ""
     """What else comes trained: "base=FILE", "extractor=resnet50 extractor_weights=FILE"."""
     protocol: str = "scenes10i"
@@ -102,7 +101,10 @@ class EvaluateConfig(MethodGroups):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _, protocol = self.machine_config, self.test_protocol  # checked by being read
+        # Checked by being read; first what needs no network to be imported.
+        _ = self.machine_config, self.stated_protocol
+        METHODS.require(parse_group("method", self.method)[0] or "")
+        protocol = self.test_protocol
         require_root(protocol.benchmark, self.root)
         kind = BENCHMARKS.get(protocol.benchmark)
         novel = len(kind.known_classes) // FOLDS
@@ -130,15 +132,20 @@ class EvaluateConfig(MethodGroups):
             raise ConfigError(f"head={self.head!r}: method {name!r} {need}")
 
     @cached_property
-    def test_protocol(self) -> Protocol:
-        """The protocol that these parameters describe."""
+    def stated_protocol(self) -> Protocol:
+        """The protocol as `protocol`, `fold`, `way` and `shot` say it."""
         benchmark, changes = protocol_group(self.protocol, *_OWN)
-        clip = self.clip_prior_settings
-        if clip is not None and clip.candidate_classes == "oracle":
-            changes["query_labels"] = "oracle"
         own = {name: getattr(self, name) for name in _OWN}
         with of_parameter("protocol"):
             return Protocol.preset(benchmark, **own, **changes)
+
+    @cached_property
+    def test_protocol(self) -> Protocol:
+        """The protocol that these parameters describe, also of what a prior may know."""
+        clip = self.clip_prior_settings
+        if clip is not None and clip.candidate_classes == "oracle":
+            return replace(self.stated_protocol, query_labels="oracle")
+        return self.stated_protocol
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -168,6 +175,8 @@ class EvaluateConfig(MethodGroups):
     @property
     def shipped_head(self) -> Path:
         """Where the head that comes with the package would lie."""
+        from fsslib.methods.shipped import shipped_path
+
         parts = (self.method_class.name, self.prior_spec.label)
         return shipped_path(self.fold, "+".join(part for part in parts if part))
 

@@ -24,8 +24,9 @@ from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.storage import halved
 from fsslib.encoders.weights import seen_by
+from fsslib.evaluation.episode_table import write_table
 from fsslib.evaluation.evaluator import Scores, evaluate
-from fsslib.files import read_json, write_json
+from fsslib.files import copy_whole, read_json, write_json
 from fsslib.methods import FewShotSegmenter
 from fsslib.methods.n_way import OneVersusRest
 from fsslib.methods.shipped import save_head
@@ -35,12 +36,14 @@ from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.heads import head_card
 from fsslib.runs.machine import environment
 from fsslib.runs.processes import in_processes
+from fsslib.runs.provenance import provenance
+from fsslib.runs.results import episodes_beside
 from fsslib.runs.train_config import TrainRunConfig
 from fsslib.training.loop import train
 from fsslib.training.processes import own_share
 from fsslib.training.recipe import TrainConfig
 
-HEAD, SCORES = "head.pt", "scores.json"
+HEAD, SCORES, EPISODES = "head.pt", "scores.json", "episodes.csv.gz"
 """What several processes are handed, and hand back."""
 
 
@@ -164,19 +167,21 @@ class Experiment:
         precision = self.config.evaluation_precision
         return evaluate(*about, *sizes, maps=maps, share=own_share(), precision=precision)
 
-    def scores(self) -> dict[str, Any]:
+    def scores(self) -> Scores:
         """The method on the test list."""
         maps = self.method.scored_maps if self.protocol.way == 1 else ()
-        return self._evaluate(self.method, self.specs, maps).to_dict()
+        return self._evaluate(self.method, self.specs, maps)
 
     def evaluate(self) -> dict[str, Any]:
-        """Score the method on the test list and write `results.json`."""
+        """Score the method on the test list; write its episodes, then `results.json`."""
         start = perf_counter()
         _ = self.benchmark
         with TemporaryDirectory() as desk:
             torch.save(self.method.head_state(), Path(desk) / HEAD)
-            shared = in_processes(score, self.config, self.folder, desk)
-            scores = read_json(Path(desk) / SCORES) if shared else self.scores()
+            if not in_processes(score, self.config, self.folder, desk):
+                put_down(self.scores(), Path(desk))
+            scores = read_json(Path(desk) / SCORES)
+            copy_whole(Path(desk) / EPISODES, episodes_beside(self.folder / "results.json"))
         results = self.card() | scores | {"seconds": round(perf_counter() - start, 1)}
         results["seconds"] += self.training.get("training_seconds", 0)
         write_json(self.folder / "results.json", results)
@@ -187,6 +192,7 @@ class Experiment:
         oracle = self.protocol.query_labels == "oracle"
         head = head_card(self.config)
         about_head = ("run", "git", "training", "selected_step", "protocol")
+        trained = bool(self.training)
         seen = [(name, seen_by(name, weights)) for name, weights in self.config.encoders]
         return {
             "run": self.config.run_name,
@@ -206,6 +212,7 @@ class Experiment:
             "data": self._data(),
             "config": portable(self.config),
             "machine": asdict(self.machine),
+            "provenance": provenance(self.config, self.method, self.benchmark, trained),
             **self.training,
             **environment(self.device),
         }
@@ -235,7 +242,13 @@ def score(config: EvaluateConfig, folder: Path, desk: str) -> None:
     experiment.method.load_head_state(torch.load(Path(desk) / HEAD, weights_only=True))
     scores = experiment.scores()
     if own_share().rank == 0:
-        write_json(Path(desk) / SCORES, scores)
+        put_down(scores, Path(desk))
+
+
+def put_down(scores: Scores, desk: Path) -> None:
+    """Scores and episodes as files."""
+    write_json(desk / SCORES, scores.to_dict())
+    write_table(scores.table, desk / EPISODES)
 
 
 def listed(sampler: EpisodeSampler, count: int) -> list[EpisodeSpec]:

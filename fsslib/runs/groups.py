@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-
-import open_clip
+from typing import TYPE_CHECKING, Literal, Self
 
 from fsslib.config import ConfigError, strict
-from fsslib.encoders import require_backbone
-from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.grammar import format_group, parse_group
-from fsslib.runs.machine import pick_device, require_compiler, require_device, set_switches
-from fsslib.settings import Count, Natural, Settings
-from fsslib.training.precision import Precision
+from fsslib.settings import Count, Natural, Precision, Settings
+
+if TYPE_CHECKING:
+    from fsslib.encoders.clip import ClipEncoder, Resize
 
 MACHINE = (
     *("device", "processes", "workers", "feature_cache", "clip_cache", "prepare_workers"),
     *("tf32", "cudnn_benchmark", "compile"),
 )
 """Parameters of the machine that can be given alone, in any template."""
+
+
+def require_device(name: str) -> None:
+    """ConfigError for what is no device's name; whether it is there, `pick_device` asks."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
+        raise ConfigError(f"device={name!r}: expected auto, cpu, cuda or cuda:1")
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class MachineConfig(Settings):
         Raises:
             ConfigError: a device that is not there, or that lacks what is switched on.
         """
+        from fsslib.runs.machine import pick_device, require_compiler, set_switches
+
         device = pick_device(self.device, *precisions)
         set_switches(device, self.tf32, self.cudnn_benchmark)
         if self.compile and not compiles:
@@ -103,28 +110,13 @@ class Weights(Settings):
         are called `timm/ARCHITECTURE`."""
         usual = "timm" if text.lstrip().startswith("timm/") else "imagenet"
         found = cls._parsed(parameter, text, usual)
+        from fsslib.encoders.backbones import require_backbone
+
         require_backbone(found.name, parameter)
         return found
 
     @classmethod
-    def of_clip(cls, parameter: str, text: str, usual: str | None = None) -> Weights:
-        """`"ViT-B-16-quickgelu weights=openai"`; without weights the embedded ones, or OpenAI's.
-
-        Args:
-            usual: the model where the text has weights alone.
-        """
-        found = cls._parsed(parameter, text, "openai", usual)
-        if found.name not in SMALL_CLIPS and found.name not in open_clip.list_models():
-            known = sorted(SMALL_CLIPS)
-            raise ConfigError(
-                f"{parameter}={found.name!r}: expected one of {known} or a model of open_clip"
-            )
-        return found
-
-    @classmethod
-    def _parsed(
-        cls, parameter: str, text: str, usual: str, usual_name: str | None = None
-    ) -> Weights:
+    def _parsed(cls, parameter: str, text: str, usual: str, usual_name: str | None = None) -> Self:
         name, changes = parse_group(parameter, text)
         name = name or usual_name
         if name is None:
@@ -136,8 +128,66 @@ class Weights(Settings):
     def embedded(self) -> bool:
         return self.name.startswith("scenes")
 
+    @property
+    def choices(self) -> list[str]:
+        """What else its answers depend on, in the grammar's words."""
+        return []
+
     def __str__(self) -> str:
         return format_group(self.name, {"weights": self.weights})
+
+
+@dataclass(frozen=True)
+class ClipWeights(Weights):
+    """A CLIP, where its weights come from, and what its dense features are."""
+
+    attention: str | None = None
+    """Of a ViT's last block where dense features or its tokens are read: "naclip sigma=1", a name
+    of `AttentionConfig` and changes to it. None: as each method is used to."""
+    positions: Literal["bicubic", "bilinear", "area", "scaled"] | None = None
+    """How a ViT's positions are resized: bicubic, bilinear, area or scaled (NACLIP and its line).
+    None: as each method is used to."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.attention is not None:
+            from fsslib.encoders.attention_config import AttentionConfig
+            from fsslib.encoders.clip_loading import is_resnet, require_maskclip
+
+            config = AttentionConfig.parse("attention", self.attention)
+            if is_resnet(self.name):
+                require_maskclip(self.name, self.attention)
+            object.__setattr__(self, "attention", str(config))
+
+    @property
+    def choices(self) -> list[str]:
+        chosen = {"attention": self.attention, "positions": self.positions}
+        return [f"{name}={value}" for name, value in chosen.items() if value is not None]
+
+    def load(self, positions: Resize = "bicubic") -> ClipEncoder:
+        """The encoder; `positions` where none are chosen."""
+        from fsslib.encoders.clip_loading import load_clip
+
+        return load_clip(self.name, self.weights, self.positions or positions, self.attention)
+
+    @classmethod
+    def of_clip(cls, parameter: str, text: str, usual: str | None = None) -> ClipWeights:
+        """`"ViT-B-16-quickgelu weights=openai"`; without weights the embedded ones, or OpenAI's.
+
+        Args:
+            usual: the model where the text has weights alone.
+        """
+        import open_clip
+
+        from fsslib.encoders.clip_small import SMALL_CLIPS
+
+        found = cls._parsed(parameter, text, "openai", usual)
+        if found.name not in SMALL_CLIPS and found.name not in open_clip.list_models():
+            known = sorted(SMALL_CLIPS)
+            raise ConfigError(
+                f"{parameter}={found.name!r}: expected one of {known} or a model of open_clip"
+            )
+        return found
 
 
 @dataclass(frozen=True)

@@ -86,5 +86,8 @@ def _read_by(config: EvaluateConfig) -> dict[str, str]:
     known |= {"clip": lambda: config.clip_weights_of("clip")}
     known |= {"words": lambda: config.clip_weights_of("words")}
     chosen = {name: known[name]() for name in known if name in parts}
-    texts = {name: f"{one.name} {file_name(one.weights)}" for name, one in chosen.items()}
+    texts = {
+        name: " ".join([one.name, file_name(one.weights), *one.choices])
+        for name, one in chosen.items()
+    }
     return texts | ({"base": file_name(trained.base)} if "base" in parts else {})

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fsslib.runs.config import parse
-from fsslib.runs.runner import default_folder
+from fsslib.runs.config import default_folder, parse
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 from importlib.metadata import version
 from typing import Any
@@ -14,14 +13,9 @@ import torch
 import fsslib
 from fsslib.config import ConfigError
 from fsslib.files import PACKAGE
-from fsslib.training.precision import Precision, require_precision
+from fsslib.settings import Precision
+from fsslib.training.precision import require_precision
 from fsslib.training.processes import launched
-
-
-def require_device(name: str) -> None:
-    """ConfigError for what is no device's name; whether it is there, `pick_device` asks."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
-        raise ConfigError(f"device={name!r}: expected auto, cpu, cuda or cuda:1")
 
 
 def pick_device(name: str, *precisions: Precision) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fsslib.config import ConfigError
 from fsslib.grammar import parse_group, split_sources
-from fsslib.methods import METHODS, FewShotSegmenter, PriorSpec, parts_of
-from fsslib.methods.base_learner import BaseLearnerConfig
-from fsslib.methods.build import suitable_preset
-from fsslib.methods.pi_clip import ClipPriorConfig
-from fsslib.methods.words import WordConfig, WordMasks
-from fsslib.runs.groups import PartsConfig, Weights
+from fsslib.methods.base_learner_config import BaseLearnerConfig
+from fsslib.methods.registry import METHODS
+from fsslib.runs.groups import ClipWeights, PartsConfig, Weights
 from fsslib.runs.required import require_file, require_weights
 from fsslib.runs.run_config import RunConfig, class_identity, resolved
-from fsslib.settings import Settings
+from fsslib.settings import Settings, suitable_preset
+
+if TYPE_CHECKING:  # importing any network takes seconds, which `--help` has no use for
+    from fsslib.methods.base import FewShotSegmenter
+    from fsslib.methods.build import PriorSpec
+    from fsslib.methods.pi_clip.config import ClipPriorConfig
+    from fsslib.methods.words import WordConfig
 
 EMBEDDED_CLIP = {
     "words": "scenes-clip-rn",
@@ -42,6 +45,7 @@ class MethodGroups(RunConfig):
         "weights": ("backbone", "weights"),
         "clip_model": ("clip", None),
         "clip_weights": ("clip", "weights"),
+        "attention": ("clip", "attention"),
     }
 
     @cached_property
@@ -52,6 +56,8 @@ class MethodGroups(RunConfig):
     def prior_spec(self) -> PriorSpec:
         """The sources of the prior; none for the method's own. A baseline that cuts one source has
         that one."""
+        from fsslib.methods.build import PriorSpec
+
         fixed = self.method_class.fixed_prior
         return PriorSpec.parse(fixed if fixed and self.prior == "own" else self.prior)
 
@@ -89,6 +95,9 @@ class MethodGroups(RunConfig):
     @cached_property
     def part_types(self) -> dict[str, Any]:
         """Names and types of all parts: the method's, its prior's, and those of its guidance."""
+        from fsslib.methods.build import parts_of
+        from fsslib.methods.words import WordMasks
+
         parts = parts_of(self.method_class, self.prior_spec)
         return parts | ({"words": WordMasks} if self.word_guided else {})
 
@@ -140,18 +149,22 @@ class MethodGroups(RunConfig):
     def trained_parts(self) -> PartsConfig:
         return PartsConfig.parse("parts", self.parts)
 
-    def clip_weights_of(self, part: str) -> Weights:
+    def clip_weights_of(self, part: str) -> ClipWeights:
         """The CLIP of a part, which is one of `EMBEDDED_CLIP`."""
-        return Weights.of_clip("clip", self.clip or "", EMBEDDED_CLIP[part])
+        return ClipWeights.of_clip("clip", self.clip or "", EMBEDDED_CLIP[part])
 
     @property
     def word_settings(self) -> WordConfig:
         """How a word becomes a mask."""
+        from fsslib.methods.words import WordConfig
+
         return WordConfig.parse("words", self.words)
 
     @property
     def clip_prior_settings(self) -> ClipPriorConfig | None:
         """The settings of PI-CLIP's priors where they are made, as `prior` says."""
+        from fsslib.methods.pi_clip.config import ClipPriorConfig
+
         for source in self.prior_spec.sources:
             if source.kind.config_class is ClipPriorConfig:
                 return source.config(self.preset)
@@ -160,11 +173,15 @@ class MethodGroups(RunConfig):
     @property
     def encoders(self) -> list[tuple[str, str]]:
         """The frozen encoders that are asked, and their weights; two may be of one kind."""
+        return [(one.name, one.weights) for one in self.networks]
+
+    @property
+    def networks(self) -> list[Weights]:
+        """The same with what else their answers depend on."""
         known = {"backbone": lambda: self.backbone_weights}
         known |= {"extractor": lambda: self.trained_parts.prior_extractor}
         known |= {name: lambda name=name: self.clip_weights_of(name) for name in EMBEDDED_CLIP}
-        chosen = [known[name]() for name in known if name in self.part_types]
-        return [(one.name, one.weights) for one in chosen]
+        return [known[name]() for name in known if name in self.part_types]
 
     def typed(self) -> dict[str, Any]:
         """Of the groups what decides a result, and only of those that are read."""
@@ -177,8 +194,8 @@ class MethodGroups(RunConfig):
                 for text, source in sources
             ],
             "encoders": [
-                [class_identity("encoder", name), resolved(weights)]
-                for name, weights in self.encoders
+                [class_identity("encoder", one.name), resolved(one.weights), *one.choices]
+                for one in self.networks
             ],
             "words": self.word_settings.changed() if "words" in parts else None,
             "base": resolved(trained.base) if "base" in parts else None,
@@ -200,7 +217,7 @@ class MethodGroups(RunConfig):
 
     def require_readable(self) -> None:
         """ConfigError for groups that say what is impossible, or what nobody would read."""
-        _ = self.word_settings, self.clip_weights_of("clip")  # checked by being read
+        _ = self.word_settings, self.clip_weights_of("clip"), self.networks  # checked by being read
         _ = [source.config(self.preset) for source in self.prior_spec.sources]
         self._require_unread()
         weights = self.backbone_weights

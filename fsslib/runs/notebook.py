@@ -10,9 +10,8 @@ import torch
 
 from fsslib.data.episode import Episode, stack
 from fsslib.data.loading import EpisodeReader
-from fsslib.runs.config import CONFIGS, RunConfig, parse
+from fsslib.runs.config import CONFIGS, RunConfig, default_folder, parse
 from fsslib.runs.experiment import Experiment
-from fsslib.runs.runner import default_folder
 
 
 def begin(template: str, namespace: Mapping[str, Any]) -> tuple[RunConfig, Path]:

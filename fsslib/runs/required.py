@@ -8,17 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import open_clip
-import torch
-
 from fsslib.config import ConfigError, shown
 from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.registry import default_root
-from fsslib.encoders.clip_small import SMALL_CLIPS
-from fsslib.encoders.timm_stages import timm_tags
-from fsslib.encoders.weights import SOURCES
 from fsslib.files import local_path
-from fsslib.training.precision import Precision, require_precision
+from fsslib.settings import Precision
 
 
 def require_file(name: str, value: str | None, words: Iterable[str] = ()) -> None:
@@ -48,6 +42,12 @@ def require_weights(name: str, network: str, weights: str | None) -> None:
 
 def tags_of(network: str) -> list[str]:
     """What can be said in place of a file of weights."""
+    import open_clip
+
+    from fsslib.encoders.clip_small import SMALL_CLIPS
+    from fsslib.encoders.timm_stages import timm_tags
+    from fsslib.encoders.weights import SOURCES
+
     known = sorted(tag for architecture, tag in SOURCES if architecture == network)
     if network.startswith("timm/"):
         known += timm_tags(network)
@@ -73,6 +73,10 @@ def require_benchmark(benchmark: str, root: str | None) -> None:
 
 def require_device_for(device: str, precision: Precision) -> None:
     """ConfigError for a precision that the device has not."""
+    import torch
+
+    from fsslib.training.precision import require_precision
+
     alone = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     try:
         require_precision(precision, "cpu" if alone else "cuda")

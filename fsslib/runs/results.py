@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fsslib.files import read_json, repository
+from fsslib.files import read_json, runs_folder
 
 SHOWN = {
     "run": str,
@@ -22,7 +22,7 @@ SHOWN = {
 def read_results(
     folder: Path | str, tell: Callable[[str], None] | None = None
 ) -> list[dict[str, Any]]:
-    """Every `results.json` below `folder`, sorted by path; each with its `folder`.
+    """Every `results.json` below `folder`, sorted by path; each with its `folder` and `file`.
 
     Args:
         tell: is told which files are broken or no result, and these are left out; None: the first
@@ -34,7 +34,7 @@ def read_results(
             result = read_json(path, dict)
             if tell and (odd := [n for n, kind in SHOWN.items() if not _fits(result.get(n), kind)]):
                 raise ValueError(f"no result: {', '.join(odd)} not in it, or of another kind")
-            results.append(result | {"folder": path.parent})
+            results.append(result | {"folder": path.parent, "file": path})
         except (OSError, ValueError, TypeError) as error:
             if tell is None:
                 raise
@@ -48,9 +48,16 @@ def _fits(value: Any, kind: type) -> bool:
     return isinstance(value, int | float if kind is float else kind)
 
 
+def episodes_beside(result: Path) -> Path:
+    """Where the episodes of a `results.json`, or of `NAME.json`, lie: `episodes.csv.gz`, or
+    `NAME.episodes.csv.gz`. Results of older versions have none."""
+    name = "episodes" if result.stem == "results" else f"{result.stem}.episodes"
+    return result.with_name(f"{name}.csv.gz")
+
+
 def published_folder() -> Path:
     """Where the results quoted in lessons and README lie."""
-    return repository() / "papermill_runs" / "published"
+    return runs_folder() / "published"
 
 
 def published(method: str | None = None, fold: int | None = None) -> list[dict[str, Any]]:
@@ -62,8 +69,16 @@ def published(method: str | None = None, fold: int | None = None) -> list[dict[s
     ]
 
 
-def table(results: Sequence[dict[str, Any]], labels: Sequence[str] | None = None) -> str:
-    """A Markdown table of scores in percent with their 95 % intervals over test episodes."""
+def table(
+    results: Sequence[dict[str, Any]],
+    labels: Sequence[str] | None = None,
+    more: Sequence[Sequence[str]] = (),
+) -> str:
+    """A Markdown table of scores in percent with their 95 % intervals over test episodes.
+
+    Args:
+        more: further cells, of the head first and then of each result.
+    """
     labels = labels or [result["run"] for result in results]
     rows = [["run", "mIoU", "95 %", "FB-IoU", "95 %", "episodes"]]
     for label, result in zip(labels, results, strict=True):
@@ -72,6 +87,8 @@ def table(results: Sequence[dict[str, Any]], labels: Sequence[str] | None = None
             low, high = result[f"{score}_interval"]
             cells += [f"{100 * result[score]:.1f}", f"{100 * low:.1f}–{100 * high:.1f}"]
         rows.append([*cells, str(result["episodes"])])
+    for row, cells in zip(rows, more, strict=False):
+        row += cells
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [" | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
     lines.insert(1, " | ".join("-" * w for w in widths))

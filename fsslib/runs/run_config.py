@@ -18,8 +18,7 @@ from fsslib.grammar import format_group, parse_group, split_sources
 from fsslib.registry import source_digest
 from fsslib.runs.groups import MACHINE, MachineConfig
 from fsslib.settings import Settings, field_notes
-from fsslib.training.checkpoint import CHANGES_NOTHING
-from fsslib.training.parts import require_parts
+from fsslib.training.rules import CHANGES_NOTHING, require_parts
 
 PATHS = ("root", "head", "data", "start", "dino_weights", "found_head", "episodes_file")
 """Parameters that may be paths."""

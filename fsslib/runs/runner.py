@@ -23,23 +23,25 @@ from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 from fsslib.config import ConfigError
-from fsslib.files import atomic_path, local_path, remove_partials, repository
-from fsslib.runs.config import CONFIGS, parse, run_id
+from fsslib.files import (
+    atomic_path,
+    local_path,
+    remove_partials,
+    shown_path,
+    templates_folder,
+)
+from fsslib.runs.config import CONFIGS, default_folder, parse
 from fsslib.runs.describe import parameters_cell
 from fsslib.runs.machine import limit_threads_of_kernels, require_present
+from fsslib.runs.results import episodes_beside
 from fsslib.runs.run_config import RunConfig, resolved
 from fsslib.runs.sockets import socket_folder
 from fsslib.runs.status import Heartbeat, RunError, alone, read_status, require_own
 from fsslib.training.checkpoint import previous_of
 
 
-def default_folder(config: RunConfig) -> Path:
-    """`papermill_runs/<method>/<what>/<id>`; the same parameters share a folder and resume."""
-    return repository() / "papermill_runs" / config.run_name / run_id(config)
-
-
 def template_path(template: str) -> Path:
-    return repository() / "notebooks" / "runs" / f"{template}.ipynb"
+    return templates_folder() / f"{template}.ipynb"
 
 
 def run(
@@ -76,15 +78,17 @@ def _run(template: str, config: RunConfig, folder: Path, again: bool) -> None:
         remove_partials(folder)
         status = read_status(folder)
         if status and status["state"] == "finished" and not again:
-            say(f"already finished: {shown(folder)} (--again repeats it)")
+            say(f"already finished: {shown_path(folder)} (--again repeats it)")
             return
         if again:
             checkpoint = folder / "checkpoint.pt"
             for path in (checkpoint, previous_of(checkpoint)):
                 path.unlink(missing_ok=True)
-        (folder / "results.json").unlink(missing_ok=True)  # of a run that is not this one
+        results = folder / "results.json"
+        for path in (results, episodes_beside(results)):
+            path.unlink(missing_ok=True)  # of a run that is not this one
         _write_parameters(folder / "params.yaml", template, config)
-        say(f"{template}: {shown(folder)}")
+        say(f"{template}: {shown_path(folder)}")
         given = _injected(config, folder)
         with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
             try:
@@ -184,8 +188,8 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
         raise failure(template, folder, type(error).__name__, str(error)) from error
     except DeadKernelError as error:
         raise RunError(
-            f"{template} in {shown(folder)}: its kernel was killed, perhaps for want of memory; "
-            "the same command goes on from the last checkpoint"
+            f"{template} in {shown_path(folder)}: its kernel was killed, perhaps for want of "
+            "memory; the same command goes on from the last checkpoint"
         ) from error
     finally:
         _forget_paths(folder / "run.ipynb")
@@ -200,7 +204,7 @@ def failure(template: str, folder: Path, name: str, text: str) -> RunError:
             "batch_size, or accumulate=2 in the recipe, which takes the same steps in halves of "
             "the memory"
         )
-    return RunError(f"{template} failed in {shown(folder)}: {name}: {text}")
+    return RunError(f"{template} failed in {shown_path(folder)}: {name}: {text}")
 
 
 def _literal(path: Path) -> str:
@@ -282,14 +286,6 @@ def _printed_by_notebook(record: logging.LogRecord) -> bool:
     own = record.module == "clientwrap" or record.levelno >= logging.WARNING
     talk = ("Executing notebook", "Executing Cell", "Ending Cell", "<Figure", "<IPython")
     return own and bool(record.msg) and not record.getMessage().startswith(talk)
-
-
-def shown(folder: Path) -> str:
-    """A folder as the user would type it."""
-    try:
-        return str(folder.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(folder)
 
 
 def say(text: str) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from fsslib.files import atomic_path
+from fsslib.files import copy_whole
 from fsslib.runs.config import parse
 from fsslib.runs.job import Job
-from fsslib.runs.results import published_folder
+from fsslib.runs.results import episodes_beside, published_folder
 from fsslib.runs.runner import run, say
 from fsslib.runs.status import BusyError, RunError
 from fsslib.runs.study import Study
@@ -118,12 +118,16 @@ def _is_there(study: Study, job: Job, published: bool) -> bool:
 
 
 def publish(study: Study, job: Job, folder: Path) -> None:
-    """Copy a run's `results.json` to where tables and lessons read it, or a pretraining's card."""
-    source = folder / "results.json"
+    """Copy a run's episodes and `results.json` to where tables and lessons read them, or a
+    pretraining's card."""
+    source, target = folder / "results.json", place(study, job)
     if job.template not in SCORED:
         source = next(path.with_suffix(".json") for path in folder.glob("*.safetensors"))
-    with atomic_path(place(study, job)) as temporary:
-        temporary.write_text(source.read_text())
+    elif (episodes := episodes_beside(source)).is_file():  # a run of an older version has none
+        copy_whole(episodes, episodes_beside(target))
+    else:
+        episodes_beside(target).unlink(missing_ok=True)
+    copy_whole(source, target)
 
 
 def _nothing(job: Job, folder: Path) -> None:

@@ -10,6 +10,7 @@ lists them, a row a kind of run, of which there is one a fold and seed.
       frozen: {template: evaluate, method: prototype, folds: [0]}
       tested: {template: evaluate, method: pfenet, head: "@pfenet/head.safetensors"}
 
+`reference: pfenet`, of the study or of a row, names the row that tables show its difference to.
 "@row/file" is a file in the folder of another row's run, of the same fold and seed. Where nothing
 is trained, seeds are those of the episodes.
 """
@@ -24,10 +25,13 @@ import yaml
 
 from fsslib.config import ConfigError, cast, require_known, require_parameters, strict
 from fsslib.data.folds import FOLDS
-from fsslib.files import repository
+from fsslib.files import sweeps_folder
 from fsslib.runs.config import CONFIGS
 from fsslib.runs.job import Job, needs_first
 from fsslib.runs.run_config import RunConfig
+
+ABOUT = ("template", "folds", "seeds", "reference")
+"""What a row says beside its template's parameters."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Study:
     always: dict = field(default_factory=dict)
     folds: tuple[int, ...] = (0, 1, 2, 3)
     seeds: tuple[int, ...] = (0,)
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         """ConfigError for what would be dropped without a word, or cannot be read."""
@@ -54,6 +59,8 @@ class Study:
                 folds = list(self.of(row, "folds"))
                 raise ConfigError(f"row {row!r}: folds={folds}: expected some of 0, 1, 2 and 3")
             self.of(row, "seeds")
+        for name in filter(None, {self.reference, *self.references().values()}):
+            require_known("reference", name, list(self.rows))
         require_parameters(self.always, known, "always: ")
 
     def jobs(self, rows: Sequence[str] = ()) -> Iterator[Job]:
@@ -83,6 +90,11 @@ class Study:
                 for row in rows:
                     if fold in self.of(row, "folds") and seed in self.of(row, "seeds"):
                         yield row, fold, seed
+
+    def references(self) -> dict[str, str]:
+        """Row -> the one that it is compared with."""
+        named = {row: given.get("reference", self.reference) for row, given in self.rows.items()}
+        return {row: reference for row, reference in named.items() if reference}
 
     def require(self, row: str) -> None:
         """ConfigError if there is no such row."""
@@ -115,7 +127,7 @@ class Study:
                 f"row {row!r} reads its own file ({' reads '.join((*readers, row))}); name a file "
                 "of another row"
             )
-        given = {k: v for k, v in self.rows[row].items() if k not in ("template", "folds", "seeds")}
+        given = {k: v for k, v in self.rows[row].items() if k not in ABOUT}
         template, kind = self.rows[row].get("template", "train"), self._config(row)
         own = kind.__dataclass_fields__
         usual = {k: v for k, v in self.always.items() if k in kind.accepts()}
@@ -140,10 +152,6 @@ class Study:
         folds, seeds = self.of(row, "folds"), self.of(row, "seeds")
         fold, seed = fold if fold in folds else folds[0], seed if seed in seeds else seeds[0]
         return self.job(row, fold, seed, readers)
-
-
-def sweeps_folder() -> Path:
-    return repository() / "papermill_runs" / "sweeps"
 
 
 def load_study(name: str) -> Study:

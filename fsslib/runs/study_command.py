@@ -1,10 +1,4 @@
-"""`python -m fsslib.runs study NAME` and `sweep FILE.yaml`: a study's runs, here or on a cluster.
-
-python -m fsslib.runs study pi_clip                            # one by one, here
-python -m fsslib.runs study pi_clip --local                    # a worker a GPU, or a core
-python -m fsslib.runs sweep mine.yaml --scheduler tcp://node1:8786
-python -m fsslib.runs sweep mine.yaml --slurm "queue=gpu walltime=02:00:00" --print
-"""
+"""`fsslib study NAME` and `fsslib sweep FILE.yaml`: a study's runs, here or on a cluster."""
 
 from __future__ import annotations
 
@@ -12,22 +6,40 @@ import argparse
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from fsslib.command_line import add_command
 from fsslib.config import ConfigError
-from fsslib.runs.studies import Engine, run_one_by_one, run_study, wanted
+from fsslib.files import sweeps_folder
 from fsslib.runs.study import Study, load_study, read_study
-from fsslib.runs.study_tables import map_table, study_table, sweep_table
-from fsslib.runs.sweeps.commands import listing
+
+if TYPE_CHECKING:  # what makes runs, and tables of them, is imported when one is made
+    from fsslib.runs.studies import Engine
 
 SYSTEMS = ("slurm", "pbs")
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """`study` and `sweep` among the subcommands."""
-    study = commands.add_parser("study", help="run and publish a study of papermill_runs/sweeps")
+    study = add_command(
+        commands,
+        "study",
+        "run and publish a study of papermill_runs/sweeps",
+        "fsslib study pi_clip                 # one by one, here",
+        "fsslib study pi_clip --local         # a worker a GPU, or a core",
+        "fsslib study pi_clip --table",
+        more=f"studies: {', '.join(sorted(path.stem for path in sweeps_folder().glob('*.yaml')))}",
+    )
     study.add_argument("name")
     study.set_defaults(command=study_command)
-    sweep = commands.add_parser("sweep", help="run the rows of any such file")
+    sweep = add_command(
+        commands,
+        "sweep",
+        "run the rows of any such file",
+        "fsslib sweep mine.yaml --local 2",
+        "fsslib sweep mine.yaml --scheduler tcp://node1:8786",
+        'fsslib sweep mine.yaml --slurm "queue=gpu walltime=02:00:00" --print',
+    )
     sweep.add_argument("file", type=Path)
     sweep.set_defaults(command=sweep_command)
     for parser, there in ((study, "published"), (sweep, "finished")):
@@ -35,6 +47,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         parser.add_argument("--table", action="store_true", help=f"only show what is {there}")
         parser.add_argument("--missing", action="store_true", help=f"run only what is not {there}")
         parser.add_argument("--print", action="store_true", help="only print the commands")
+        parser.add_argument("--reference", metavar="ROW", help="show paired differences to it")
         _add_places(parser.add_mutually_exclusive_group())
 
 
@@ -52,9 +65,17 @@ def study_command(options: argparse.Namespace) -> int:
     study = load_study(options.name)
     if options.print:
         return _print(study, options)
+    from fsslib.runs.staleness import unrecorded
+    from fsslib.runs.study_tables import map_table, study_results, study_table
+
     if not options.table:
+        from fsslib.runs.results_list import write_list
+        from fsslib.runs.studies import run_study
+
         run_study(study, options.rows, options.missing, engine_of(options))
-    print(study_table(options.name, options.rows))
+        write_list()
+    print(study_table(options.name, options.rows, options.reference))
+    print("\n".join(unrecorded(study_results(options.name, options.rows))))
     if maps := map_table(options.name, options.rows):
         print(f"\n{maps}")
     return 0
@@ -65,14 +86,21 @@ def sweep_command(options: argparse.Namespace) -> int:
     study = read_study(options.file)
     if options.print:
         return _print(study, options)
+    from fsslib.runs.study_tables import sweep_table
+
     if not options.table:
+        from fsslib.runs.studies import run_study
+
         run_study(study, options.rows, options.missing, engine_of(options), published=False)
-    print(sweep_table(study, options.rows))
+    print(sweep_table(study, options.rows, options.reference))
     return 0
 
 
 def _print(study: Study, options: argparse.Namespace) -> int:
     """The commands, and what a batch system would be given."""
+    from fsslib.runs.studies import wanted
+    from fsslib.runs.sweeps.commands import listing
+
     published = options.command is study_command
     print(listing(wanted(study, options.rows, options.missing, published)))
     for system in SYSTEMS:
@@ -106,6 +134,8 @@ def engine_of(options: argparse.Namespace) -> Engine:
             return cluster_engine.ClusterEngine(
                 partial(batch.jobs_of, system, batch.read_settings(system, text))
             )
+    from fsslib.runs.studies import run_one_by_one
+
     return run_one_by_one
 
 

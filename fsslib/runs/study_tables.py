@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from fsslib.files import read_json
+from fsslib.runs.differences import EXPLAINED, difference_cells
 from fsslib.runs.job import Job
 from fsslib.runs.results import fold_cells
+from fsslib.runs.staleness import legend, marked
 from fsslib.runs.studies import SCORED, place
 from fsslib.runs.study import Study, load_study
 
@@ -39,45 +41,84 @@ def row_results(
         path = where(job)
         if job.template in SCORED and path.is_file():
             about = {"row": job.row, "fold": job.fold, "seed": job.seed}
-            results.setdefault(job.row, []).append(read_json(path) | about)
+            results.setdefault(job.row, []).append(read_json(path) | about | {"file": path})
     return {row: results[row] for row in rows or study.rows if row in results}
 
 
-def study_table(name: str, rows: Sequence[str] = ()) -> str:
+def study_table(name: str, rows: Sequence[str] = (), reference: str | None = None) -> str:
     """A Markdown table in percent: mIoU of each fold, and their mean with half of its 95 % interval
     over test episodes; with several seeds means over them, and the spread of the mean. A dagger
-    marks rows that read the query's labels. Rows without a published result are left out; without
-    any, a sentence says how to get them.
+    marks rows that read the query's labels, a double one those whose code or weights have changed
+    since. Rows without a published result are left out; without any, a sentence says how to get
+    them.
+
+    Args:
+        reference: show paired differences to this row; None: to those that the study names, if any.
 
     Raises:
         ConfigError: an unknown row.
     """
-    results = study_results(name, rows)
+    study = load_study(name)
+    references = references_of(study, reference)
+    results = study_results(name, [*rows, *_also(rows, references)])
     if not results:
         return f"Nothing of this is published yet: `python -m fsslib.runs study {name}`"
-    return score_table(results)
+    return score_table(results, references, rows)
 
 
-def sweep_table(study: Study, rows: Sequence[str] = ()) -> str:
+def references_of(study: Study, reference: str | None) -> dict[str, str]:
+    """Row -> the row that it is compared with: one for all, or those that the study names."""
+    if reference is None:
+        return study.references()
+    study.require(reference)
+    return dict.fromkeys(study.rows, reference)
+
+
+def _also(rows: Sequence[str], references: Mapping[str, str]) -> list[str]:
+    """References of some rows that are not among them."""
+    return sorted({references[row] for row in rows if row in references} - set(rows))
+
+
+def sweep_table(study: Study, rows: Sequence[str] = (), reference: str | None = None) -> str:
     """The same of a study that is not published, from the runs' own folders."""
-    results = row_results(study, lambda job: job.folder / "results.json", rows)
-    return score_table(results) if results else "No run of this has left results yet."
+    references = references_of(study, reference)
+    wanted = [*rows, *_also(rows, references)]
+    results = row_results(study, lambda job: job.folder / "results.json", wanted)
+    if not results:
+        return "No run of this has left results yet."
+    return score_table(results, references, rows)
 
 
-def score_table(results: dict[str, list[dict[str, Any]]]) -> str:
-    """The table of some rows' results."""
-    lines = ["| row | fold 0 | fold 1 | fold 2 | fold 3 | mean | FB-IoU | seeds |"]
-    lines.append("|" + " --- |" * 8)
-    privileged = {row for row, found in results.items() if found[0]["privileged_query_labels"]}
-    for row, of_row in results.items():
-        name = f"{row} †" if row in privileged else row
-        lines.append("| " + " | ".join([name, *fold_cells(of_row)]) + " |")
+def score_table(
+    results: dict[str, list[dict[str, Any]]],
+    references: Mapping[str, str] | None = None,
+    rows: Sequence[str] = (),
+) -> str:
+    """The table of some rows' results.
+
+    Args:
+        references: row -> the row that it is compared with; two more columns show by how much.
+        rows: those that are shown; none: all.
+    """
+    shown = {row: results[row] for row in rows or results if row in results}
+    paired = difference_cells(results, references) if references else {}
+    heads = ["row", *(f"fold {fold}" for fold in range(4)), "mean", "FB-IoU", "seeds"]
+    heads += ["difference to", "mIoU", "p"] if paired else []
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    privileged = {row for row, found in shown.items() if found[0]["privileged_query_labels"]}
+    for row, of_row in shown.items():
+        name = marked(f"{row} †" if row in privileged else row, of_row)
+        cells = [name, *fold_cells(of_row)]
+        if paired:
+            compared = paired[row][0] and references.get(row, "")
+            cells += [compared, *paired[row]]
+        lines.append("| " + " | ".join(cells) + " |")
     if privileged:
         lines += [
             "",
             "† is told by the ground truth which classes the query shows: no fair result.",
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *legend(shown), *(["", EXPLAINED] if paired else [])])
 
 
 def map_table(

@@ -11,8 +11,7 @@ from fsslib.data.benchmark import BENCHMARKS
 from fsslib.grammar import parse_preset
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.run_config import identity
-from fsslib.settings import Natural, of_parameter
-from fsslib.training.precision import Precision
+from fsslib.settings import Natural, Precision, of_parameter
 from fsslib.training.recipe import TrainConfig
 
 
@@ -40,6 +39,7 @@ class TrainRunConfig(EvaluateConfig):
     aliases: ClassVar = EvaluateConfig.aliases | {"train_batch_size": ("recipe", "batch_size")}
 
     def __post_init__(self) -> None:
+        _ = self.training  # checked by being read, before a network is imported for the rest
         super().__post_init__()
         if not self.method_class.trainable:
             name = self.method_class.name

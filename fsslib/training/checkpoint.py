@@ -21,13 +21,7 @@ from fsslib.encoders.reading import read_content
 from fsslib.encoders.storage import WeightsError, not_finite
 from fsslib.files import atomic_path
 from fsslib.training.journal import TrainingDiverged
-
-CHANGES_NOTHING = frozenset(
-    {"workers", "checkpoint_every", "log_every", "monitor_every", "accumulate"}
-)
-"""Settings that a run may be continued with others of: they are of the machine, and change no
-weight. (`accumulate` changes the order in which gradients are added, and with it their last bits;
-where it changes more, because BatchNorm learns, the engine says so in the fingerprint.)"""
+from fsslib.training.rules import CHANGES_NOTHING
 
 
 class CheckpointError(RuntimeError):

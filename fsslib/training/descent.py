@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fsslib.training.precision import Precision
+from fsslib.settings import Precision
 
 
 class Descent:

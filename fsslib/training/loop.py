@@ -20,10 +20,11 @@ from fsslib.data.episode import Episode
 from fsslib.data.loading import EpisodeStream, on_device
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.training.engine import Engine
+from fsslib.training.optimizers import build_optimizer
 from fsslib.training.parts import item_loader
 from fsslib.training.plan import Plan
 from fsslib.training.recipe import TrainConfig
-from fsslib.training.schedule import build_optimizer, learning_rate
+from fsslib.training.schedule import learning_rate
 from fsslib.training.step import Loss, Step
 
 _FRESH = {"best": None, "best_step": 0, "best_score": -1.0}

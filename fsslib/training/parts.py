@@ -16,24 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from fsslib.training.processes import ALONE, Share
-
-COMPARES = (
-    "this loss compares all pictures of a batch with each other, so that parts would be another "
-    "loss"
-)
-"""Why a batch stays whole."""
-
-
-def require_parts(batch_size: int, accumulate: int, processes: int = 1) -> None:
-    """ValueError where a batch cannot be cut into so many equal parts."""
-    if batch_size % (accumulate * processes):
-        asked = f"accumulate={accumulate}"
-        if processes > 1:
-            asked = f"processes={processes}" + (f" with {asked}" if accumulate > 1 else "")
-        raise ValueError(
-            f"{asked}: batch_size={batch_size} does not divide into so many equal "
-            "parts; choose a divisor of it"
-        )
+from fsslib.training.rules import COMPARES, require_parts
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from fsslib.training.precision import Precision
+from fsslib.settings import Precision
 
 
 @dataclass(frozen=True)

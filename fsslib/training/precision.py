@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-Precision = Literal["fp32", "bf16", "fp16"]
+from fsslib.settings import Precision
+
 _HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fsslib.settings import Count, Natural, NonNegative, Positive, Settings
-from fsslib.training.parts import require_parts
-from fsslib.training.precision import Precision
+from fsslib.settings import Count, Natural, NonNegative, Positive, Precision, Settings
+from fsslib.training.rules import require_parts
 from fsslib.training.schedule import Schedule
 
 

@@ -19,9 +19,11 @@ from safetensors.torch import load_file
 from fsslib.config import ConfigError
 from fsslib.data.scenes import render_scene
 from fsslib.encoders.clip_loading import load_clip
+from fsslib.evaluation import compare, read_table
 from fsslib.runs.__main__ import main
 from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
+from fsslib.runs.provenance import changed_since
 from fsslib.runs.runner import run
 from fsslib.runs.status import RunError, read_status
 from fsslib.training.checkpoint import CheckpointError
@@ -78,6 +80,11 @@ def test_a_trained_head_is_evaluated_to_the_same_score(trained, tmp_path):
     after = json.loads((folder / "results.json").read_text())
     assert after["protocol_hash"] == before["protocol_hash"]
     assert after["episode_list"] == before["episode_list"]
+    assert changed_since(before) == changed_since(after) == []
+    tables = [read_table(each / "episodes.csv.gz") for each in (trained, folder)]
+    found = compare(*tables)
+    assert found.episodes == 4 and (found.miou.a, found.miou.b) == (before["miou"], after["miou"])
+    assert (found.fb_iou.a, found.fb_iou.b) == (before["fb_iou"], after["fb_iou"])
     # Random backbones are equal by seed; heads are stored in half precision.
     assert after["miou"] == pytest.approx(before["miou"], abs=0.02)
     assert str(trained) not in (folder / "results.json").read_text()

@@ -20,7 +20,6 @@ from fsslib.training.checkpoint import CheckpointError
 from fsslib.training.journal import read_journal
 from fsslib.training.pretraining.contrast import (
     KeyQueue,
-    automatic_length,
     contrast_logits,
     follow,
     info_nce,
@@ -29,7 +28,7 @@ from fsslib.training.pretraining.contrast import (
 from fsslib.training.pretraining.moco import build_moco, pretrain_moco, trained_state
 from fsslib.training.pretraining.moco_batches import MocoBatches
 from fsslib.training.pretraining.moco_model import made, neighbours, patch_views
-from fsslib.training.pretraining.moco_recipe import MocoConfig
+from fsslib.training.pretraining.moco_recipe import MocoConfig, automatic_length
 from fsslib.training.pretraining.segments import SegmentStore
 from fsslib.training.pretraining.split_norm import SplitBatchNorm2d, split_batch_norm
 

@@ -5,8 +5,9 @@ import torch
 from golden import golden
 from torch import nn
 
+from fsslib.training.optimizers import build_optimizer
 from fsslib.training.recipe import TrainConfig
-from fsslib.training.schedule import build_optimizer, learning_rate, poly
+from fsslib.training.schedule import learning_rate, poly
 
 
 @pytest.mark.parametrize("name", ["qgnet", "pi_clip"])

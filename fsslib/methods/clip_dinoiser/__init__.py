@@ -1,8 +1,13 @@
 """CLIP-DINOiser, and support images in the place of its words."""
 
-from fsslib.methods.clip_dinoiser.config import DinoiserConfig
-from fsslib.methods.clip_dinoiser.finetuned import FineTunedDinoiser
-from fsslib.methods.clip_dinoiser.model import ClipDinoiser
-from fsslib.methods.clip_dinoiser.variants import SupportDinoiser
+from fsslib.lazy import lazy_names
 
-__all__ = ["ClipDinoiser", "DinoiserConfig", "FineTunedDinoiser", "SupportDinoiser"]
+__getattr__, __all__ = lazy_names(
+    __name__,
+    {
+        "fsslib.methods.clip_dinoiser.config": ("DinoiserConfig",),
+        "fsslib.methods.clip_dinoiser.finetuned": ("FineTunedDinoiser",),
+        "fsslib.methods.clip_dinoiser.model": ("ClipDinoiser",),
+        "fsslib.methods.clip_dinoiser.variants": ("SupportDinoiser",),
+    },
+)

@@ -1,8 +1,13 @@
 """PI-CLIP: what a frozen CLIP says of the query, from a word and from the supports."""
 
-from fsslib.methods.pi_clip.config import ClipMaps, ClipPriorConfig
-from fsslib.methods.pi_clip.priors import ClipPriors
-from fsslib.methods.pi_clip.prompts import Prompts
-from fsslib.methods.pi_clip.source import ClipPrior
+from fsslib.lazy import lazy_names
 
-__all__ = ["ClipMaps", "ClipPrior", "ClipPriorConfig", "ClipPriors", "Prompts"]
+__getattr__, __all__ = lazy_names(
+    __name__,
+    {
+        "fsslib.methods.pi_clip.config": ("ClipMaps", "ClipPriorConfig"),
+        "fsslib.methods.pi_clip.priors": ("ClipPriors",),
+        "fsslib.methods.pi_clip.prompts": ("Prompts",),
+        "fsslib.methods.pi_clip.source": ("ClipPrior",),
+    },
+)

@@ -27,6 +27,7 @@ from fsslib.encoders.clip import ClipEncoder, Norm
 from fsslib.encoders.clip_gradients import Trunk, class_gradients, trunk
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.pass_cache import Cache, PassCache
+from fsslib.encoders.proxy import require_clip_norm
 from fsslib.layers.resize import resize as resize_maps
 from fsslib.methods.base import foreground
 from fsslib.methods.pi_clip.config import ClipMaps, ClipPriorConfig
@@ -61,6 +62,7 @@ class ClipPriors(nn.Module):
                 "load_clip('scenes-clip-vit')"
             )
         self.config = config or ClipPriorConfig()
+        require_clip_norm(encoder.last, "vvp_norm", self.config.vvp_norm)
         self.encoder, self.cache = encoder, cache or PassCache()
         self.text = Prompts(encoder, self.config.candidate_classes, self.config.words, names)
 
@@ -78,10 +80,12 @@ class ClipPriors(nn.Module):
     def _maps(self, episodes: Episode, layers: int) -> ClipMaps:
         config, tokens, mean = self.config, None, None
         vtp = cam = boxes = vvp = None
-        found = None if not config.vtp else self._vtp_trunk(episodes)
-        if found is not None:
-            scale = config.scale or self.encoder.logit_scale
-            gradients = class_gradients(self.encoder, found, self.text(episodes), scale)
+        found = None
+        if config.vtp:
+            pictures = self._vtp_pictures(episodes)
+            found = self._trunk(pictures, config.blocks)
+            scale, text = config.scale or self.encoder.logit_scale, self.text(episodes)
+            gradients = class_gradients(self.encoder, found, text, scale, pictures)
             cam = grad_cam(gradients.activations, gradients.gradients)
             tokens, mean = gradients.tokens, gradients.attention
             boxes = box_mask(cam, config.threshold)
@@ -91,14 +95,14 @@ class ClipPriors(nn.Module):
             vvp = self._vvp(episodes, found, tokens, mean, layers)
         return ClipMaps(vtp, vvp, cam, boxes)
 
-    def _vtp_trunk(self, episodes: Episode) -> Trunk:
-        """The query, its sides rounded up to whole patches."""
+    def _vtp_pictures(self, episodes: Episode) -> UInt8[Tensor, "b 3 h w"]:
+        """The queries, their sides rounded up to whole patches."""
         pictures, patch = episodes.query_image, self.encoder.stride
         original = self._original(episodes)
         size = [-(-side // patch) * patch for side in original or pictures.shape[-2:]]
         if size != list(pictures.shape[-2:]):
             pictures = _pillow(pictures, size) if original else resize(pictures, size, _BICUBIC)
-        return self._trunk(pictures, self.config.blocks)
+        return pictures
 
     def _original(self, episodes: Episode) -> tuple[int, int] | None:
         """Size that the code takes for the photographs' of a batch, where the VTP wants it."""

@@ -130,7 +130,7 @@ class Inputs(widgets.VBox):
         }[role]
         title = widgets.HTML(f"<b>{role}</b>: {hint}")
         head = widgets.HBox([self.uploads[role], title], layout={"flex_flow": "row wrap"})
-        return widgets.VBox([head, painter], layout={"max_width": "640px"})
+        return widgets.VBox([head, painter], layout={"max_width": "430px"})
 
 
 def _read(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:

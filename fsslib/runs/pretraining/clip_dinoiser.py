@@ -8,21 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError
+from fsslib.data.benchmark import Benchmark
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import load_benchmark
 from fsslib.data.scenes.album import Album
-from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import Dino
 from fsslib.encoders.pass_cache import PassCache
+from fsslib.encoders.prompts import BACKGROUND_NAMES
 from fsslib.encoders.storage import as_stored
 from fsslib.encoders.weights import write_weights
 from fsslib.evaluation.dino_scores import agreement, neighbour_accuracy
-from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary
+from fsslib.evaluation.open_vocabulary import Windows, open_vocabulary, score_pictures
+from fsslib.evaluation.vocabulary import Vocabulary
 from fsslib.files import write_json
 from fsslib.layers.weighted_pooling import DinoiserHeads
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig
-from fsslib.methods.clip_dinoiser.model import ClipDinoiser
+from fsslib.methods.clip_dinoiser.model import BACKGROUND, ClipDinoiser
 from fsslib.methods.clip_dinoiser.teachers import Teachers, load_teachers
 from fsslib.runs.assembly import clip_dinoiser
 from fsslib.runs.config import command_of
@@ -83,7 +85,7 @@ def finish_dino(
 def heads_parts(config: TrainDinoiserRunConfig) -> tuple[ClipViT, Teachers, Pictures]:
     """CLIP, its teachers, and the pictures that the heads will learn from."""
     clip = config.clip_weights
-    encoder = load_clip(clip.name, clip.weights)
+    encoder = clip.load()
     if not isinstance(encoder, ClipViT):
         raise ConfigError(f"clip={clip.name!r} is no Vision Transformer; CLIP-DINOiser taps one")
     teachers = load_teachers(clip.name, config.found_head, config.dino_weights)
@@ -159,24 +161,12 @@ def _zero_shot(
 
 
 def score_zero_shot(config: ZeroShotRunConfig, folder: Path, device: str) -> dict[str, Any]:
-    """Score all pictures in windows that move by half of their side, write `zero_shot.json` into
-    the run's folder and return it."""
-    benchmark, settings = (
-        load_benchmark(config.read_protocol, config.root),
-        config.dinoiser_settings,
-    )
-    model = clip_dinoiser(config.clip_weights, config.heads, settings, PassCache())
-    model, side = model.to(device).eval(), settings.size or Windows.crop
-    windows = Windows(side, side, side // 2)
-    scores = open_vocabulary(
-        model,
-        benchmark,
-        config.pictures,
-        config.background,
-        settings.refine,
-        windows,
-        config.split,
-    )
+    """Score all pictures, write `zero_shot.json` into the run's folder and return it."""
+    benchmark = load_benchmark(config.read_protocol, config.root)
+    by_words = config.vocabulary_settings is not None
+    score = _score_vocabulary if by_words else _score_dinoiser
+    scores = score(config, benchmark, device)
+    settings = config.vocabulary_settings if by_words else config.dinoiser_settings
     scores["per_class"] = {
         benchmark.name_of(each): row["intersection"] / max(row["union"], 1)
         for each, row in scores["per_class"].items()
@@ -185,3 +175,26 @@ def score_zero_shot(config: ZeroShotRunConfig, folder: Path, device: str) -> dic
     card |= {"settings": asdict(settings)} | scores | environment(device)
     write_json(folder / "zero_shot.json", card)
     return card
+
+
+def _score_dinoiser(config: ZeroShotRunConfig, benchmark: Benchmark, device: str) -> dict[str, Any]:
+    """CLIP-DINOiser, in windows that move by half of their side."""
+    settings = config.dinoiser_settings
+    model = clip_dinoiser(config.clip_weights, config.heads, settings, PassCache())
+    model, side = model.to(device).eval(), settings.size or 448
+    windows = Windows(side, side, side // 2)
+    options = (config.pictures, config.background, settings.refine, windows, config.split)
+    return open_vocabulary(model, benchmark, *options)
+
+
+def _score_vocabulary(
+    config: ZeroShotRunConfig, benchmark: Benchmark, device: str
+) -> dict[str, Any]:
+    """CLIP alone; with a background the benchmark's names of what is no object are its names."""
+    encoder, settings = config.clip_weights.load().to(device), config.vocabulary_settings
+    grounds = BACKGROUND_NAMES.get(config.read_protocol.benchmark, (BACKGROUND,))
+    names = grounds if config.background else ()
+    words = Vocabulary(encoder, benchmark.class_names, settings, names)
+    options = (device, config.pictures, config.background, config.split)
+    scores = score_pictures(words.segment, benchmark, *options)
+    return scores | {"attention": config.clip_weights.attention}

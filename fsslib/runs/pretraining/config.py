@@ -10,10 +10,8 @@ from fsslib.config import ConfigError
 from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
-from fsslib.encoders import require_backbone
-from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.grammar import parse_preset
-from fsslib.methods.base_learner import BaseLearnerConfig
+from fsslib.methods.base_learner_config import BaseLearnerConfig
 from fsslib.runs.evaluate_config import protocol_group
 from fsslib.runs.groups import MachineConfig, Weights
 from fsslib.runs.required import (
@@ -25,10 +23,10 @@ from fsslib.runs.required import (
 from fsslib.runs.run_config import RunConfig, identity, plain_name, resolved
 from fsslib.runs.train_config import training_config
 from fsslib.settings import Count, Fold, Natural, of_parameter
-from fsslib.training.parts import COMPARES
 from fsslib.training.pretraining.backbone_recipe import PretrainConfig
 from fsslib.training.pretraining.clip_recipe import ClipConfig
 from fsslib.training.recipe import TrainConfig
+from fsslib.training.rules import COMPARES
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ class PretrainingRun(RunConfig):
 
 @dataclass(frozen=True)
 class PretrainRunConfig(PretrainingRun):
-    """Parameters of `pretrain_backbone.ipynb`."""
+    """Parameters of `pretrain_backbone.ipynb`: the embedded backbone learns to name objects."""
 
     recipe: str = "scenes"
     """`scenes` (one object a picture), `local` (several), and changes: "scenes steps=1000"."""
@@ -170,6 +168,8 @@ class PretrainRunConfig(PretrainingRun):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        from fsslib.encoders.backbones import require_backbone
+
         require_backbone(self.training.backbone)
 
     @cached_property
@@ -193,7 +193,7 @@ class PretrainRunConfig(PretrainingRun):
 
 @dataclass(frozen=True)
 class PretrainClipRunConfig(PretrainingRun):
-    """Parameters of `pretrain_clip.ipynb`."""
+    """Parameters of `pretrain_clip.ipynb`: a CLIP, from pictures with captions."""
 
     recipe: str = "scenes-clip-rn"
     """An embedded CLIP or an architecture of open_clip, and changes to its recipe."""
@@ -215,6 +215,8 @@ class PretrainClipRunConfig(PretrainingRun):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        from fsslib.encoders.clip_small import SMALL_CLIPS
+
         Weights.of_clip("model", parse_preset("recipe", self.recipe)[0])
         _ = self.training, self.machine_config  # checked by being read
         if self.data is not None:

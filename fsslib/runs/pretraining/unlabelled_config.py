@@ -6,18 +6,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fsslib.config import ConfigError, require_known
 from fsslib.data.benchmark import BENCHMARKS
 from fsslib.data.protocol import Protocol
 from fsslib.data.registry import require_root
-from fsslib.encoders import BACKBONES
 from fsslib.grammar import parse_preset
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig
-from fsslib.priors.superpixels import SuperpixelConfig
 from fsslib.runs.evaluate_config import protocol_group
-from fsslib.runs.groups import MachineConfig, Weights
+from fsslib.runs.groups import ClipWeights, MachineConfig
 from fsslib.runs.pretraining.config import PretrainingRun
 from fsslib.runs.required import (
     require_benchmark,
@@ -27,18 +25,26 @@ from fsslib.runs.required import (
 )
 from fsslib.runs.run_config import RunConfig, resolved
 from fsslib.settings import Count, Natural, of_parameter
-from fsslib.training.parts import COMPARES
 from fsslib.training.pretraining.clip_dinoiser_recipe import DinoiserTraining
 from fsslib.training.pretraining.dino_recipe import DinoConfig
 from fsslib.training.pretraining.moco_recipe import MocoConfig
+from fsslib.training.rules import COMPARES
+
+if TYPE_CHECKING:
+    from fsslib.evaluation.vocabulary import VocabularyConfig
+    from fsslib.priors.superpixels import SuperpixelConfig
 
 CLIP = "scenes-clip-vit"
-CLIP_NAMES = {"clip_model": ("clip", None), "clip_weights": ("clip", "weights")}
+CLIP_NAMES = {
+    "clip_model": ("clip", None),
+    "clip_weights": ("clip", "weights"),
+    "attention": ("clip", "attention"),
+}
 
 
 @dataclass(frozen=True)
 class PretrainDinoRunConfig(PretrainingRun):
-    """Parameters of `pretrain_dino.ipynb`."""
+    """Parameters of `pretrain_dino.ipynb`: a DINO, from pictures without labels."""
 
     recipe: str = "scenes"
     """Recipe, and changes to it: "scenes steps=1000"."""
@@ -103,8 +109,8 @@ class TrainDinoiserRunConfig(PretrainingRun):
         return self.own_recipe(DinoiserTraining)
 
     @property
-    def clip_weights(self) -> Weights:
-        return Weights.of_clip("clip", self.clip)
+    def clip_weights(self) -> ClipWeights:
+        return ClipWeights.of_clip("clip", self.clip)
 
     @property
     def run_name(self) -> str:
@@ -113,7 +119,8 @@ class TrainDinoiserRunConfig(PretrainingRun):
 
 @dataclass(frozen=True)
 class ZeroShotRunConfig(RunConfig):
-    """Parameters of `zero_shot.ipynb`: CLIP-DINOiser by words alone, all classes at once."""
+    """Parameters of `zero_shot.ipynb`: CLIP-DINOiser, or CLIP, by words alone, all classes at
+    once."""
 
     dinoiser: str = "scenes"
     """Preset of CLIP-DINOiser, and changes to it: "scenes pooling=false gamma=0.4"."""
@@ -132,6 +139,9 @@ class ZeroShotRunConfig(RunConfig):
     """The first so many; None: all."""
     background: bool = True
     """Whether it is one of the names (VOC21); without (VOC20) its pixels are left out."""
+    vocabulary: str | None = None
+    """CLIP alone in place of CLIP-DINOiser, by NACLIP's protocol or another of its line, and
+    changes to it: "naclip threshold=0.2", "scenes"."""
     machine: str = "auto"
     """Device: auto, cpu, cuda."""
 
@@ -147,10 +157,13 @@ class ZeroShotRunConfig(RunConfig):
         super().__post_init__()
         require_root(self.read_protocol.benchmark, self.root)
         _ = self.machine_config, self.clip_weights, self.dinoiser_settings  # checked by being read
+        if self.vocabulary_settings is not None:
+            for name in ("dinoiser", "heads"):
+                self.require_unchanged(name, f"vocabulary={self.vocabulary!r} asks CLIP alone")
 
     @property
-    def clip_weights(self) -> Weights:
-        return Weights.of_clip("clip", self.clip)
+    def clip_weights(self) -> ClipWeights:
+        return ClipWeights.of_clip("clip", self.clip)
 
     @cached_property
     def read_protocol(self) -> Protocol:
@@ -176,22 +189,32 @@ class ZeroShotRunConfig(RunConfig):
             return DinoiserConfig.preset(preset, **{"variant": "text"} | changes)
 
     @property
+    def vocabulary_settings(self) -> VocabularyConfig | None:
+        """CLIP's own protocol, where it is asked alone."""
+        if self.vocabulary is None:
+            return None
+        from fsslib.evaluation.vocabulary import VocabularyConfig
+
+        return VocabularyConfig.parse("vocabulary", self.vocabulary)
+
+    @property
     def run_name(self) -> str:
-        return f"clip_dinoiser+zero_shot/{self.read_protocol.benchmark}_{self.clip_weights.name}"
+        method = "clip_dinoiser" if self.vocabulary is None else "clip"
+        return f"{method}+zero_shot/{self.read_protocol.benchmark}_{self.clip_weights.name}"
 
     def typed(self) -> dict[str, Any]:
-        clip = self.clip_weights
+        clip, words = self.clip_weights, self.vocabulary_settings
         return {
-            "dinoiser": self.dinoiser_settings.changed(),
+            "dinoiser": self.dinoiser_settings.changed() if words is None else None,
             "protocol": self.read_protocol.changed(),
-            "clip": [clip.name, resolved(clip.weights)],
-            "heads": resolved(self.heads),
-        }
+            "clip": [clip.name, resolved(clip.weights), *clip.choices],
+            "heads": resolved(self.heads) if words is None else None,
+        } | ({} if words is None else {"vocabulary": words.changed()})
 
 
 @dataclass(frozen=True)
 class PretrainMocoRunConfig(PretrainingRun):
-    """Parameters of `pretrain_moco.ipynb`."""
+    """Parameters of `pretrain_moco.ipynb`: QGNet's extractor, from pictures without labels."""
 
     recipe: str = "scenes"
     """Recipe, and changes to it: "auto epochs=100 momentum=0.999"."""
@@ -221,6 +244,8 @@ class PretrainMocoRunConfig(PretrainingRun):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        from fsslib.encoders.backbones import BACKBONES
+
         require_known("backbone", self.training.backbone, sorted(BACKBONES))
         if not re.fullmatch(r"\w[\w.+-]*", self.release):
             raise ConfigError(f"name={self.name!r}: expected a plain name, such as my-moco")
@@ -271,6 +296,8 @@ class PretrainMocoRunConfig(PretrainingRun):
 
     def segmentation(self) -> SuperpixelConfig:
         """How pictures become segments."""
+        from fsslib.priors.superpixels import SuperpixelConfig
+
         usual = "scenes_slic" if self.preset == "scenes" else "slic"
         text = usual if self.superpixels is None else self.superpixels
         return SuperpixelConfig.parse("superpixels", text)

@@ -10,9 +10,8 @@ from typing import Any
 
 import yaml
 
-from fsslib.files import repository
+from fsslib.files import runs_folder, shown_path
 from fsslib.runs.job import Job
-from fsslib.runs.runner import shown
 from fsslib.runs.sweeps.launch import Order
 
 
@@ -28,7 +27,7 @@ def arguments(job: Job, path: Callable[[Path], str] = str) -> list[str]:
     Args:
         path: how folders of runs are written.
     """
-    words, runs = ["run", job.template], f"{repository() / 'papermill_runs'}/"
+    words, runs = ["run", job.template], f"{runs_folder()}/"
     for name, value in job.parameters.items():
         if isinstance(value, str) and value.startswith(runs):
             value = path(Path(value))
@@ -48,7 +47,7 @@ def listing(jobs: Sequence[Job]) -> str:
     lines = []
     names = {job.name for job in jobs}
     for number, job in enumerate(jobs, 1):
-        command = shlex.join(["python", "-m", "fsslib.runs", *arguments(job, shown)])
+        command = shlex.join(["python", "-m", "fsslib.runs", *arguments(job, shown_path)])
         needs = [name for name in job.needs if name in names]
         after = f", after {', '.join(needs)}" if needs else ""
         lines.append(f"{command}  # {number}: {job.name}{after}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 
-from fsslib.runs.runner import shown
+from fsslib.files import shown_path
 from fsslib.runs.sweeps.launch import Outcome
 
 LINES = 25
@@ -21,7 +21,7 @@ def block(outcome: Outcome, folder: Path) -> str:
         go_on = "" if outcome.state == "not started" else "; the same command goes on"
         return f"{outcome.name}: {outcome.state}, {outcome.text}{go_on}"
     lines = (failing_cell(folder / "run.ipynb") or outcome.text).splitlines()[-LINES:]
-    head = f"── {outcome.name} failed in {shown(folder)} "
+    head = f"── {outcome.name} failed in {shown_path(folder)} "
     return "\n".join([head.ljust(100, "─"), *lines, "─" * 100])
 
 

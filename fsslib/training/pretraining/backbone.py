@@ -24,6 +24,7 @@ from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.storage import as_stored, halved
 from fsslib.training.checkpoint import load_checkpoint
 from fsslib.training.engine import Engine
+from fsslib.training.optimizers import build_optimizer
 from fsslib.training.parts import batch_loader, item_loader
 from fsslib.training.plan import Plan
 from fsslib.training.pretraining.backbone_recipe import PretrainConfig
@@ -35,7 +36,6 @@ from fsslib.training.pretraining.naming import (
     naming_loss,
 )
 from fsslib.training.processes import Share
-from fsslib.training.schedule import build_optimizer
 from fsslib.training.step import Loss
 
 

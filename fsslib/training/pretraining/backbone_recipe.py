@@ -10,9 +10,17 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fsslib.config import Bound, ConfigError
-from fsslib.settings import Count, Fraction, Natural, NonNegative, Pixels, Positive, Settings
-from fsslib.training.parts import require_parts
-from fsslib.training.precision import Precision
+from fsslib.settings import (
+    Count,
+    Fraction,
+    Natural,
+    NonNegative,
+    Pixels,
+    Positive,
+    Precision,
+    Settings,
+)
+from fsslib.training.rules import require_parts
 from fsslib.training.schedule import learning_rate
 
 Jitter = Annotated[float, Bound(least=0, below=1)]

@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fsslib.settings import Count, Fraction, Natural, NonNegative, Pixels, Positive, Settings, Tap
-from fsslib.training.parts import require_parts
-from fsslib.training.precision import Precision
+from fsslib.settings import (
+    Count,
+    Fraction,
+    Natural,
+    NonNegative,
+    Pixels,
+    Positive,
+    Precision,
+    Settings,
+    Tap,
+)
+from fsslib.training.rules import require_parts
 from fsslib.training.schedule import step_decay
 
 

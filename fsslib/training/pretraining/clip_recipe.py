@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from open_clip import get_model_config
-
 from fsslib.config import Bound, strict
-from fsslib.settings import Count, Natural, NonNegative, Pixels, Positive, Settings
-from fsslib.training.precision import Precision
+from fsslib.settings import Count, Natural, NonNegative, Pixels, Positive, Precision, Settings
 from fsslib.training.schedule import learning_rate
 
 
@@ -91,6 +88,8 @@ class ClipConfig(Settings):
             },
         }
         if model not in recipes:
+            from open_clip import get_model_config
+
             settings = get_model_config(model)
             if settings is None:
                 known = sorted(recipes)

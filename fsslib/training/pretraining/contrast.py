@@ -6,17 +6,12 @@ loss. The sum of Eq. 1 has K+1 terms, of which number 0 is the positive.
 
 from __future__ import annotations
 
-from math import log2
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from fsslib.fp32 import in_fp32
-
-LARGEST = 65_536
-"""Keys in MoCo's and QGNet's queues."""
 
 
 class KeyQueue(nn.Module):
@@ -108,22 +103,6 @@ def follow(key: nn.Module, query: nn.Module, momentum: float, buffers: bool = Fa
     if buffers:
         for own, other in zip(key.buffers(), query.buffers(), strict=True):
             own.copy_(other)
-
-
-def automatic_length(pictures: int, segments: float = 1.0, largest: int | None = None) -> int:
-    """The largest power of two that is at most a quarter of all instances.
-
-    A longer queue holds older keys of the same pictures, which then count as negatives.
-
-    Args:
-        segments: instances in a picture: 1 for whole pictures.
-        largest: no longer than this.
-    """
-    quarter = pictures * segments / 4
-    if quarter < 1:
-        raise ValueError(f"{pictures} pictures are too few for a queue; at least 4 are needed")
-    length = 2 ** int(log2(quarter))
-    return length if largest is None else min(length, largest)
 
 
 def retrieval_accuracy(

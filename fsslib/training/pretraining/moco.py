@@ -25,13 +25,13 @@ from fsslib.encoders.storage import halved
 from fsslib.training.checkpoint import load_checkpoint
 from fsslib.training.descent import Descent
 from fsslib.training.engine import Engine
+from fsslib.training.optimizers import build_optimizer
 from fsslib.training.parts import batch_loader
 from fsslib.training.plan import Plan
 from fsslib.training.pretraining.moco_batches import Batch, MocoBatches
 from fsslib.training.pretraining.moco_model import Moco
 from fsslib.training.pretraining.moco_recipe import MocoConfig
 from fsslib.training.pretraining.segments import SegmentStore
-from fsslib.training.schedule import build_optimizer
 from fsslib.training.step import Loss
 
 Monitor = Callable[[StageBackbone], dict[str, float]]

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from fsslib.encoders.backbones import BACKBONES
 from fsslib.encoders.stages import IMAGENET_MEAN, StageBackbone
 from fsslib.layers.prototype import masked_average
-from fsslib.training.precision import Precision, autocast
+from fsslib.settings import Precision
+from fsslib.training.precision import autocast
 from fsslib.training.pretraining.contrast import (
     KeyQueue,
     contrast_logits,

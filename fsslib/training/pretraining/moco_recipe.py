@@ -12,16 +12,28 @@ the instances; patches are some thirty times as many, which favours the local qu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from math import log2
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fsslib.config import Bound
-from fsslib.settings import Count, Natural, NonNegative, Pixels, Positive, Settings, Share
-from fsslib.training.precision import Precision
-from fsslib.training.pretraining.contrast import LARGEST, automatic_length
+from fsslib.settings import (
+    Count,
+    Natural,
+    NonNegative,
+    Pixels,
+    Positive,
+    Precision,
+    Settings,
+    Share,
+)
 from fsslib.training.schedule import cosine, step_decay
-from fsslib.training.views import ViewConfig
+
+if TYPE_CHECKING:
+    from fsslib.training.views import ViewConfig
 
 Queue = Natural | Literal["auto"]
+LARGEST = 65_536
+"""Keys in MoCo's and QGNet's queues."""
 
 
 @dataclass(frozen=True)
@@ -152,11 +164,15 @@ class MocoConfig(Settings):
     @property
     def views(self) -> ViewConfig:
         """Of whole pictures."""
+        from fsslib.training.views import ViewConfig
+
         return ViewConfig(self.size, self.scale, blur=self.blur)
 
     @property
     def local_views(self) -> ViewConfig:
         """Of patches."""
+        from fsslib.training.views import ViewConfig
+
         return ViewConfig(self.local_size, self.local_scale, blur=self.blur)
 
     def lr_at(self, epoch: int) -> float:
@@ -190,3 +206,19 @@ class MocoConfig(Settings):
                 )
             lengths[branch] = length
         return lengths
+
+
+def automatic_length(pictures: int, segments: float = 1.0, largest: int | None = None) -> int:
+    """The largest power of two that is at most a quarter of all instances.
+
+    A longer queue holds older keys of the same pictures, which then count as negatives.
+
+    Args:
+        segments: instances in a picture: 1 for whole pictures.
+        largest: no longer than this.
+    """
+    quarter = pictures * segments / 4
+    if quarter < 1:
+        raise ValueError(f"{pictures} pictures are too few for a queue; at least 4 are needed")
+    length = 2 ** int(log2(quarter))
+    return length if largest is None else min(length, largest)

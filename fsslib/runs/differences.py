@@ -1,0 +1,167 @@
+"""From results on disk to paired differences: of two rows, or of a table's rows to one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fsslib.config import ConfigError, shown
+from fsslib.evaluation import Comparison, Difference, EpisodeTable, compare, holm, read_table
+from fsslib.files import local_path
+from fsslib.runs.results import episodes_beside, table
+from fsslib.runs.staleness import legend, marked
+
+Results = Sequence[dict[str, Any]]
+NEEDS_NEW = "needs a new evaluation"
+EXPLAINED = (
+    "Differences are paired, on the folds that both rows have, with 95 % intervals over query "
+    "pictures; p is corrected for all of a table's differences (Holm)."
+)
+
+
+class NoEpisodes(ConfigError):
+    """A result of an older version, which kept no episodes."""
+
+
+def difference(a: Results, b: Results, same_supports: bool = True) -> Comparison:
+    """How much better the runs `a` are than `b`, on the folds that both have.
+
+    Args:
+        a, b: results of one row each, with their `file`.
+
+    Raises:
+        NoEpisodes: a result has no table of episodes beside it.
+        ConfigError: nothing in common, or other lists; says where they part.
+    """
+    folds = {_fold(result) for result in a} & {_fold(result) for result in b}
+    if not folds:
+        both = [sorted({_fold(result) for result in each}) for each in (a, b)]
+        raise ConfigError(f"folds {both[0]} beside {both[1]}: expected one in common at least")
+    try:
+        tables = (_tables([r for r in each if _fold(r) in folds]) for each in (a, b))
+        return compare(*tables, same_supports=same_supports)
+    except NoEpisodes:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _tables(results: Results) -> dict[tuple[int, int], EpisodeTable]:
+    tables = {}
+    for result in results:
+        path, key = episodes_beside(Path(result["file"])), (_fold(result), _seed(result))
+        if not path.is_file():
+            raise NoEpisodes(
+                f"{Path(result['file']).name} has no table of episodes beside it (it was made "
+                "before evaluations kept them): a paired difference needs a new evaluation"
+            )
+        if key in tables:
+            raise ConfigError(
+                f"two results of fold {key[0]} and seed {key[1]}; name the folder of one row's runs"
+            )
+        tables[key] = read_table(path)
+    return tables
+
+
+def _fold(result: Mapping[str, Any]) -> int:
+    return result.get("fold", result.get("protocol", {}).get("fold", 0))
+
+
+def _seed(result: Mapping[str, Any]) -> int:
+    """Of the training; of the episodes where nothing was trained."""
+    if "seed" in result:
+        return result["seed"]
+    return result.get("training", result.get("protocol", {})).get("seed", 0)
+
+
+def difference_cells(
+    rows: Mapping[str, Results], references: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Cells of each row: mIoU's difference to its reference with the interval, and p; empty for a
+    reference itself, and where there is none."""
+    found: dict[str, Comparison | str] = {}
+    for row, results in rows.items():
+        reference = references.get(row)
+        if reference in (None, row) or reference not in rows:
+            continue
+        try:
+            found[row] = difference(results, rows[reference])
+        except NoEpisodes:
+            found[row] = NEEDS_NEW
+        except ConfigError as error:
+            found[row] = str(error).partition(";")[0]
+    known = [row for row, one in found.items() if isinstance(one, Comparison)]
+    p_values = dict(zip(known, holm([found[row].miou.p_value for row in known]), strict=True))
+    return {
+        row: [signed(one.miou), p_text(p_values[row])]
+        if isinstance(one := found.get(row, ""), Comparison)
+        else [one, ""]
+        for row in rows
+    }
+
+
+def signed(found: Difference) -> str:
+    """`+3.2 [2.1, 4.3]`, in points."""
+    low, high = (100 * bound for bound in found.interval)
+    return f"{100 * found.difference:+.1f} [{low:.1f}, {high:.1f}]"
+
+
+def p_text(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def comparison_table(found: Comparison, a: str, b: str) -> str:
+    """A Markdown table of both scores in percent, and what it is made of in a sentence."""
+    lines = [
+        f"| score | {a} | {b} | difference | P(improvement) | p | over seeds |",
+        "|" + " --- |" * 7,
+    ]
+    for name, one in (("mIoU", found.miou), ("FB-IoU", found.fb_iou)):
+        scores = [f"{100 * one.a:.1f}", f"{100 * one.b:.1f}", signed(one)]
+        over = one.seeds_interval
+        seeds = f"[{100 * over[0]:.1f}, {100 * over[1]:.1f}]" if over else ""
+        cells = [name, *scores, f"{100 * one.probability:.1f} %", p_text(one.p_value), seeds]
+        lines.append("| " + " | ".join(cells) + " |")
+    folds, count = ", ".join(map(str, found.folds)), len(found.seeds)
+    told = "" if found.miou.seeds_interval else " (from three on, their spread is told, too)"
+    lines += [
+        "",
+        f"Paired over {found.episodes} episodes of {found.pictures} query pictures; folds {folds}; "
+        f"{count} seed{'s' * (count > 1)}{told}. {a} is the better one on "
+        f"{100 * found.pictures_won:.1f} % of pictures, ties counted half.",
+    ]
+    return "\n".join(lines)
+
+
+def listing(results: Results, reference: str | None = None) -> str:
+    """The table of any runs, with stale ones marked.
+
+    Args:
+        reference: name or folder of the run that all others are compared with, on its fold.
+
+    Raises:
+        ConfigError: there is no such run, or more than one.
+    """
+    runs = {str(result["folder"]): [result] for result in results}
+    labels = [marked(result["run"], [result]) for result in results]
+    if reference is None:
+        return "\n".join([table(results, labels), *legend(_by_name(results))])
+    path = str(local_path(reference))
+    chosen = [f for f, (r,) in runs.items() if reference == r["run"] or path == f]
+    if len(chosen) != 1:
+        raise ConfigError(
+            f"reference={shown(reference)}: {len(chosen)} of these runs have this name; expected "
+            "one, by its name or by its folder"
+        )
+    cells = difference_cells(runs, dict.fromkeys(runs, chosen[0]))
+    more = [[f"mIoU to {reference}", "p"], *(cells[folder] for folder in runs)]
+    lines = [table(results, labels, more), *legend(_by_name(results)), "", EXPLAINED]
+    return "\n".join(lines)
+
+
+def _by_name(results: Results) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for result in results:
+        rows.setdefault(result["run"], []).append(result)
+    return rows

@@ -1,0 +1,38 @@
+"""Which rows of a table were made with other code or weights than today's, as their own records
+say (`provenance`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fsslib.runs.provenance import changed_since
+
+MARK = "‡"
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def changes(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What has changed since any of a row's results was made: "code", and names of weights."""
+    return sorted({each for result in results for each in changed_since(result) or ()})
+
+
+def marked(name: str, results: Sequence[Mapping[str, Any]]) -> str:
+    """A row's name, with a mark if it is stale."""
+    return f"{name} {MARK}" if changes(results) else name
+
+
+def legend(rows: Rows) -> list[str]:
+    """What the mark means, and of which rows; nothing where there is none."""
+    stale = {row: found for row, results in rows.items() if (found := changes(results))}
+    if not stale:
+        return []
+    what = "; ".join(f"{row}: {', '.join(found)}" for row, found in stale.items())
+    return ["", f"{MARK} has changed since, as the results' own records say ({what})."]
+
+
+def unrecorded(rows: Rows) -> list[str]:
+    """Of which rows nobody can tell: results of older versions have no record."""
+    names = [row for row, rs in rows.items() if any(changed_since(r) is None for r in rs)]
+    told = ", ".join(names) if len(names) < len(rows) else "all of these"
+    return ["", f"Without a record of code and weights (older versions): {told}."] if names else []

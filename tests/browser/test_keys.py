@@ -1,0 +1,22 @@
+"""A key pressed in a control stays in it: JupyterLab's own keys insert, delete and leave cells."""
+
+from browser.controls import FOCUSABLE, KINDS, UNTRIED, astray, kinds_in, sources
+
+
+def test_every_kind_of_the_lessons_is_tried():
+    untried = kinds_in(sources()) - UNTRIED - set(KINDS)
+    assert not untried, f"try {sorted(untried)} in tests/browser/controls.py, too"
+
+
+def test_keys_stay_in_controls(workbench):
+    workbench.show("workbench.ipynb")
+    controls = workbench.panel.locator(f".fsslib-explorer {FOCUSABLE}")
+    assert controls.count() >= len(KINDS)
+    assert astray(workbench, controls) is None
+
+
+def test_keys_stay_in_the_painter(workbench):
+    workbench.show("workbench.ipynb")
+    controls = workbench.panel.get_by_test_id("mask-painter").locator("[tabindex='0']")
+    assert controls.count() == 2  # the toolbar and the picture
+    assert astray(workbench, controls) is None

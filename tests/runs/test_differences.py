@@ -1,0 +1,197 @@
+"""Paired differences of results on disk, and results that say by themselves that they are stale."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import yaml
+from simulated import World
+
+from fsslib.config import ConfigError
+from fsslib.evaluation import write_table
+from fsslib.files import write_json
+from fsslib.runs import provenance, results_list, staleness, studies
+from fsslib.runs import study as study_files
+from fsslib.runs.__main__ import main
+from fsslib.runs.compare_command import results_of
+from fsslib.runs.differences import difference, listing
+from fsslib.runs.results import episodes_beside, published_folder, read_results
+from fsslib.runs.results_list import COLUMNS, lines
+from fsslib.runs.study import read_study
+from fsslib.runs.study_tables import study_table
+
+ROWS = ("reference", "better", "old", "other_list")
+
+
+def result(row, fold, miou):
+    scores = {"miou": miou, "miou_interval": [miou - 0.02, miou + 0.02]}
+    scores |= {"fb_iou": 0.5, "fb_iou_interval": [0.4, 0.6], "episodes": 100}
+    return scores | {"run": row, "protocol": {"fold": fold}, "privileged_query_labels": False}
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A study of four rows on two folds; one is of an older version, one of another list."""
+    for module, name in ((study_files, "sweeps_folder"), (studies, "published_folder")):
+        monkeypatch.setattr(module, name, lambda: tmp_path)
+    monkeypatch.setattr("fsslib.runs.compare_command.sweeps_folder", lambda: tmp_path)
+    rows = {row: {"template": "evaluate", "method": "prototype"} for row in ROWS}
+    study = {"about": "a test", "folds": [0, 1], "reference": "reference", "rows": rows}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    for fold in (0, 1):
+        tables = World(5, better=1).lists(np.random.default_rng(fold), 100)
+        other = World(5).lists(np.random.default_rng(9), 100, 1)
+        for row, table in zip(ROWS, [*tables, None, *other], strict=True):
+            path = tmp_path / "small" / f"{row}_f{fold}_s0.json"
+            write_json(path, result(row, fold, 0.3))
+            if table is not None:
+                write_table(table, episodes_beside(path))
+    return tmp_path
+
+
+def test_a_study_shows_differences_to_its_reference(published):
+    text = study_table("small")
+    cells = {line.split("|")[1].strip(): line.split("|")[-4:-1] for line in text.splitlines()[2:6]}
+    assert [cell.strip() for cell in cells["reference"]] == ["", "", ""]
+    assert cells["better"][0].strip() == "reference" and cells["better"][1].startswith(" +")
+    assert cells["better"][2].strip() == "< 0.001"
+    assert cells["old"][1].strip() == "needs a new evaluation"
+    assert "fold 0: the episode lists differ" in cells["other_list"][1]
+    alone = study_table("small", ["better"]).splitlines()
+    assert len([line for line in alone if line.startswith("| ")]) == 3, "head and what was asked"
+    assert "| better |" in study_table("small", reference="old")
+    with pytest.raises(ConfigError, match="nobody"):
+        study_table("small", reference="nobody")
+
+
+def test_compare_prints_both_scores(published, capsys):
+    assert main(["compare", "small/better", "small/reference"]) == 0
+    shown = capsys.readouterr().out
+    assert "| mIoU |" in shown and "| FB-IoU |" in shown and "+" in shown
+    assert "200 episodes of" in shown and "folds 0, 1; 1 seed" in shown
+    file = str(published / "small" / "better_f0_s0.json")
+    assert main(["compare", file, file]) == 0
+    assert "+0.0 [0.0, 0.0] | 50.0 % | 1.000" in capsys.readouterr().out
+
+
+def test_what_cannot_be_compared_is_said_in_one_sentence(published, capsys):
+    assert main(["compare", "small/old", "small/reference"]) == 2
+    told = capsys.readouterr().err
+    assert "old_f0_s0.json has no table of episodes beside it" in told
+    assert "a paired difference needs a new evaluation" in told
+    assert main(["compare", "small/other_list", "small/reference"]) == 2
+    assert "the episode lists differ" in capsys.readouterr().err
+    assert main(["compare", "nothing", "small/reference"]) == 2
+    assert "nothing: no results; expected" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="expected one in common"):
+        one, other = results_of("small/better")
+        difference([one], [other])
+
+
+def test_a_reference_must_be_a_row(published):
+    content = yaml.safe_load((published / "small.yaml").read_text())
+    content["rows"]["better"]["reference"] = "nobody"
+    (published / "wrong.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match="reference='nobody'"):
+        read_study(published / "wrong.yaml")
+
+
+def test_any_runs_beside_one_of_them(published):
+    for name in ("a", "b"):
+        folder = published / "runs" / name
+        folder.mkdir(parents=True)
+        row = {"a": "better", "b": "reference"}[name]
+        source = published / "small" / f"{row}_f0_s0.json"
+        (folder / "results.json").write_bytes(source.read_bytes())
+        (folder / "episodes.csv.gz").write_bytes(episodes_beside(source).read_bytes())
+    results = read_results(published / "runs")
+    rows = listing(results, "reference").splitlines()
+    assert "mIoU to reference" in rows[0] and "+" in rows[2] and "< 0.001" in rows[2]
+    assert listing(results).count("|") < "\n".join(rows).count("|")
+    with pytest.raises(ConfigError, match="0 of these runs have this name"):
+        listing(results, "nobody")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of three modules, of which one imports another."""
+    (tmp_path / "encoders").mkdir()
+    (tmp_path / "encoders" / "w.safetensors").write_bytes(b"weights")
+    (tmp_path / "a.py").write_text("from fsslib.b import g\n\ndef f(x):\n    return g(x)\n")
+    (tmp_path / "b.py").write_text("def g(x):\n    return x + 1\n")
+    (tmp_path / "c.py").write_text("def h(x):\n    return x\n")
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    yield tmp_path
+    provenance._module.cache_clear()
+
+
+def made_now(package):
+    provenance._module.cache_clear()
+    provenance._file_digest.cache_clear()
+    weights = {
+        "encoders/w.safetensors": provenance._file_digest(package / "encoders/w.safetensors")
+    }
+    modules = ["fsslib.a"]
+    return {
+        "provenance": {
+            "modules": modules,
+            "source": provenance.source_of(modules),
+            "weights": weights | {"elsewhere.pth": "0"},
+        }
+    }
+
+
+def test_a_result_says_what_has_changed_since(package):
+    result = made_now(package)
+    assert provenance.changed_since(result) == []
+    (package / "b.py").write_text('def g(x):\n    """Now told."""\n    return x + 1  # why\n')
+    made_now(package)
+    assert provenance.changed_since(result) == [], "comments and docstrings change nothing"
+    (package / "c.py").write_text("def h(x):\n    return 0\n")
+    made_now(package)
+    assert provenance.changed_since(result) == [], "nobody imports it"
+    (package / "b.py").write_text("def g(x):\n    return x + 2\n")
+    made_now(package)
+    assert provenance.changed_since(result) == ["code"]
+    (package / "encoders" / "w.safetensors").write_bytes(b"others")
+    made_now(package)
+    assert provenance.changed_since(result) == ["code", "w"]
+    assert provenance.changed_since({}) is None, "older results have no record"
+
+
+def test_stale_rows_are_marked(package):
+    result = made_now(package)
+    rows = {"fresh": [result], "old": [{}]}
+    assert staleness.marked("fresh", rows["fresh"]) == "fresh" and staleness.legend(rows) == []
+    assert staleness.unrecorded(rows)[-1].endswith("(older versions): old.")
+    (package / "a.py").unlink()
+    made_now(package)
+    assert staleness.marked("fresh", rows["fresh"]) == "fresh ‡"
+    assert "(fresh: code)" in staleness.legend(rows)[-1]
+
+
+def test_the_published_list_is_that_of_the_files():
+    """`changed` is of the day on which the list was written."""
+    with (published_folder() / "results.csv").open() as file:
+        listed = list(csv.DictReader(file))
+    there = [
+        {name: str(value) for name, value in line.items()} for line in lines(published_folder())
+    ]
+    assert tuple(listed[0]) == COLUMNS
+    for line in (*listed, *there):
+        line.pop("changed")
+    assert listed == there, "run `fsslib results`"
+
+
+def test_the_list_is_written_whole(published, monkeypatch):
+    monkeypatch.setattr(results_list, "published_folder", lambda: published)
+    facts = {"benchmark": "scenes10i", "fold": 1, "way": 1, "shot": 1, "seed": 0}
+    path = published / "small" / "better_f1_s0.json"
+    about = {"protocol": facts, "episode_list": "0a"}
+    for other in published.glob("small/*.json"):
+        other.write_text(json.dumps(json.loads(other.read_text()) | about))
+    rows = list(csv.DictReader(results_list.write_list().open()))
+    assert len(rows) == 8 and [row["file"] for row in rows] == sorted(row["file"] for row in rows)
+    row = next(row for row in rows if row["file"] == path.relative_to(published).as_posix())
+    assert row["miou"] == "30.0" and row["episode_table"] == "1" and row["changed"] == "unknown"
