@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -68,35 +69,29 @@ def menu(weights: str) -> dict[str, Entry]:
     return _named(entries)
 
 
-def _embedded() -> list[Entry]:
+def _embedded() -> Iterator[Entry]:
     def entry(name: str, reads: str, *options: Option, **parameters: Any) -> Entry:
         chosen = {**parameters, "way": 1, "shot": 1}
         choice = Choice(tuple(chosen.items()), "chosen from the menu", 97)
         return Entry(name, choice, frozenset(reads.split()), options)
 
-    dense = (POOLING, GAMMA)
-    return [
-        entry("PFENet", "mask", method="pfenet", head="shipped"),
-        entry("PFENet with PI-CLIP", "mask word", method="pfenet", prior="pi_clip", head="shipped"),
-        entry(
-            "CLIP-DINOiser, by mask", "mask", *dense, method="clip_dinoiser variant=correspondence"
-        ),
-        entry("CLIP-DINOiser, by word", "word", *dense, method="clip_dinoiser variant=text"),
-        entry(
-            "PI-CLIP's prior, by word",
-            "word",
-            *(REFINED, BOX),
-            method="clip_prior",
-            prior="pi_clip preset=scenes vvp=false",
-        ),
-        entry("LFSS's mask, by word", "word", method="word_mask"),
-        entry("HDMNet", "mask", method="hdmnet", head="shipped", base="shipped"),
-        entry("PFENet's prior", "mask", method="prior_threshold"),
-        entry("nearest prototype", "mask", method="prototype"),
-    ]
+    dense, by_word = (POOLING, GAMMA), "pi_clip preset=scenes vvp=false"
+    yield entry("PFENet", "mask", method="pfenet", head="shipped")
+    yield entry(
+        "PFENet with PI-CLIP", "mask word", method="pfenet", prior="pi_clip", head="shipped"
+    )
+    by_support = "clip_dinoiser variant=correspondence"
+    yield entry("CLIP-DINOiser, by mask", "mask", *dense, method=by_support)
+    yield entry("CLIP-DINOiser, by word", "word", *dense, method="clip_dinoiser variant=text")
+    prior = "PI-CLIP's prior, by word"
+    yield entry(prior, "word", REFINED, BOX, method="clip_prior", prior=by_word)
+    yield entry("LFSS's mask, by word", "word", method="word_mask")
+    yield entry("HDMNet", "mask", method="hdmnet", head="shipped", base="shipped")
+    yield entry("PFENet's prior", "mask", method="prior_threshold")
+    yield entry("nearest prototype", "mask", method="prototype")
 
 
-def _named(entries: list[Entry]) -> dict[str, Entry]:
+def _named(entries: Iterable[Entry]) -> dict[str, Entry]:
     return {entry.name: entry for entry in entries}
 
 
