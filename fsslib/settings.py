@@ -51,6 +51,11 @@ Precision = Literal["fp32", "bf16", "fp16"]
 """What a forward pass computes in; fp16 on GPUs alone."""
 
 
+GridFacet = Literal["dense", "tokens", "q", "k", "v"]
+"""What is read of an encoder of cells: CLIP's features in the space of text, the tokens of a block,
+or queries, keys or values of the last one."""
+
+
 @dataclass(frozen=True)
 class FieldNote:
     """What can be said of a field without an instance: for `--help` and generated cells."""

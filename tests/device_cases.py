@@ -20,6 +20,7 @@ from torch import Tensor
 from fsslib.data.episode import Episode
 from fsslib.data.scenes import CLASS_NAMES
 from fsslib.encoders.clip_vit import ClipViT
+from fsslib.encoders.grid_encoders import ClipGrid
 from fsslib.layers.weighted_pooling import DinoiserHeads
 from fsslib.methods import METHODS, PRIORS, PriorSpec, build_method, parts_of
 from fsslib.methods.base import FewShotSegmenter
@@ -27,6 +28,7 @@ from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.build import suitable_preset
 from fsslib.methods.clip_dinoiser import ClipDinoiser
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig, Variant
+from fsslib.methods.mask_makers import build_mask_maker
 from fsslib.methods.pi_clip import ClipPriorConfig, ClipPriors
 from fsslib.methods.words import WordConfig, WordGuided, WordMasks
 
@@ -148,11 +150,15 @@ def _part(name: str, backbone: Any) -> Any:
         return ClipDinoiser(_clip(), heads, DinoiserConfig.preset("scenes"))
     if name == "extractor":
         return tiny_backbone(1)
+    if name == "encoder":
+        return ClipGrid(_clip(patch=8), "tokens").freeze()  # 16 cells
+    if name == "masks":
+        return build_mask_maker("clusters")
     raise ValueError(f"{name!r}: build this part in small here")
 
 
-def _clip() -> ClipViT:
-    vision = {"layers": 4, "width": 32, "head_width": 16, "patch_size": 16, "image_size": 96}
+def _clip(patch: int = 16) -> ClipViT:
+    vision = {"layers": 4, "width": 32, "head_width": 16, "patch_size": patch, "image_size": 96}
     text = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
     return ClipViT(CLIP(24, vision, text), _tokens).freeze()
 

@@ -33,6 +33,8 @@ HEADINGS = (
 )
 LARGEST = 1_000_000
 TEMPLATE_CELLS, LESSON_LINES = 12, 25
+LANGUAGE = {"codemirror_mode", "file_extension", "mimetype", "name", "nbconvert_exporter"}
+LANGUAGE |= {"pygments_lexer", "version"}
 
 # A room may import from those before it, and from what lies at the root of the package.
 ROOMS = (
@@ -64,6 +66,15 @@ def test_notebook_runs_anywhere(path):
     assert kernel == "python3", f"kernel {kernel!r}; every notebook names 'python3'"
     size = path.stat().st_size
     assert size <= LARGEST, f"{size} bytes; at most {LARGEST}: lower the figures' dpi"
+
+
+@each([*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES])
+def test_opening_a_notebook_changes_nothing(path):
+    """JupyterLab writes what it misses of these, and calls the notebook changed."""
+    metadata = read(path).metadata
+    assert metadata.kernelspec.display_name == "Python 3 (ipykernel)", metadata.kernelspec
+    missing = LANGUAGE - set(metadata.language_info)
+    assert not missing, f"metadata.language_info lacks {sorted(missing)}; save it in JupyterLab"
 
 
 @each([*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES, *PUBLISHED])

@@ -133,8 +133,9 @@ class MethodSettings(EpisodeSweep):
     name: Names = METHOD_NAMES
     """Methods with changes to their settings: "hdmnet preset=paper"."""
     prior: Names = ("own",)
-    work: tuple[Literal["forward", "train", "evaluate"], ...] = ("forward",)
-    """A prediction; a step down the loss, of what can be trained; a prediction, scored."""
+    work: tuple[Literal["forward", "remembered", "train", "evaluate"], ...] = ("forward",)
+    """A prediction; one of pictures that backbone or encoder have seen before: the method apart; a
+    step down the loss, of what can be trained; a prediction, scored."""
     way: Counts = (1,)
 
     def cases(self) -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ from fsslib.data.scenes import CLASS_NAMES
 from fsslib.encoders import build_backbone
 from fsslib.encoders.clip import ClipEncoder
 from fsslib.encoders.clip_loading import load_clip
+from fsslib.encoders.grid import GridEncoder
+from fsslib.encoders.grid_encoders import build_grid_encoder
 from fsslib.encoders.stages import StageBackbone
 from fsslib.grammar import parse_group
 from fsslib.layers.weighted_pooling import DinoiserHeads
@@ -27,6 +29,7 @@ from fsslib.methods.base import FewShotSegmenter, PriorExtractor
 from fsslib.methods.base_learner import BaseLearner, BaseLearnerConfig
 from fsslib.methods.build import suitable_preset
 from fsslib.methods.clip_dinoiser.model import ClipDinoiser
+from fsslib.methods.mask_makers import MaskMaker, build_mask_maker
 from fsslib.methods.n_way import any_way
 from fsslib.methods.pi_clip import ClipPriorConfig, ClipPriors
 from fsslib.methods.words import WordConfig, WordMasks
@@ -48,8 +51,12 @@ def backbone(name: str, dilated: bool = True) -> StageBackbone:
 def clip(name: str) -> ClipEncoder:
     """Shared like backbones; positions of a ViT are resized as PI-CLIP's code does it."""
     torch.manual_seed(0)
-    weights = "scenes" if name.startswith(EMBEDDED) else "random"
+    weights = _weights(name)
     return load_clip(name, weights, "bicubic" if weights == "scenes" else "bilinear")
+
+
+def _weights(name: str) -> str:
+    return "scenes" if name.startswith(EMBEDDED) else "random"
 
 
 def make_method(case: dict[str, Any]) -> FewShotSegmenter:
@@ -93,6 +100,8 @@ def make_parts(
         ClipPriors: lambda: _clip_priors(clip(words), preset, prior),
         WordMasks: lambda: WordMasks(clip(words), NAMES, _suited(WordConfig, preset)),
         ClipDinoiser: lambda: _dinoiser(clip(words)),
+        GridEncoder: lambda: build_grid_encoder(words, _weights(words)),
+        MaskMaker: build_mask_maker,
     }
     wanted = {name: kind for name, kind in types.items() if kind is not StageBackbone}
     if foreign := [name for name, kind in wanted.items() if kind not in makers]:

@@ -23,6 +23,16 @@ PUBLISHED: dict[str, tuple[str, tuple[str, ...]]] = {
             "work=forward,evaluate",
         ),
     ),
+    "training_free_scenes": (
+        "methods",
+        (
+            "scenes",
+            "name=prototype,grid_prototype,fssdino,insid3,gfsam_maps,gfsam,matcher,persam,pfenet",
+            "work=forward,remembered",
+            "shot=1,5",
+            "batch=1",
+        ),
+    ),
     "training_steps_scenes": (
         "methods",
         ("scenes", "name=panet,hsnet,asgnet,pfenet,bam,hdmnet,qgnet,lfss", "work=train"),

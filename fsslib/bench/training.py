@@ -2,8 +2,9 @@
 
 Times are of the wall, because waiting is what is asked about. Beside them stands the processor's
 time of this process, which a busy machine hardly changes, and which is all the work there is where
-the process loads its batches itself. The loop is the step engine's in short: its loader, its
-optimiser, no journal and no checkpoint. Everything lies in a temporary folder.
+the process loads its batches itself. The loop is the step engine's in short: its loader, its thread
+that makes one batch ahead, its optimiser; no journal and no checkpoint. What steps stood still for
+their batches is what a journal's `waited_seconds` is. Everything lies in a temporary folder.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -23,11 +25,13 @@ from fsslib.bench.config import TrainingSweep
 from fsslib.bench.measure import Case, Report, Results, Row, surroundings
 from fsslib.bench.timing import require_clock
 from fsslib.data.drawn import collate
-from fsslib.data.loading import TrainingEpisodes, on_device
+from fsslib.data.loading import TrainingEpisodes
 from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
 from fsslib.runs.machine import pick_device
+from fsslib.training.ahead import Ahead
 from fsslib.training.descent import Descent
+from fsslib.training.loop import placing
 from fsslib.training.optimizers import build_optimizer
 from fsslib.training.parts import item_loader
 
@@ -98,19 +102,20 @@ def _steps(experiment: Experiment, steps: int) -> Measured:
         settings.optimizer, method.parameters(), settings.lr, settings.weight_decay
     )
     descent, begin, busy, waited = Descent(optimizer, device=device), 0.0, 0.0, 0.0
-    batches = iter(_loader(experiment, (steps + WARM) * settings.batch_size))
-    for number in range(steps + WARM):
-        if number == WARM:
-            _wait_for(device)
-            begin, busy, waited = perf_counter(), process_time(), 0.0
-        asked = perf_counter()
-        (part,) = next(batches)
-        waited += perf_counter() - asked
-        batch = on_device(part, device)
-        terms = method.loss(method(batch), batch)
-        descent.down(torch.stack(list(terms.values())).sum(), settings.lr)
-    _wait_for(device)
+    # One more than is learned from: as many are made as steps are measured.
+    loader = _loader(experiment, (steps + WARM + 1) * settings.batch_size)
+    place = partial(placing(method), device=torch.device(device))
+    with Ahead(loader, place, torch.device(device)) as ahead:
+        for number, (_, (batch,)) in zip(range(steps + WARM), ahead, strict=False):
+            if number == WARM:
+                _wait_for(device)
+                begin, busy, waited = perf_counter(), process_time(), ahead.waited
+            with ahead.beside():
+                terms = method.loss(method(batch), batch)
+                descent.down(torch.stack(list(terms.values())).sum(), settings.lr)
+        _wait_for(device)
     seconds, busy = perf_counter() - begin, process_time() - busy
+    waited = ahead.waited - waited
     return Measured(1000 * seconds / steps, 1000 * busy / steps, waited / seconds)
 
 

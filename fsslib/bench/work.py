@@ -14,6 +14,9 @@ from fsslib.bench import parts
 from fsslib.data.episode import Episode
 from fsslib.data.protocol import Protocol
 from fsslib.encoders import is_backbone
+from fsslib.encoders.grid import GridEncoder
+from fsslib.encoders.pass_cache import PassCache
+from fsslib.encoders.stages import StageBackbone
 from fsslib.evaluation.evaluator import score_batch
 from fsslib.evaluation.meter import Meter
 from fsslib.grammar import parse_group
@@ -83,13 +86,37 @@ def _features(
 def method_work(case: Case, device: str) -> Work:
     """A method's prediction, its step down the loss, or its prediction scored."""
     method, batch = parts.make_method(case).to(device), _episodes(case, device)
-    calls = {"forward": _forward, "train": _train, "evaluate": _evaluate}
+    calls = {"forward": _forward, "remembered": _remembered}
+    calls |= {"train": _train, "evaluate": _evaluate}
     return Work(calls[case["work"]](method, batch, device), len(batch))
 
 
 def _forward(method: FewShotSegmenter, batch: Episode, _: str) -> Callable[[], object]:
     method.eval()
     return torch.inference_mode()(lambda: method(batch))
+
+
+def _remembered(method: FewShotSegmenter, batch: Episode, device: str) -> Callable[[], object]:
+    """The encoders are shared with other rows, and remember during the call alone."""
+    kinds, memory, call = (
+        (StageBackbone, GridEncoder),
+        PassCache(2**30),
+        _forward(method, batch, ""),
+    )
+    networks = [module for module in method.modules() if isinstance(module, kinds)]
+
+    def again() -> None:
+        usual = [network.cache for network in networks]
+        for network in networks:
+            network.remember(memory)
+        try:
+            call()
+        finally:
+            for network, cache in zip(networks, usual, strict=True):
+                network.remember(cache)
+
+    again()  # sees the pictures
+    return again
 
 
 def _train(method: FewShotSegmenter, batch: Episode, device: str) -> Callable[[], object]:

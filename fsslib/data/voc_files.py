@@ -14,7 +14,9 @@ The training lists of the literature, derived here from the original lists:
 
 from __future__ import annotations
 
+import warnings
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -124,16 +126,23 @@ class VocFiles:
 
 
 def read_list(path: Path) -> frozenset[str]:
-    """Image ids, one a line; BrokenFileError if the file is missing or empty."""
+    """Image ids, one a line; BrokenFileError if the file is missing or empty. One that is named
+    several times counts once, with a warning: it would otherwise be drawn as often."""
     try:
-        ids = frozenset(line.strip() for line in path.read_text().splitlines() if line.strip())
+        lines = Counter(line.strip() for line in path.read_text().splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise BrokenFileError(
             f"{path} cannot be read ({error}); unpack its archive again"
         ) from None
-    if not ids:
+    if not lines:
         raise BrokenFileError(f"{path} is empty; unpack its archive again")
-    return ids
+    if twice := [name for name, number in lines.items() if number > 1]:
+        warnings.warn(
+            f"{path} names {len(twice)} images more than once ({', '.join(twice[:3])}"
+            f"{', …' * (len(twice) > 3)}); each of them counts once",
+            stacklevel=2,
+        )
+    return frozenset(lines)
 
 
 def read_sbd_mat(path: Path) -> UInt8[np.ndarray, "h w"]:

@@ -17,6 +17,18 @@ Seven papers differ in `scores` and in the arch; `AttentionConfig` names each of
     proxy      another model's cosines reduced   ProxyCLIP, Lan et al. 2024; see `proxy.py`
 
 omega is a Gaussian of the distance between two cells, added after f.
+
+Which one is best depends on who reads it. `scenes-clip-vit`, mean of Scenes-10i's four folds, 150
+one-shot episodes each, usual attention against sclip (`fsslib run evaluate -p attention=sclip -p
+protocol="scenes10i episodes=150" -p fold=F` and `fsslib compare`):
+
+    -p method="word_mask refine=false" -p clip=scenes-clip-vit   44.1 -> 47.0  +2.9 [2.2, 3.6]
+    -p method="clip_dinoiser variant=text"                       28.1 -> 37.7  +9.6 [8.3, 10.8]
+    -p method="clip_dinoiser variant=prototype"                  40.3 -> 39.8  -0.5 [-1.4, 0.3]
+    -p method=clip_prior -p prior="pi_clip preset=scenes vvp=false"  54.6 -> 47.6  -7.0 [-8.4, -5.5]
+
+Presets keep what their published results were made with. Lesson 63 shows why counting over objects
+alone, which the plain block wins, is no guide to these.
 """
 
 from __future__ import annotations

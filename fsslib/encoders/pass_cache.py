@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +21,8 @@ Key = tuple[str, bytes]
 class Cache(ABC):
     """What frozen encoders said of pictures, by the pictures' own bytes: augmented pictures or
     other masks are other pictures. A result may differ in its last bits from one made in another
-    batch. One of no bytes keeps nothing and costs nothing. Copies of an encoder share its cache.
+    batch. One of no bytes keeps nothing and costs nothing. Copies of an encoder share its cache,
+    and so may threads: one looks and keeps at a time, passes go on beside each other.
 
     Attributes:
         passes: pictures that went through the encoder.
@@ -29,6 +31,7 @@ class Cache(ABC):
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes, self.passes, self.hits = max_bytes, 0, 0
+        self._one_at_a_time = threading.RLock()
 
     def collect(
         self,
@@ -50,15 +53,18 @@ class Cache(ABC):
         kind = f"{kind()}-{arithmetic(device.type)}"
         # One copy to the host, and one back below: each of them is a wait for a GPU.
         keys = [(kind, picture_digest(picture)) for picture in pictures.detach().cpu()]
-        rows = self.recall_all(dict.fromkeys(keys))
+        with self._one_at_a_time:
+            rows = self.recall_all(dict.fromkeys(keys))
         new = [i for i, key in enumerate(keys) if rows[key] is None and key not in keys[:i]]
         if new:
             made = make(pictures[new])
             for place, i in enumerate(new):
                 rows[keys[i]] = tuple(part[place] for part in made)
+        with self._one_at_a_time:
+            for i in new:
                 self.keep(keys[i], rows[keys[i]])
-        self.passes += len(new)
-        self.hits += len(keys) - len(new)
+            self.passes += len(new)
+            self.hits += len(keys) - len(new)
         stacked = zip(*(rows[key] for key in keys), strict=True)
         return tuple(_together(parts, device) for parts in stacked)
 

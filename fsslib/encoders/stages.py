@@ -107,13 +107,11 @@ class StageBackbone(Keyed):
         Raises:
             ValueError: layer3 lies on a coarser grid.
         """
-        layer2, layer3 = self._middle_of(images)
-        if layer2.shape[-2:] != layer3.shape[-2:]:
-            raise ValueError(
-                f"layer3 has {tuple(layer3.shape[-2:])} cells, layer2 {tuple(layer2.shape[-2:])}: "
-                "no features on one grid; build the backbone with dilated=True"
-            )
-        return torch.cat([layer3, layer2], 1)
+        return _side_by_side(*self._middle_of(images))
+
+    def fine_inputs(self, inputs: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hf wf"]:
+        """The same of already normalised images."""
+        return _side_by_side(*self.middle(inputs))
 
     def compile_stages(self) -> None:
         """Each stage by torch.compile, from its next pass on; answers differ in their last bits."""
@@ -129,6 +127,11 @@ class StageBackbone(Keyed):
         """
         self.cache = cache
         return self
+
+    @property
+    def remembers(self) -> bool:
+        """Whether answers are read from a cache, and kept in it."""
+        return bool(self.cache.max_bytes) and not self._learns
 
     def once(self, what: str, inputs: Tensor, make: Callable[[Tensor], Made]) -> Made:
         """`make(inputs)`, or what the cache holds of it.
@@ -182,3 +185,12 @@ class StageBackbone(Keyed):
 
     def train(self, mode: bool = True) -> StageBackbone:
         return super().train(mode and (self.trainable or self.moving_statistics))
+
+
+def _side_by_side(layer2: Tensor, layer3: Tensor) -> Tensor:
+    if layer2.shape[-2:] != layer3.shape[-2:]:
+        raise ValueError(
+            f"layer3 has {tuple(layer3.shape[-2:])} cells, layer2 {tuple(layer2.shape[-2:])}: "
+            "no features on one grid; build the backbone with dilated=True"
+        )
+    return torch.cat([layer3, layer2], 1)

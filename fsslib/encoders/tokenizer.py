@@ -7,6 +7,7 @@ number, so that `argmax` over a row finds where the sentence ends.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -65,9 +66,15 @@ class WordTokenizer:
         words = words_of(text)
         unknown = [word for word in words if word not in self._number]
         if unknown:
+            hint = "".join(map(self._nearest, unknown))
             raise UnknownWordError(
-                f"{text!r}: the embedded CLIP does not know {unknown}; it was trained on the "
+                f"{text!r}: the embedded CLIP does not know {unknown}{hint}; it was trained on the "
                 f"{len(self.vocabulary)} words of its captions (tokenizer.vocabulary). Use one of "
                 "these, or a real CLIP such as 'ViT-B-16-quickgelu' with weights='openai'"
             )
         return [self._number[word] for word in words]
+
+    def _nearest(self, word: str) -> str:
+        """The known words that look most like an unknown one."""
+        near = difflib.get_close_matches(word, self.vocabulary, 3)
+        return f" (near {word!r}: {', '.join(near)})" if near else ""

@@ -13,6 +13,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fsslib.encoders.onednn import linear
 from fsslib.fp32 import in_fp32
 from fsslib.priors.masked_cells import masked_cells, take_cells
 
@@ -63,9 +64,21 @@ class MultiHeadAttention(nn.Module):
         mixed, correlation = match_cells(*self._split(query, support), mask)
         return self._out(mixed), correlation
 
-    def _split(self, query: Tensor, source: Tensor) -> list[Tensor]:
-        parts = (self.linear_q(query), self.linear_k(source), self.linear_v(source))
-        return [rearrange(part, "b n (h d) -> b h n d", h=self.heads) for part in parts]
+    def _split(self, query: Tensor, source: Tensor) -> tuple[Tensor, ...]:
+        """Queries of the one, keys and values of the other. Layers that read the same tokens are
+        one product: a decoder has many of them, and small ones."""
+        if query is source:
+            return self._heads(query, self.linear_q, self.linear_k, self.linear_v)
+        return *self._heads(query, self.linear_q), *self._heads(
+            source, self.linear_k, self.linear_v
+        )
+
+    def _heads(self, tokens: Tokens, *layers: nn.Linear) -> tuple[Tensor, ...]:
+        """What each layer makes of the tokens, (b, heads, n, e)."""
+        weights = [layer.weight for layer in layers]
+        made = linear(tokens, torch.cat(weights) if len(weights) > 1 else weights[0])
+        parts = {"layers": len(layers), "heads": self.heads}
+        return rearrange(made, "b n (layers heads e) -> layers b heads n e", **parts).unbind()
 
     def _out(self, mixed: Float[Tensor, "b heads n e"]) -> Tokens:
         return self.linear_o(rearrange(mixed, "b h n d -> b n (h d)"))
@@ -81,11 +94,11 @@ def match_cells(
     """What the votes of masked support cells bring to each query cell, and the correlation map."""
     q, k = F.normalize(query, dim=-1), F.normalize(keys, dim=-1) / TEMPERATURE
     chosen = mask[:, None, :, None]  # (b, 1, m, 1)
-    votes = torch.einsum("bhmd,bhnd->bhmn", k, q).softmax(3)  # of each support cell
+    votes = (k @ q.mT).softmax(3)  # of each support cell
     mixed = votes.mT @ values.masked_fill(chosen == 0, 0)
     # The mean of all scores is the score of the mean.
-    mean = (k * chosen).sum(2) / (chosen.sum(2) + 1e-9)
-    return mixed, torch.einsum("bhnd,bhd->bhn", q, mean).mean(1)
+    mean = (k * chosen).sum(2, keepdim=True) / (chosen.sum(2, keepdim=True) + 1e-9)
+    return mixed, (q * mean).sum(3).mean(1)
 
 
 class MixFFN(nn.Module):

@@ -74,6 +74,8 @@ class FewShotSegmenter(nn.Module, ABC):
     """The prior source whose map a baseline cuts; its settings can be given as `prior=`."""
     official_names: OfficialNames = ()
     """How the released code calls the tensors of its state dict, for `fsslib.interop`."""
+    usual_preset: ClassVar[str] = "paper"
+    """Of its settings, where none is named and the networks are not the embedded ones."""
     trainable: bool = True
     """False for methods without a single learned parameter of their own."""
     binary: bool = True
@@ -143,6 +145,12 @@ class FewShotSegmenter(nn.Module, ABC):
         its classes in every part anew.
         """
         return (episodes.query_mask != IGNORE).sum()
+
+    def read_ahead(self, episodes: Episode) -> None:
+        """Read what a feature cache may hold of these episodes, for a `forward` of this very batch
+        that comes later; changes no answer. A training calls it in a thread beside the step
+        before, so that it must draw nothing and change nothing that a step reads. By default
+        nothing is read."""
 
     def slow_parameters(self) -> list[nn.Parameter]:
         """What learns at a rate of its own (`TrainConfig.slow`)."""

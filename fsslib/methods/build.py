@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fsslib.config import ConfigError
+from fsslib.encoders.grid import GridEncoder
 from fsslib.encoders.stages import StageBackbone
 from fsslib.grammar import parse_group, split_sources
 from fsslib.methods.base import METHODS, FewShotSegmenter, PriorExtractor
 from fsslib.methods.base_learner import BaseLearner
 from fsslib.methods.clip_dinoiser.model import ClipDinoiser
+from fsslib.methods.mask_makers import MaskMaker
 from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import PriorGuided
 from fsslib.methods.prior_source import PRIORS, CombinedPriors, PriorSource
@@ -28,6 +30,8 @@ PARTS: dict[str, tuple[Any, str]] = {
     "words": (WordMasks, "WordMasks(…)"),
     "extractor": (PriorExtractor, "a backbone that was pretrained without labels"),
     "dinoiser": (ClipDinoiser, "ClipDinoiser(…)"),
+    "encoder": (GridEncoder, "a frozen encoder of cells, build_grid_encoder(…)"),
+    "masks": (MaskMaker, "who draws masks of points, build_mask_maker(…)"),
 }
 """Parts that the package's methods and priors are built of: type, and what it is in words. Those of
 other classes can be of any type."""
@@ -122,7 +126,7 @@ def build_method(
     Args:
         method: a name of `METHODS`, `module:Class`, or a class.
         backbone: for methods that read one.
-        preset: of the method's settings; None: "paper", or the first that it has.
+        preset: of the method's settings; None: what it usually has ("paper"), or the first.
         prior: for methods that read one: a name of `PRIORS`, several joined by "+", each with
             changes to its settings, "own"; or a source that is built already.
         parts_and_settings: further parts by name (`PARTS`, and what the class declares), and
@@ -139,7 +143,7 @@ def build_method(
     given = {k: v for k, v in parts_and_settings.items() if k in names and v is not None}
     settings = {k: v for k, v in parts_and_settings.items() if k not in names}
     parts = _complete(kind, spec, needed, {"backbone": backbone, **given})
-    chosen = preset or suitable_preset(kind.config_class, "paper")
+    chosen = preset or suitable_preset(kind.config_class, kind.usual_preset)
     config = kind.configure(chosen, **settings)
     if not issubclass(kind, PriorGuided):
         if built is not None:

@@ -22,6 +22,7 @@ from fsslib.layers.resize import resize
 from fsslib.methods.base import FewShotSegmenter, Prediction, foreground, require_one_way
 from fsslib.methods.features import EpisodeFeatures, SupportMask
 from fsslib.methods.prior_source import Maps, PriorSource
+from fsslib.methods.read_ahead import ReadAhead
 from fsslib.methods.shapes import Shapes
 
 
@@ -47,6 +48,7 @@ class PriorGuided(FewShotSegmenter):
         super().__init__()
         self.backbone, self.shot = backbone, shot
         self.channels = self.own_channels if prior is None else prior.channels(shot)
+        self.ahead = ReadAhead()
 
     @classmethod
     def shown_channels(cls, shapes: Shapes) -> int | None:
@@ -66,11 +68,22 @@ class PriorGuided(FewShotSegmenter):
 
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, type(self).__name__)
-        query = self.backbone.preprocess(episodes.query_image)
+        features = self.ahead.take(episodes) or self._features_of(episodes)
+        prediction = self._decoded(features, None, episodes.class_ids[:, 0], episodes)
+        self.ahead.note(features)
+        return prediction
+
+    def read_ahead(self, episodes: Episode) -> None:
+        if self.backbone.remembers:
+            self.ahead.read(episodes, self._features_of)
+
+    def _features_of(self, episodes: Episode) -> EpisodeFeatures:
         images = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
-        masks = foreground(episodes.support_masks[:, 0])
-        support, classes = self.backbone.preprocess(images), episodes.class_ids[:, 0]
-        return self.predict(query, support, masks, class_ids=classes, episodes=episodes)
+        return self._features(
+            self.backbone.preprocess(episodes.query_image),
+            self.backbone.preprocess(images),
+            foreground(episodes.support_masks[:, 0]),
+        )
 
     def predict(
         self,
@@ -89,9 +102,20 @@ class PriorGuided(FewShotSegmenter):
             class_ids: the episodes' classes, for methods that know their base classes.
             episodes: for priors that read them.
         """
-        features = EpisodeFeatures(
+        return self._decoded(self._features(query, support, masks), maps, class_ids, episodes)
+
+    def _features(self, query: Tensor, support: Tensor, masks: Tensor) -> EpisodeFeatures:
+        return EpisodeFeatures(
             self.backbone, query, support, masks, self.support_mask, getattr(self, "embed", None)
         )
+
+    def _decoded(
+        self,
+        features: EpisodeFeatures,
+        maps: Maps | None,
+        class_ids: Tensor | None,
+        episodes: Episode | None,
+    ) -> Prediction:
         if self.prior.channels(features.shots) != self.prior.channels(self.shot):
             self.require_shot(features.shots)
         return self.decode(features, maps, class_ids, episodes)

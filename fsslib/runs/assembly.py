@@ -16,6 +16,8 @@ from fsslib.data.sampler import ClassSplit
 from fsslib.encoders import build_backbone
 from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.encoders.disk_cache import DiskCache
+from fsslib.encoders.grid import GridEncoder
+from fsslib.encoders.grid_encoders import build_grid_encoder
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.weights import read_state
@@ -29,6 +31,7 @@ from fsslib.methods.build import build_of
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig
 from fsslib.methods.clip_dinoiser.model import ClipDinoiser, load_heads
 from fsslib.methods.clip_dinoiser.teachers import DinoClip, load_teachers
+from fsslib.methods.mask_makers import MaskMaker, build_mask_maker
 from fsslib.methods.n_way import any_way
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner
@@ -75,6 +78,14 @@ class Workshop:
         self.backbone = build_backbone(chosen.name, chosen.weights, dilated=dilated)
         return self.backbone.remember(self.cache)
 
+    def grid_encoder(self) -> GridEncoder:
+        chosen = self.config.encoder_settings
+        read = (chosen.facet, chosen.block, chosen.norm, chosen.attention)
+        return build_grid_encoder(chosen.name, chosen.weights, *read).remember(self.cache)
+
+    def mask_maker(self) -> MaskMaker:
+        return build_mask_maker(self.config.trained_parts.masks)
+
     def prior_extractor(self) -> StageBackbone:
         chosen = self.config.trained_parts.prior_extractor
         return build_backbone(chosen.name, chosen.weights).remember(self.cache)
@@ -111,6 +122,8 @@ BEFORE_SEED: dict[Any, Callable[[Workshop], Any]] = {
     ClipPriors: Workshop.clip_priors,
     WordMasks: Workshop.word_masks,
     ClipDinoiser: Workshop.dinoiser,
+    GridEncoder: Workshop.grid_encoder,
+    MaskMaker: Workshop.mask_maker,
 }
 """Who makes parts of a type. These draw random numbers, which nothing later may depend on."""
 AFTER_SEED: dict[Any, Callable[[Workshop], Any]] = {

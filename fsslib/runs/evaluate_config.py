@@ -53,6 +53,8 @@ class EvaluateConfig(MethodGroups):
     clip: str | None = None
     """CLIP of priors and words: "ViT-B-16-quickgelu weights=openai attention=naclip", with the last
     block's attention if it shall be another; None: the embedded ones."""
+    encoder: str = "scenes-clip-vit"
+    """Network of a training-free method: "timm/vit_small_patch14_dinov2 weights=FILE"."""
     parts: str = ""
     """What else comes trained: "base=FILE", "extractor=resnet50 extractor_weights=FILE"."""
     protocol: str = "scenes10i"
@@ -156,10 +158,17 @@ class EvaluateConfig(MethodGroups):
     def run_name(self) -> str:
         """`pfenet/scenes10i_f0_1shot_scenes-resnet`: the folder of runs that belong together."""
         protocol, way = self.test_protocol, f"{self.way}way_" if self.way > 1 else ""
-        clip = "dinoiser" in self.part_types
-        network = self.clip_weights_of("dinoiser").name if clip else self.backbone_weights.name
+        network = self.network
         where = f"{protocol.benchmark}_f{self.fold}_{way}{self.shot}shot"
         return f"{self.label}/{where}_{plain_name(network)}"
+
+    @property
+    def network(self) -> str:
+        """The name of the network that the method reads first."""
+        if "encoder" in self.part_types:
+            return self.encoder_settings.name
+        clip = "dinoiser" in self.part_types
+        return self.clip_weights_of("dinoiser").name if clip else self.backbone_weights.name
 
     def require_files(self) -> None:
         super().require_files()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from fsslib.config import ConfigError, strict
 from fsslib.grammar import format_group, parse_group
-from fsslib.settings import Count, Natural, Precision, Settings
+from fsslib.settings import Count, GridFacet, Natural, Precision, Settings, Tap
 
 if TYPE_CHECKING:
     from fsslib.encoders.clip import ClipEncoder, Resize
@@ -191,6 +191,63 @@ class ClipWeights(Weights):
 
 
 @dataclass(frozen=True)
+class EncoderConfig(Settings):
+    """The encoder of a training-free method: a network, its weights, and what is read of it."""
+
+    name: str
+    weights: str
+    """A tag, or a path."""
+    facet: GridFacet | None = None
+    """What is read: `dense` features of a CLIP, `tokens`, or `q`, `k`, `v` of a DINO; None: `dense`
+    of a CLIP, `tokens` of a ViT."""
+    block: Tap = -1
+    """Whose tokens are read."""
+    norm: bool | None = None
+    """Whether tokens are read after the final norm; None: as the method's paper has it."""
+    attention: str | None = None
+    """Of a CLIP's last block, as for `clip`; None: as its dense features usually are."""
+
+    @classmethod
+    def parse(cls, parameter: str, text: str) -> EncoderConfig:
+        """`"timm/vit_small_patch14_dinov2 weights=FILE"`; without weights the embedded ones,
+        timm's, OpenAI's or ImageNet's."""
+        from fsslib.encoders.grid_encoders import is_grid_encoder
+
+        name, changes = parse_group(parameter, text)
+        if name is None or not is_grid_encoder(name):
+            raise ConfigError(
+                f"{parameter}={text!r}: expected an encoder's name first: an embedded one such as "
+                "scenes-clip-vit or scenes-dino, a CLIP of open_clip, a backbone, or 'timm/' and a "
+                "ViT of timm such as timm/vit_small_patch14_dinov2"
+            )
+        return strict(cls, {"name": name, "weights": _usual_weights(name)} | changes)
+
+    @property
+    def choices(self) -> list[str]:
+        """What else its answers depend on, in the grammar's words."""
+        changed = self.changed()
+        return [f"{n}={v}" for n, v in changed.items() if n not in ("name", "weights")]
+
+    @property
+    def embedded(self) -> bool:
+        return self.name.startswith("scenes")
+
+
+def _usual_weights(name: str) -> str:
+    if name.startswith("scenes"):
+        return "scenes"
+    if name.startswith("timm/"):
+        return "timm"
+    import open_clip
+
+    from fsslib.encoders.dino import DINOS
+
+    if name in DINOS:
+        return "dino"
+    return "openai" if name in open_clip.list_models() else "imagenet"
+
+
+@dataclass(frozen=True)
 class PartsConfig(Settings):
     """Parts of methods that come trained."""
 
@@ -205,6 +262,16 @@ class PartsConfig(Settings):
     heads: str = "shipped"
     """CLIP-DINOiser's: a `.safetensors` file of `train_dinoiser`, the published checkpoint,
     "shipped", or "teachers", which asks DINO and FOUND instead."""
+    masks: str = "superpixels"
+    """Who draws the masks of GF-SAM's, Matcher's and PerSAM's points: superpixels, clusters, sam, a
+    SAM's name on the hub, or the folder of one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.masks != type(self).masks:
+            from fsslib.methods.mask_makers import require_mask_maker
+
+            require_mask_maker(self.masks)
 
     @classmethod
     def parse(cls, parameter: str, text: str) -> PartsConfig:

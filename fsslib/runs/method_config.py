@@ -9,7 +9,7 @@ from fsslib.config import ConfigError
 from fsslib.grammar import parse_group, split_sources
 from fsslib.methods.base_learner_config import BaseLearnerConfig
 from fsslib.methods.registry import METHODS
-from fsslib.runs.groups import ClipWeights, PartsConfig, Weights
+from fsslib.runs.groups import ClipWeights, EncoderConfig, PartsConfig, Weights
 from fsslib.runs.required import require_file, require_weights
 from fsslib.runs.run_config import RunConfig, class_identity, resolved
 from fsslib.settings import Settings, suitable_preset
@@ -37,6 +37,7 @@ class MethodGroups(RunConfig):
     words: str
     backbone: str
     clip: str | None
+    encoder: str
     parts: str
     shot: int
     head: str | None
@@ -65,11 +66,17 @@ class MethodGroups(RunConfig):
     def preset(self) -> str:
         """Of the method's settings: what is named, or what suits the backbone."""
         named = parse_group("method", self.method)[1].get("preset")
-        usual = "scenes" if self.backbone.startswith("scenes") else "paper"
+        usual = "scenes" if self._on_embedded else self.method_class.usual_preset
         known = {name for kind in self._preset_owners for name in kind.presets()}
         if named is not None and named not in known:
             raise ConfigError(f"preset={named!r}: expected one of {sorted(known)}")
         return named or suitable_preset(self.method_class.config_class, usual)
+
+    @property
+    def _on_embedded(self) -> bool:
+        """Whether the network that the method reads first is the embedded benchmark's."""
+        reads_cells = "encoder" in self.method_class.parts
+        return self.encoder_settings.embedded if reads_cells else self.backbone.startswith("scenes")
 
     @property
     def _preset_owners(self) -> list[type[Settings]]:
@@ -146,6 +153,10 @@ class MethodGroups(RunConfig):
         return Weights.of_backbone("backbone", self.backbone)
 
     @cached_property
+    def encoder_settings(self) -> EncoderConfig:
+        return EncoderConfig.parse("encoder", self.encoder)
+
+    @cached_property
     def trained_parts(self) -> PartsConfig:
         return PartsConfig.parse("parts", self.parts)
 
@@ -176,9 +187,10 @@ class MethodGroups(RunConfig):
         return [(one.name, one.weights) for one in self.networks]
 
     @property
-    def networks(self) -> list[Weights]:
+    def networks(self) -> list[Weights | EncoderConfig]:
         """The same with what else their answers depend on."""
         known = {"backbone": lambda: self.backbone_weights}
+        known |= {"encoder": lambda: self.encoder_settings}
         known |= {"extractor": lambda: self.trained_parts.prior_extractor}
         known |= {name: lambda name=name: self.clip_weights_of(name) for name in EMBEDDED_CLIP}
         return [known[name]() for name in known if name in self.part_types]
@@ -202,7 +214,17 @@ class MethodGroups(RunConfig):
             "heads": resolved(trained.heads) if "dinoiser" in parts else None,
             "dilated": self.backbone_weights.dilated,
             **dict.fromkeys(("backbone", "clip", "parts")),
+            **self._of_cells(),
         }
+
+    def _of_cells(self) -> dict[str, Any]:
+        """What is read of an encoder of cells, and who draws masks; nothing where there is none."""
+        about: dict[str, Any] = {}
+        if "encoder" in self.part_types:
+            about["encoder"] = None  # told among the encoders
+        if "masks" in self.part_types:
+            about["masks"] = resolved(self.trained_parts.masks)
+        return about
 
     def require_files(self) -> None:
         """See `RunConfig.require_files`: of every part, and of nothing that is not read."""
@@ -238,7 +260,7 @@ class MethodGroups(RunConfig):
     def _require_unread(self) -> None:
         """ConfigError for what is given and read by nobody."""
         readers = {"base": ("base",), "dinoiser": ("heads",), "extractor": ("extractor",)}
-        readers["extractor"] = ("extractor", "extractor_weights")
+        readers |= {"extractor": ("extractor", "extractor_weights"), "masks": ("masks",)}
         given = self.trained_parts.changed()
         for part, names in readers.items():
             unread = [name for name in names if name in given]
@@ -247,11 +269,19 @@ class MethodGroups(RunConfig):
                     f"{unread[0]}={given[unread[0]]!r}: method {self.label!r} reads none; leave it "
                     "out"
                 )
-        usual = type(self).__dataclass_fields__["words"].default
-        if self.words != usual and "words" not in self.part_types:
+        self._require_unread_networks()
+
+    def _require_unread_networks(self) -> None:
+        usual = {name: field.default for name, field in type(self).__dataclass_fields__.items()}
+        if self.words != usual["words"] and "words" not in self.part_types:
             raise ConfigError(
                 f"words={self.words!r}: method {self.label!r} reads no word; leave it out, or add "
                 "guidance=word"
+            )
+        if self.encoder != usual["encoder"] and "encoder" not in self.part_types:
+            raise ConfigError(
+                f"encoder={self.encoder!r}: method {self.label!r} reads none; leave it out, or "
+                "name its network by backbone="
             )
         if self.clip is not None and not EMBEDDED_CLIP.keys() & self.part_types.keys():
             raise ConfigError(f"clip={self.clip!r}: method {self.label!r} has none; leave it out")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from fsslib.files import (
 )
 from fsslib.runs.config import CONFIGS, default_folder, parse
 from fsslib.runs.describe import parameters_cell
+from fsslib.runs.interrupts import terminate_as_exit, told_once
 from fsslib.runs.machine import limit_threads_of_kernels, require_present
 from fsslib.runs.results import episodes_beside
 from fsslib.runs.run_config import RunConfig, resolved
@@ -90,7 +90,7 @@ def _run(template: str, config: RunConfig, folder: Path, again: bool) -> None:
         _write_parameters(folder / "params.yaml", template, config)
         say(f"{template}: {shown_path(folder)}")
         given = _injected(config, folder)
-        with _terminate_as_exit(), _log(folder), Heartbeat(folder, template=template):
+        with terminate_as_exit(), told_once(), _log(folder), Heartbeat(folder, template=template):
             try:
                 _execute(template, given, folder)
             except RunError as error:
@@ -241,24 +241,6 @@ def _write_parameters(path: Path, template: str, config: RunConfig) -> None:
 def _parameters(template: str, config: RunConfig) -> dict[str, Any]:
     """What `params.yaml` holds."""
     return {"template": template, **config.with_paths(resolved)}
-
-
-@contextmanager
-def _terminate_as_exit() -> Iterator[None]:
-    """SIGTERM raises SystemExit, so that a cluster's kill still leaves a truthful status."""
-
-    def leave(*_: object) -> None:
-        raise SystemExit(143)
-
-    try:
-        before = signal.signal(signal.SIGTERM, leave)
-    except ValueError:  # not the main thread, which alone may handle signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -35,6 +35,16 @@ ABOUT = ("template", "folds", "seeds", "reference")
 
 
 @dataclass(frozen=True)
+class Page:
+    """What is on a study's page; see `study_page`."""
+
+    title: str
+    text: str = ""
+    tables: dict = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Study:
     """A study as its file has it."""
 
@@ -45,6 +55,8 @@ class Study:
     folds: tuple[int, ...] = (0, 1, 2, 3)
     seeds: tuple[int, ...] = (0,)
     reference: str | None = None
+    page: dict = field(default_factory=dict)
+    """What `study_page` writes."""
 
     def __post_init__(self) -> None:
         """ConfigError for what would be dropped without a word, or cannot be read."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fsslib.command_line import add_command
 from fsslib.config import ConfigError
-from fsslib.files import sweeps_folder
+from fsslib.files import shown_path, sweeps_folder
 from fsslib.runs.study import Study, load_study, read_study
 
 if TYPE_CHECKING:  # what makes runs, and tables of them, is imported when one is made
@@ -31,6 +31,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         more=f"studies: {', '.join(sorted(path.stem for path in sweeps_folder().glob('*.yaml')))}",
     )
     study.add_argument("name")
+    study.add_argument("--page", action="store_true", help="write its page anew, run nothing")
     study.set_defaults(command=study_command)
     sweep = add_command(
         commands,
@@ -46,6 +47,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         parser.add_argument("rows", nargs="*", help="some of its rows (default: all)")
         parser.add_argument("--table", action="store_true", help=f"only show what is {there}")
         parser.add_argument("--missing", action="store_true", help=f"run only what is not {there}")
+        text = "only say what is missing, under whose licences, and how long it would take"
+        parser.add_argument("--check", action="store_true", help=text)
         parser.add_argument("--print", action="store_true", help="only print the commands")
         parser.add_argument("--reference", metavar="ROW", help="show paired differences to it")
         _add_places(parser.add_mutually_exclusive_group())
@@ -63,8 +66,13 @@ def _add_places(group: argparse._MutuallyExclusiveGroup) -> None:
 def study_command(options: argparse.Namespace) -> int:
     """Run and publish a study, or show it."""
     study = load_study(options.name)
-    if options.print:
+    if options.print or options.check:
         return _print(study, options)
+    if options.page:
+        from fsslib.runs.study_page import write_page
+
+        print(f"written: {shown_path(write_page(options.name))}")
+        return 0
     from fsslib.runs.staleness import unrecorded
     from fsslib.runs.study_tables import map_table, study_results, study_table
 
@@ -84,7 +92,7 @@ def study_command(options: argparse.Namespace) -> int:
 def sweep_command(options: argparse.Namespace) -> int:
     """Run a study's file that lies anywhere; nothing is published."""
     study = read_study(options.file)
-    if options.print:
+    if options.print or options.check:
         return _print(study, options)
     from fsslib.runs.study_tables import sweep_table
 
@@ -97,7 +105,12 @@ def sweep_command(options: argparse.Namespace) -> int:
 
 
 def _print(study: Study, options: argparse.Namespace) -> int:
-    """The commands, and what a batch system would be given."""
+    """The commands, and what a batch system would be given; or what they need."""
+    if options.check:
+        from fsslib.runs.preflight import check, check_table
+
+        print(check_table(list(check(study, options.rows))))
+        return 0
     from fsslib.runs.studies import wanted
     from fsslib.runs.sweeps.commands import listing
 

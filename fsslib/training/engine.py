@@ -7,7 +7,8 @@
 It goes on where a checkpoint stopped, sets the learning rates, cuts a step's batch into parts and
 adds their gradients, writes journal and checkpoints, and stops a training that diverged. It waits
 for the device only where something is logged, reported or saved: losses stay on it until then, and
-so does the number of the first step whose loss was not finite.
+so does the number of the first step whose loss was not finite. The next batch is loaded while a
+step is taken (`ahead.py`); how long steps stood still for theirs stands in the journal.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fsslib.training.ahead import Ahead
 from fsslib.training.checkpoint import go_on, save_checkpoint
 from fsslib.training.descent import Descent
 from fsslib.training.journal import Journal, diverged
@@ -29,7 +31,7 @@ from fsslib.training.plan import Plan, learns_statistics
 from fsslib.training.precision import autocast
 from fsslib.training.processes import Share, processes
 from fsslib.training.recent import Recent
-from fsslib.training.step import Step
+from fsslib.training.step import Step, send
 
 
 class Engine:
@@ -44,8 +46,9 @@ class Engine:
         extras: further values for the journal, asked for when a step is logged.
 
     Attributes:
-        state: plain values that are saved: `step`, `seconds`, `facts` of the last step that was
-            looked at, and what `fresh` names.
+        state: plain values that are saved: `step`, `seconds`, `waited_seconds` of them in which a
+            step stood still for its batch, `facts` of the last step that was looked at, and what
+            `fresh` names.
         parts_per_step: parts that a step's batch is to be cut into, for all processes.
         share: which of them this process learns from.
 
@@ -84,7 +87,8 @@ class Engine:
         self.settings = dict(settings)
         if plan.accumulate > 1 and learns_statistics(parts.values()):
             self.settings["parts that BatchNorm sees"] = plan.accumulate
-        beginning = {"step": 0, "seconds": 0.0, "facts": {}, "recent": {}, **(fresh or {})}
+        clocks = {"seconds": 0.0, "waited_seconds": 0.0}
+        beginning = {"step": 0, **clocks, "facts": {}, "recent": {}, **(fresh or {})}
         self.state = go_on(self.path, self.settings, beginning, self.parts, self.device)
         if scaler := self.state.pop("scaler", None):  # empty where the run was on a CPU
             self.descent.scaler.load_state_dict(scaler)
@@ -96,23 +100,30 @@ class Engine:
         if self.state["step"] and not self.over:
             self.report(f"going on after step {self.state['step']} of {plan.steps}")
         self.first_broken = torch.full((), -1, device=self.device)
-        self._start = 0.0
+        self._start, self._waited = 0.0, self.state["waited_seconds"]
 
-    def steps(self, loader: Callable[[int], Iterable[Sequence[Any]]]) -> Iterator[Step]:
+    def steps(
+        self,
+        loader: Callable[[int], Iterable[Sequence[Any]]],
+        place: Callable[[Any, torch.device], Any] = send,
+    ) -> Iterator[Step]:
         """The steps that are left. After what a `for` loop does with one it is logged and saved.
 
         Args:
             loader: of step -> this process's parts of its batch, of the next one's, and so on.
+            place: brings a part to the device, in a thread beside a step.
         """
         if self.over:
             return
         begin, self._start = self.state["step"], perf_counter() - self.state["seconds"]
-        for number, parts in enumerate(loader(begin), begin):
-            step = Step(self, number, parts)
-            yield step
-            self._finish(step)
-            if self.over:
-                return
+        placed, threaded = partial(place, device=self.device), not self.plan.draws_globally
+        with Ahead(loader(begin), placed, self.device, threaded) as self.ahead:
+            for number, batch in enumerate(self.ahead, begin):
+                step = Step(self, number, batch)
+                yield step
+                self._finish(step)
+                if self.over:
+                    return
 
     def stop(self) -> None:
         """Make the present step the last one."""
@@ -135,7 +146,10 @@ class Engine:
         self.first_broken = torch.where(fresh, number, self.first_broken)
         self.recent.add(facts)
         self.over = number + 1 >= self.plan.steps
-        self.state.update(step=number + 1, seconds=perf_counter() - self._start)
+        waited = self._waited + self.ahead.waited
+        self.state.update(
+            step=number + 1, seconds=perf_counter() - self._start, waited_seconds=waited
+        )
 
     def look(self, facts: Mapping[str, Tensor]) -> dict[str, float]:
         """Facts as numbers, in one transfer.
@@ -170,7 +184,8 @@ class Engine:
             step.look()
         if logged and self.main:
             row = self.state["facts"] | _plain(self.extras()) | {"lr": self._rate(step.number)}
-            self.journal.write(done, **row, seconds=self.state["seconds"])
+            clocks = {name: self.state[name] for name in ("seconds", "waited_seconds")}
+            self.journal.write(done, **row, **clocks)
         for row in step.rows if self.main else ():
             self.journal.write(done, **row)
         if saved:

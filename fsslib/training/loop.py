@@ -8,14 +8,16 @@ ends with the same weights as one that was not (on a GPU, up to the order in whi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from fsslib.data.drawn import collate
+from fsslib.data.drawn import DrawnEpisodes, collate
 from fsslib.data.episode import Episode
 from fsslib.data.loading import EpisodeStream, on_device
 from fsslib.methods.base import FewShotSegmenter
@@ -72,8 +74,8 @@ def train(
             terms = method.loss(method(batch), batch)
         return Loss(terms, terms)
 
-    for step in engine.steps(loader):
-        step.learn(loss, method.counted, on_device)
+    for step in engine.steps(loader, placing(method, engine.autocast)):
+        step.learn(loss, method.counted)
         if validate and config.validate_every and (step.number + 1) % config.validate_every == 0:
             _validate(step, method, validate)
             if _exhausted(engine.state, config) and not engine.over:
@@ -81,6 +83,21 @@ def train(
                 engine.stop()
     names = ("step", "seconds", *_FRESH)
     return {name: engine.state[name] for name in names} | {"last": method.head_state()}
+
+
+def placing(
+    method: FewShotSegmenter, precision: Callable[[], AbstractContextManager] = nullcontext
+) -> Callable[[Episode | DrawnEpisodes, torch.device], Episode]:
+    """What brings a batch to the device: pixels are made there, and what a feature cache holds of
+    them is read, in the `precision` in which the step will ask."""
+
+    def place(part: Episode | DrawnEpisodes, device: torch.device) -> Episode:
+        batch = on_device(part, device)
+        with precision():
+            method.read_ahead(batch)
+        return batch
+
+    return place
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ class Plan:
         log_every: steps between lines of the journal; the last step has one, too.
         report_every: steps between lines on the screen; None: as the checkpoints.
         smooth: which facts are means over the last so many steps.
+        draws_globally: whether making a batch draws from torch's own generator, or sets it. A step
+            draws from it, too (dropout), and who came first would depend on the clock: such batches
+            are made between the steps, not beside one.
     """
 
     steps: int
@@ -31,6 +34,7 @@ class Plan:
     log_every: int = 25
     report_every: int | None = None
     smooth: tuple[tuple[str, ...], int] = ((), 1)
+    draws_globally: bool = False
 
 
 def learns_statistics(parts: Iterable[Any]) -> bool:

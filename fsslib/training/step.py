@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +10,7 @@ import torch
 from accelerate.utils import send_to_device
 from torch import Tensor
 
+from fsslib.training.ahead import Batch
 from fsslib.training.whole_batch import as_one
 
 if TYPE_CHECKING:
@@ -41,46 +42,41 @@ class Step:
 
     Attributes:
         number: from 0 on.
-        parts: of the step's batch, in the host's memory.
+        loaded: parts of the step's batch, in the host's memory.
+        parts: the same on the device. All are there before the first is learned from, for what is
+            to be counted may be made there; it is the activations that are large.
         facts: of the whole batch, on the device; `look` gives them as numbers.
     """
 
-    def __init__(self, engine: Engine, number: int, parts: Sequence[Any]) -> None:
-        self.engine, self.number, self.parts = engine, number, parts
+    def __init__(self, engine: Engine, number: int, batch: Batch) -> None:
+        self.engine, self.number = engine, number
+        self.loaded, self.parts = batch
         self.facts: dict[str, Tensor] = {}
         self.rows: list[dict[str, Any]] = []
         self.remark = ""
         self._counts: dict[str, tuple[Tensor, Tensor]] = {}
         self._looked: dict[str, float] | None = None
 
-    def learn(
-        self,
-        loss: Callable[[Any], Loss],
-        weigh: Weigh | None = None,
-        place: Callable[[Any, torch.device], Any] = send,
-    ) -> None:
-        """Take the step: gradients of every part, then the optimiser.
+    def learn(self, loss: Callable[[Any], Loss], weigh: Weigh | None = None) -> None:
+        """Take the step: gradients of every part, then the optimiser; the next batch is loaded
+        meanwhile.
 
         The parts together give the gradient of the whole batch: each term is weighed by its share
         of what it is a mean over, as `weigh` counts it in a part; without it all parts count alike.
-
-        Args:
-            place: brings a part to the device. All are brought before the first is learned from,
-                for what is to be counted may be made there; it is the activations that are large.
         """
         engine = self.engine
         engine.descent.begin(engine.rates(self.number))
-        parts = [place(part, engine.device) for part in self.parts]
-        for which, part in enumerate(parts):
-            number = self.number * len(parts) + which
-            with as_one(engine.share, number, engine.device) as whole:
-                terms, facts = loss(part)
-            share = weigh and partial(self._share, parts, weigh, which, whole.means)
-            terms = self._weighed(terms, share)
-            total = torch.stack(list(terms.values())).sum()
-            engine.descent.backward(total)
-            self._add({"loss": total, **self._weighed(facts, share)})
-        engine.descent.finish()
+        with engine.ahead.beside():
+            for which, part in enumerate(self.parts):
+                number = self.number * len(self.parts) + which
+                with as_one(engine.share, number, engine.device) as whole:
+                    terms, facts = loss(part)
+                share = weigh and partial(self._share, weigh, which, whole.means)
+                terms = self._weighed(terms, share)
+                total = torch.stack(list(terms.values())).sum()
+                engine.descent.backward(total)
+                self._add({"loss": total, **self._weighed(facts, share)})
+            engine.descent.finish()
         engine.moved(self.number, self.facts)
 
     def note(self, **values: Any) -> None:
@@ -104,13 +100,11 @@ class Step:
             return {name: value / number for name, value in values.items()}
         return {name: value * share(name) for name, value in values.items()}
 
-    def _share(
-        self, parts: Sequence[Any], weigh: Weigh, number: int, as_whole: bool, name: str
-    ) -> Tensor:
+    def _share(self, weigh: Weigh, number: int, as_whole: bool, name: str) -> Tensor:
         """What part `number` has of the things that a term is a mean over, or (`as_whole`) what the
         parts of all processes have beside it, in equal shares; nothing is waited for."""
         if name not in self._counts:
-            counts = [torch.as_tensor(weigh(name, each)).float() for each in parts]
+            counts = [torch.as_tensor(weigh(name, each)).float() for each in self.parts]
             own = torch.stack([each.to(self.engine.device) for each in counts])
             self._counts[name] = own, self.engine.total(own)
         own, everyones = self._counts[name]

@@ -36,6 +36,7 @@ def use_sharp_figures() -> None:
     shell = get_ipython()
     if shell is None:
         return
+    plt.switch_backend(plt.get_backend())  # loading it registers formatters of its own, now
     formatters = shell.display_formatter.formatters
     for mimetype in MIMETYPES:
         formatters[mimetype].pop(Figure, None)

@@ -17,11 +17,12 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def folded(text: str, width: int, size: int) -> list[str]:
-    """The text in lines of at most `width` pixels, broken between words; its own breaks stay."""
+    """The text in lines of at most `width` pixels, broken between words but not before "%"; its
+    own breaks stay."""
     letters, lines = font(size), []
     for part in text.split("\n"):
         line = ""
-        for word in part.split(" "):
+        for word in part.replace(" %", "\N{NO-BREAK SPACE}%").split(" "):
             longer = f"{line} {word}" if line else word
             if line and letters.getlength(longer) > width:
                 lines.append(line)

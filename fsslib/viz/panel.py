@@ -24,13 +24,13 @@ from fsslib.viz.overlay import OUTCOMES, UNSCORED
 MOST_COLUMNS = 5
 """More pictures than this go into further rows: five are still readable in a narrow window."""
 
-SIDE, SHEET_SIDE = 388, 300
+SIDE, SHEET_SIDE = 340, 260
 """Pixels of a picture's longer side, twice what it takes on a page; and on sheets of many."""
 
 FEW = 8  # pictures; more make a sheet
-SCALE, QUALITY = 2, 72  # our pixels a pixel of the page; at twice the resolution 72 looks like 90
+SCALE, QUALITY = 2, 60  # our pixels a pixel of the page; at twice the resolution 60 looks like 85
 GAP, MARGIN, INK = 16, 8, (0, 0, 0)
-HEADING, TITLE, SMALL = 28, 24, 20  # pixels high
+HEADING, TITLE, SMALL = 27, 23, 20  # pixels high
 BAR, SWATCH = 14, 24
 
 
@@ -80,7 +80,7 @@ def panel(
         titles: of all cells, row by row, or of the first row alone; a drawing that was compared
             with a truth adds its IoU.
         row_names: at the left of each row.
-        side: pixels of a cell; 388, or 300 where there are more than eight.
+        side: pixels of a cell; 340, or 260 where there are more than eight.
     """
     rows = [list(row) for row in rows]
     names = _titles_of(rows, titles)

@@ -39,7 +39,6 @@ def show_images(
 
 def show_episode(episode: Episode, title: str = "") -> Panel:
     """The supports of each class with their masks, the query, and its ground truth."""
-    recognise(episode)
     cells, titles = [], []
     for number, name in enumerate(episode.class_names):
         for shot in range(episode.shot):
@@ -62,11 +61,13 @@ def annotated_support(episode: Episode, number: int, shot: int = 0) -> Drawing:
 
 def query_of(episode: Episode) -> Tensor:
     """The query (3,h,w) without what it was padded with."""
+    recognise(episode)
     return unpadded(episode.query_image, episode.query_mask)[0]
 
 
 def query_with(episode: Episode, mask: Tensor) -> Drawing:
     """The query with a mask; its classes are named in the picture where there are several."""
+    recognise(episode)
     image, _, mask = unpadded(episode.query_image, episode.query_mask, mask)
     return overlay(image, mask, names=episode.class_names[: _several(episode)])
 
@@ -83,7 +84,6 @@ def show_prediction(
         prediction: labels (h,w).
         maps: by name, (h,w) in 0..1.
     """
-    recognise(episode)
     maps = maps or {}
     cells = [
         *(annotated_support(episode, number) for number in range(episode.way)),
@@ -101,6 +101,7 @@ def judged(episode: Episode, prediction: Tensor) -> Drawing:
     """A prediction over its query: hit, missed and false alarm for one class, else by class."""
     if episode.way > 1:
         return query_with(episode, prediction)
+    recognise(episode)
     image, truth, prediction = unpadded(episode.query_image, episode.query_mask, prediction)
     return overlay(image, prediction, truth)
 

@@ -16,6 +16,7 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image
 from torch import Tensor
 
+from fsslib.data.benchmark import Sample
 from fsslib.data.episode import Episode
 from fsslib.data.scenes.scene import Scene, render_scene
 
@@ -43,15 +44,18 @@ def to_array(picture: Picture) -> np.ndarray:
     return array
 
 
-def recognise(pictures: Episode | Iterable[Scene]) -> None:
+def recognise(pictures: Episode | Iterable[Scene | Sample]) -> None:
     """Remember which scenes these pictures show, so that figures draw them sharply from here on.
 
     Args:
-        pictures: an episode, or a batch, of Scenes-10i (others are left as they are), or scenes.
+        pictures: an episode, or a batch, of Scenes-10i (others are left as they are), or scenes, or
+            samples of the benchmark.
     """
-    pairs = _of_episode(pictures) if isinstance(pictures, Episode) else _of_scenes(pictures)
-    for image, address in pairs:
-        _ADDRESSES[_digest(to_array(image))] = address
+    single = isinstance(pictures, Episode)
+    for image, name in _of_episode(pictures) if single else map(_of_scene, pictures):
+        if match := _ID.fullmatch(str(name)):
+            address = match[1], int(match[2]), int(match[3])
+            _ADDRESSES[_digest(to_array(image))] = address
 
 
 def enlarged(picture: Picture) -> Pixels:
@@ -91,21 +95,15 @@ def _resized(pixels: np.ndarray, factor: int, how: Image.Resampling) -> np.ndarr
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize((width, height), how))
 
 
-def _of_episode(episode: Episode) -> Iterator[tuple[Picture, Address]]:
-    batched = episode.batched
-    queries = episode.query_image if batched else episode.query_image[None]
-    supports = episode.support_images if batched else episode.support_images[None]
-    for query, others, ids in zip(
-        queries, supports, episode.ids if batched else [episode.ids], strict=True
-    ):
-        for image, name in zip([query, *others.flatten(0, 1)], ids, strict=False):
-            if match := _ID.fullmatch(str(name)):
-                yield image, (match[1], int(match[2]), int(match[3]))
+def _of_episode(episode: Episode) -> Iterator[tuple[Picture, str]]:
+    for one in episode if episode.batched else [episode]:
+        yield from zip([one.query_image, *one.support_images.flatten(0, 1)], one.ids, strict=False)
 
 
-def _of_scenes(scenes: Iterable[Scene]) -> Iterator[tuple[Picture, Address]]:
-    for scene in scenes:
-        yield scene.image, (scene.plan.split, scene.plan.seed, scene.plan.index)
+def _of_scene(scene: Scene | Sample) -> tuple[Picture, str]:
+    if isinstance(scene, Sample):
+        return scene.image, scene.id
+    return scene.image, f"{scene.plan.split}/{scene.plan.seed}/{scene.plan.index}"
 
 
 def _digest(pixels: np.ndarray) -> bytes:

@@ -226,7 +226,13 @@ def test_every_prior_is_measured(name, capsys):
 
 @pytest.mark.parametrize("name", MethodSweep.read([]).name)
 def test_every_method_is_measured(name, capsys):
-    words = ["work=forward,train,evaluate", "size=33", "batch=1", "rounds=1", "memory=false"]
+    words = [
+        "work=forward,remembered,train,evaluate",
+        "size=33",
+        "batch=1",
+        "rounds=1",
+        "memory=false",
+    ]
     assert "evaluate" in asked(capsys, "methods", "-p", f"name={name}", *words)
 
 

@@ -4,15 +4,18 @@ They end with the last of these tests, not with the session: while Playwright ru
 could start an event loop.
 """
 
+import platform
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
+from playwright.sync_api import expect
 
 from browser.chromium import MISSING, chromium, executable
 from browser.controls import write_workbench
 from browser.lab import Lab
-from browser.servers import ROOT, jupyterlab
+from browser.servers import ROOT, jupyterlab, voila
 
 SHOTS = ROOT / "build" / "browser"
 """Where the tests leave their screenshots."""
@@ -36,9 +39,13 @@ def browser():
 
 @pytest.fixture(scope="package")
 def workplace(tmp_path_factory):
-    """A copy of the notebooks, as they are in git."""
+    """A copy of the notebooks; this Python's version, which JupyterLab writes in, is in already."""
     folder = tmp_path_factory.mktemp("browser") / "notebooks"
     shutil.copytree(ROOT / "notebooks", folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for path in folder.glob("*.ipynb"):
+        book = nbformat.read(path, as_version=4)
+        book.metadata.language_info.version = platform.python_version()
+        nbformat.write(book, path)
     return folder
 
 
@@ -74,6 +81,17 @@ def workbench(lab, workplace):
     lab.run_all(120)
     lab.save()
     return lab
+
+
+@pytest.fixture(scope="package")
+def playground(window, workplace):
+    """The playground as a page without code, and the folder in which it saves cases."""
+    with voila(workplace / "90_playground.ipynb", workplace.parent / "voila") as server:
+        page = window.new_page()
+        page.goto(server.url(""), timeout=120_000)  # Voilà runs the notebook first
+        expect(page.get_by_test_id("mask-painter-canvas")).to_have_count(2, timeout=120_000)
+        yield page
+        page.close()
 
 
 @pytest.fixture(autouse=True)

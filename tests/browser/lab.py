@@ -38,6 +38,14 @@ ERRORS = f"""() => {PANEL}.content.widgets
   .filter(output => output.output_type === 'error')
   .map(output => output.ename + ': ' + output.evalue)"""
 
+SCROLL = f"""async text => {{
+  const book = {PANEL}.content;
+  const number = book.widgets.findIndex(cell => cell.model.sharedModel.getSource().includes(text));
+  await book.scrollToItem(number);
+  return number;
+}}"""
+"""Asked of the model: the page holds no text of lines that nobody sees."""
+
 WORKSPACES = count()
 
 
@@ -86,7 +94,7 @@ class Lab:
         assert not errors, f"cells failed: {errors}"
 
     def save(self) -> None:
-        self.page.keyboard.press("Control+s")
+        self.command("docmanager:save")
         self.page.wait_for_function(f"() => !{PANEL}.context.model.dirty")
 
     def state(self) -> dict:
@@ -98,8 +106,9 @@ class Lab:
         return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
 
     def cell(self, text: str) -> Locator:
-        """The first code cell whose source holds `text`."""
-        return self.panel.locator(".jp-CodeCell").filter(has_text=text).first
+        """The first cell whose source holds `text`, scrolled into view."""
+        number = self.page.evaluate(SCROLL, text)
+        return self.panel.locator(f'.jp-Cell[data-windowed-list-index="{number}"]')
 
     def run(self, text: str) -> None:
         """Run that cell by the keys that everybody uses, and wait."""

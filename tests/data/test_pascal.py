@@ -38,6 +38,14 @@ def test_the_authors_own_list_is_used_where_it_lies(pascal_tree):
     assert VocFiles.find(pascal_tree).training_ids("sbd") == set(trees.VOC_TRAIN + only)
 
 
+def test_an_image_named_twice_counts_once_and_is_told_of(pascal_tree):
+    path = pascal_tree / "VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt"
+    trees.write_list(path, [*trees.VOC_VAL, *trees.VOC_VAL[:4]])
+    with pytest.warns(UserWarning, match=r"val\.txt names 4 images more than once \(.*, …\)"):
+        benchmark = Pascal5i(pascal_tree)
+    assert ids(benchmark, "val") == trees.VOC_VAL
+
+
 def test_voc_label_wins_and_keeps_its_border(pascal_tree):
     benchmark = Pascal5i(pascal_tree)
     shared = ids(benchmark, "train").index(trees.VOC_TRAIN[0])  # in SBD, too, without border

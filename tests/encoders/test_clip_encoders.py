@@ -185,6 +185,8 @@ def test_bad_prompts_are_named(encoder):
 def test_word_tokenizer():
     tokenizer = WordTokenizer(("a", "mug"), context_length=5)
     assert tokenizer(["A mug!", "a a a a a"]).tolist() == [[3, 1, 2, 4, 0], [3, 1, 1, 1, 4]]
+    with pytest.raises(UnknownWordError, match="near 'mugs': mug"):
+        tokenizer("a mugs")
 
 
 def test_score_map_of_a_zero_cell_is_zero():

@@ -11,7 +11,7 @@ from simulated import World
 from fsslib.config import ConfigError
 from fsslib.evaluation import write_table
 from fsslib.files import write_json
-from fsslib.runs import provenance, results_list, staleness, studies
+from fsslib.runs import provenance, results_list, staleness, studies, study_page
 from fsslib.runs import study as study_files
 from fsslib.runs.__main__ import main
 from fsslib.runs.compare_command import results_of
@@ -27,7 +27,11 @@ ROWS = ("reference", "better", "old", "other_list")
 def result(row, fold, miou):
     scores = {"miou": miou, "miou_interval": [miou - 0.02, miou + 0.02]}
     scores |= {"fb_iou": 0.5, "fb_iou_interval": [0.4, 0.6], "episodes": 100}
-    return scores | {"run": row, "protocol": {"fold": fold}, "privileged_query_labels": False}
+    return scores | {
+        "run": row,
+        "protocol": {"fold": fold, "shot": 1},
+        "privileged_query_labels": False,
+    }
 
 
 @pytest.fixture
@@ -195,3 +199,32 @@ def test_the_list_is_written_whole(published, monkeypatch):
     assert len(rows) == 8 and [row["file"] for row in rows] == sorted(row["file"] for row in rows)
     row = next(row for row in rows if row["file"] == path.relative_to(published).as_posix())
     assert row["miou"] == "30.0" and row["episode_table"] == "1" and row["changed"] == "unknown"
+
+
+def with_page(published, **changes):
+    content = yaml.safe_load((published / "small.yaml").read_text())
+    page = {"title": "A test", "text": "Better has {score:better}, {fb_iou:better}."}
+    page |= {"tables": {"All": ["reference", "better"]}}
+    page |= {"findings": ["**Better.** {gain:better}, {gain:better,reference}; {gain:old}."]}
+    (published / "small.yaml").write_text(yaml.safe_dump(content | {"page": page | changes}))
+
+
+def test_a_page_reads_its_numbers(published, monkeypatch):
+    monkeypatch.setattr(study_page, "published_folder", lambda: published)
+    with pytest.raises(ConfigError, match="has no page"):
+        study_page.write_page("small")
+    with_page(published)
+    text = study_page.write_page("small").read_text()
+    assert "Better has 30.0, 50.0." in text and "## All\n\n| row |" in text
+    gain = text.partition("**Better.** ")[2]
+    assert gain.startswith("+") and gain.count("[") == 2 and "needs a new evaluation." in gain
+    with_page(published, text="{gain:nobody}")
+    with pytest.raises(ConfigError, match="nobody"):
+        study_page.write_page("small")
+    with_page(published, text="{number:better}")
+    with pytest.raises(ConfigError, match="expected one of"):
+        study_page.write_page("small")
+    for path in (published / "small").glob("better*"):
+        path.unlink()
+    with_page(published)
+    assert "Better has (not published)" in study_page.write_page("small").read_text()

@@ -72,7 +72,7 @@ def test_equal_weights_for_parts_would_be_another_loss(root, tmp_path, monkeypat
     config = TRAININGS["segmenter"].changed(**SGD, accumulate=4)
     segmenter(config, tmp_path / "exact", root, loss="cross_entropy")
     learn = Step.learn
-    monkeypatch.setattr(Step, "learn", lambda step, loss, _, place: learn(step, loss, place=place))
+    monkeypatch.setattr(Step, "learn", lambda step, loss, _: learn(step, loss))
     segmenter(config, tmp_path / "alike", root, loss="cross_entropy")
     with pytest.raises(AssertionError):
         assert_nearly_equal(tmp_path / "exact", tmp_path / "alike", atol=1e-5)

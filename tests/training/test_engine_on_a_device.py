@@ -1,5 +1,6 @@
 """The segmenter's training on a device that is not the CPU: nothing mixes, and a step that is not
-logged waits for nothing but what its method waits for."""
+logged, and the loading of the next batch beside it, wait for nothing but what its method waits for.
+"""
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from device_cases import Case, build, episodes
 from virtual_device import DEVICE, VirtualDevice, on_device
 
 from fsslib.training import engine, loop
+from fsslib.training.ahead import Ahead
 from fsslib.training.journal import read_journal
 from fsslib.training.recipe import TrainConfig
 from fsslib.training.step import Step
@@ -23,7 +25,7 @@ from fsslib.training.step import Step
 )
 def test_a_training_on_a_device(changes, tmp_path, monkeypatch):
     case = Case("pfenet", "mask", "own", 1, 1)
-    batch, learn, waits = episodes(case, 4), Step.learn, []
+    batch, learn, made, waits = episodes(case, 4), Step.learn, Ahead._made, []
     parts = [batch] if "accumulate" not in changes else [episodes(case, 2), episodes(case, 2)]
 
     def watched(step, *args):
@@ -31,7 +33,12 @@ def test_a_training_on_a_device(changes, tmp_path, monkeypatch):
         learn(step, *args)
         waits.append(log.waits.total() - before)
 
+    def seen(ahead):
+        with log:  # which sees its own thread alone
+            return made(ahead)
+
     monkeypatch.setattr(Step, "learn", watched)
+    monkeypatch.setattr(Ahead, "_made", seen)
     monkeypatch.setattr(loop, "item_loader", lambda *_: [parts] * 4)
     # Its tensors are no files' yet.
     monkeypatch.setattr(engine, "save_checkpoint", lambda *_: None)

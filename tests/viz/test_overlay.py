@@ -6,9 +6,11 @@ import torch
 from colour_vision import difference
 from scipy.ndimage import binary_dilation, binary_erosion
 
+from fsslib.data.episode import Episode, stack
 from fsslib.data.scenes import CLASS_NAMES, render_scene
+from fsslib.data.scenes.benchmark import Scenes10i
 from fsslib.viz.overlay import DARKENED, OUTCOMES, UNSCORED, overlay, palette
-from fsslib.viz.sharp import SIDE, enlarged_labels, recognise
+from fsslib.viz.sharp import SIDE, enlarged, enlarged_labels, recognise
 
 
 def test_outside_is_dark_and_the_outline_white_and_black():
@@ -106,6 +108,23 @@ def test_scenes_are_drawn_anew_and_other_pictures_enlarged():
     assert before.shape == after.shape == (SIDE, SIDE, 3)
     expected = render_scene("figures", 0, 1, SIDE).image
     assert (after == expected).all() and not (before == expected).all()
+
+
+def test_episodes_and_samples_of_the_benchmark_are_recognised():
+    benchmark = Scenes10i(size=97)
+    samples = [benchmark.load("val", index) for index in (5, 6)]
+    images = [torch.from_numpy(sample.image).movedim(2, 0) for sample in samples]
+    empty = torch.zeros(97, 97, dtype=torch.uint8)
+    episode = Episode(
+        images[0], empty, images[1][None, None], empty[None, None], torch.tensor([1]),
+        ("house",), tuple(sample.id for sample in samples),
+    )  # fmt: skip
+    recognise(stack([episode]))
+    for image, index in zip(images, (5, 6), strict=True):
+        assert (enlarged(image) == render_scene("val", 0, index, SIDE).image).all()
+    sample = benchmark.load("val", 7)
+    recognise([sample])
+    assert (enlarged(sample.image) == render_scene("val", 0, 7, SIDE).image).all()
 
 
 def test_a_wrong_address_is_found_out():

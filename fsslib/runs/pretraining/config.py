@@ -13,7 +13,7 @@ from fsslib.data.registry import require_root
 from fsslib.grammar import parse_preset
 from fsslib.methods.base_learner_config import BaseLearnerConfig
 from fsslib.runs.evaluate_config import protocol_group
-from fsslib.runs.groups import MachineConfig, Weights
+from fsslib.runs.groups import ClipWeights, MachineConfig, Weights
 from fsslib.runs.required import (
     require_benchmark,
     require_device_for,
@@ -217,7 +217,7 @@ class PretrainClipRunConfig(PretrainingRun):
         super().__post_init__()
         from fsslib.encoders.clip_small import SMALL_CLIPS
 
-        Weights.of_clip("model", parse_preset("recipe", self.recipe)[0])
+        ClipWeights.of_clip("model", parse_preset("recipe", self.recipe)[0])
         _ = self.training, self.machine_config  # checked by being read
         if self.data is not None:
             self.require_unchanged("validation_scenes", f"data={self.data!r} has no scenes")

@@ -79,7 +79,7 @@ def pretrain_clip(
 
     for step in engine.steps(loader):
         enter_phase(encoder, config, step.number)
-        (batch,) = step.parts
+        (batch,) = step.loaded  # in the host's memory, where a longest row costs no wait
         longest = longest_row(torch.cat([batch.tokens, batch.names]))
         step.learn(partial(loss, number=step.number, longest=longest))
         limit_scale(encoder)

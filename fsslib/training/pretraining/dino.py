@@ -183,6 +183,7 @@ def _engine(
         config.max_grad_norm,
         log_every=20,
         smooth=(("loss",), 20),
+        draws_globally=True,  # torchvision's transforms know no other generator
     )
     parts = {"student": student, "teacher": teacher}
     settings = asdict(config)

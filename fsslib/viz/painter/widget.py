@@ -60,7 +60,7 @@ class MaskPainter(anywidget.AnyWidget):
         pressure: whether a pen's pressure makes the line thicker; a button once a pen is seen.
         description: what the picture is called for screen readers.
 
-    In an `explorer` it is a control, whose value is the mask: `explorer(draw, mask=MaskPainter(…))`.
+    In an `explorer` it is a control: `explorer(draw, mask=MaskPainter(picture))`.
 
     `mask` is a trait: (h,w) uint8 in {0, 1, …, len(labels), 255}, of the picture's size; read it,
     observe it, set it. It cannot be written into (copy it, and set the copy). `picture` can be set,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,13 +35,20 @@ class Rows:
 
     def add(self, row: Row) -> None:
         """Print it and write all."""
-        self._rows[row["work"]] = row | self.how
+        self._rows[row["work"]] = row | self.how | {"processor": processor()}
         print(_line(row), flush=True)
         if self.path:
             write_json(self.path, {"machine": surroundings("cpu"), "rows": self.all})
             self.path.with_suffix(".md").write_text(f"{tables(self.all)}\n")
             short = self.path.with_name(f"{self.path.stem}_short.md")
             short.write_text(f"{short_table(self.all)}\n")
+
+
+def processor() -> str:
+    """What the system calls it: libraries choose their code by it, on which ratios depend."""
+    path = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.*)", path.read_text()) if path.is_file() else None
+    return named[1].strip() if named else platform.processor()
 
 
 def tables(rows: list[Row]) -> str:
@@ -51,11 +60,13 @@ def tables(rows: list[Row]) -> str:
             _span(row["range"]),
             *(f"{median(row['milliseconds'][side]) / 1000:.3g}" for side in ("ours", "official")),
             f"{row['difference']:.0e}" + ("" if row["agrees"] else " DIFFERS"),
+            row.get("processor", ""),
         ]
         for row in rows
     ]
     memory = [[row["work"], *_memory(row["peak_mib"])] for row in rows]
     first = ["work", "ours / official", "range", "ours, s", "official, s", "largest difference"]
+    first += ["processor"]
     second = ["peak MiB", "ours", "official", "as released", "ours / official"]
     return "\n".join([*grid(first, times), "", *grid(second, memory)])
 
@@ -63,10 +74,14 @@ def tables(rows: list[Row]) -> str:
 def short_table(rows: list[Row]) -> str:
     """Both ratios, ours / official, in one table."""
     cells = [
-        [row["work"], f"{row['ratio']:.2f}", _span(row["range"]), _memory(row["peak_mib"])[-1]]
+        [
+            *(row["work"], f"{row['ratio']:.2f}", _span(row["range"])),
+            *(_memory(row["peak_mib"])[-1], row.get("processor", "")),
+        ]
         for row in rows
     ]
-    return "\n".join(grid(["ours / official", "time", "range", "peak memory"], cells))
+    heads = ["ours / official", "time", "range", "peak memory", "processor"]
+    return "\n".join(grid(heads, cells))
 
 
 def _span(values: list[float]) -> str:

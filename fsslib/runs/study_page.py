@@ -1,0 +1,99 @@
+"""A study's page, `papermill_runs/published/STUDY/README.md`: tables and findings, read from its
+results.
+
+The study's file says what is on it:
+
+    page:
+      title: The same list for everyone
+      text: a paragraph or more
+      tables: {"1 way, 1 shot": [clip_prototype, clip_fssdino]}
+      findings: ["**Words win.** {score:word} beside {score:clip_prototype}: {gain:word}."]
+
+Numbers in texts stand as `{score:ROW}` (mIoU), `{fb_iou:ROW}`, `{gain:ROW}` (the paired difference
+to the row's reference, with its interval) and `{gain:A,B}` (of A to B, over queries alone where
+their shots differ), all in percent and read from the results: none is typed.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from fsslib.config import ConfigError, strict
+from fsslib.files import atomic_path
+from fsslib.runs.differences import NEEDS_NEW, NoEpisodes, difference, signed
+from fsslib.runs.results import mean_and_half, published_folder
+from fsslib.runs.study import Page, Study, load_study
+from fsslib.runs.study_tables import study_results, study_table
+
+PLACE = re.compile(r"\{(\w+):([^{}]+)\}")
+MISSING = "(not published)"
+
+Results = dict[str, list[dict[str, Any]]]
+
+
+def write_page(name: str) -> Path:
+    """The page of a study, written anew; where it lies.
+
+    Raises:
+        ConfigError: the study has no page, or a text names what there is not.
+    """
+    text = page(load_study(name))
+    path = published_folder() / name / "README.md"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+    return path
+
+
+def page(study: Study) -> str:
+    """Its Markdown."""
+    if not study.page:
+        raise ConfigError(f"study {study.name!r} has no page; give its file page: with a title")
+    content, results = strict(Page, study.page), study_results(study.name)
+    blocks = [f"# {content.title}", filled(content.text, study, results)]
+    for title, rows in content.tables.items():
+        blocks += [f"## {title}", study_table(study.name, rows)]
+    if content.findings:
+        blocks += ["## What it says", *(filled(f, study, results) for f in content.findings)]
+    blocks.append(f"This page is made by `fsslib study {study.name} --page`.")
+    return "\n\n".join(block.strip() for block in blocks) + "\n"
+
+
+def filled(text: str, study: Study, results: Results) -> str:
+    """A text with its numbers.
+
+    Raises:
+        ConfigError: a kind of number or a row that there is not.
+    """
+    kinds = {"score": _score, "fb_iou": _fb_iou, "gain": _gain}
+
+    def number(match: re.Match) -> str:
+        kind, rows = match[1], match[2].split(",")
+        if kind not in kinds:
+            raise ConfigError(f"{match[0]}: expected one of {sorted(kinds)} before the colon")
+        for row in rows:
+            study.require(row)
+        if kind == "gain" and len(rows) == 1:
+            rows.append(study.references().get(rows[0], rows[0]))
+        if any(row not in results for row in rows):
+            return MISSING
+        return kinds[kind](*(results[row] for row in rows))
+
+    return PLACE.sub(number, text)
+
+
+def _score(results: list[dict[str, Any]]) -> str:
+    return f"{mean_and_half(results)[0]:.1f}"
+
+
+def _fb_iou(results: list[dict[str, Any]]) -> str:
+    return f"{mean_and_half(results, 'fb_iou')[0]:.1f}"
+
+
+def _gain(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> str:
+    shots = {result["protocol"]["shot"] for result in (*a, *b)}
+    try:
+        return signed(difference(a, b, same_supports=len(shots) == 1).miou)
+    except NoEpisodes:
+        return NEEDS_NEW

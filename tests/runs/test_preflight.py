@@ -1,0 +1,92 @@
+"""What a study needs, told before it starts; the papers' sweeps on miniature trees."""
+
+from dataclasses import replace
+
+import pytest
+import trees
+
+from fsslib.runs import preflight
+from fsslib.runs.config import parse
+from fsslib.runs.experiment import Experiment
+from fsslib.runs.preflight import check, check_table, licences
+from fsslib.runs.study import Study, load_study
+
+SWEEPS = ("frontier_pascal5i", "frontier_coco20i")
+SMALL = {
+    "timm/vit_large_patch14_dinov2": "timm/vit_small_patch14_dinov2",
+    "timm/vit_large_patch16_dinov3": "timm/vit_small_patch16_dinov3",
+    "timm/vit_base_patch16_dinov3": "timm/vit_small_patch16_dinov3",
+}
+
+
+def small(name, root, **changes):
+    """A sweep on a miniature tree, with small networks of the same kind."""
+    study = load_study(name)
+    rows = {
+        row: {**given, "encoder": f"{SMALL[given['encoder']]} weights=random", **changes}
+        for row, given in study.rows.items()
+        if "5shot" not in row
+    }
+    for given in rows.values():
+        given.pop("masks", None)
+    extra = {"root": str(root), "episodes": 1, "workers": 0, "device": "cpu"}
+    return replace(study, rows=rows, always=study.always | extra, folds=(0,))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    pascal, coco = tmp_path_factory.mktemp("pascal"), tmp_path_factory.mktemp("coco")
+    trees.write_voc(pascal)
+    trees.write_sbd(pascal)
+    trees.write_coco(coco)
+    return dict(zip(SWEEPS, (pascal, coco), strict=True))
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_row_of_a_sweep_is_a_run(name):
+    study = load_study(name)
+    for job in study.jobs():
+        config = parse(job.template, job.parameters)
+        assert config.test_protocol.episodes == 1000
+    assert all(row in study.rows for row in study.references().values())
+    named = {
+        licence for job in study.jobs() for licence in licences(parse("evaluate", job.parameters))
+    }
+    assert any("apache-2.0" in licence for licence in named)
+    assert any("DINOv3 License" in licence for licence in named)
+
+
+def test_what_is_missing_is_told(tmp_path):
+    study = load_study("frontier_pascal5i")
+    study = replace(study, always=study.always | {"root": str(tmp_path / "nowhere")}, folds=(0,))
+    (one,) = check(study, ["dinov2_gfsam_maps"])
+    assert one.runs == 1 and one.hours is None and "no such folder" in one.trouble
+    text = check_table([one])
+    assert "| dinov2_gfsam_maps | 1 | not tried |" in text and "apache-2.0" in text
+    assert "No row could be tried." in text
+
+
+def test_hours_are_measured_where_the_data_is(monkeypatch):
+    rows = {"prototype": {"template": "evaluate", "method": "grid_prototype", "episodes": 3600}}
+    study = Study("mine", "a test", rows | {"training": {"method": "pfenet"}}, folds=(0, 1))
+    monkeypatch.setattr(preflight, "_seconds", lambda config: 0.5)
+    prototype, training = check(study)
+    assert prototype.trouble == "" and prototype.runs == 2 and prototype.hours == 1
+    assert training.hours is None
+    monkeypatch.undo()
+    first = next(iter(check(study, ["prototype"])))
+    assert 0 < first.hours < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_runs_at_full_size_on_a_miniature_tree(name, folders, tmp_path):
+    """One episode a row, with random weights of ViT-S/14 and ViT-S/16; INSID3 at 512 pixels, with
+    fewer directions than such a network has channels."""
+    study = small(name, folders[name])
+    study.rows["dinov3l_insid3"] |= {"method": "insid3 components=300 size=512", "image_size": 512}
+    study.rows["dinov3l_prototype"] |= {"method": "grid_prototype size=512", "image_size": 512}
+    for job in study.jobs():
+        results = Experiment(parse(job.template, job.parameters), tmp_path / job.name).evaluate()
+        assert results["episodes"] == 1 and 0 <= results["miou"] <= 1
+        assert (tmp_path / job.name / "episodes.csv.gz").is_file()
