@@ -100,5 +100,6 @@ def _commands(folder: str, query: str, case: Case, weights: str) -> dict[str, st
     commands = {"segment": shlex.join(words)}
     if case.truth is not None:
         evaluate = ["fsslib", "run", "evaluate", "-p", "benchmark=folder", "-p", f"root={folder}"]
-        commands["evaluate"] = shlex.join([*evaluate, "-p", "method=prototype"])
+        evaluate += ["-p", "method=prototype", "-p", "image_size=97", "-p", "episodes=2"]
+        commands["evaluate"] = shlex.join(evaluate)  # each picture once as the query
     return commands

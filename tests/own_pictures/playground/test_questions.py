@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from fsslib.data.folder import FolderBenchmark
@@ -18,6 +19,7 @@ from fsslib.own_pictures.playground.case import GREY, Case, with_stranger, witho
 from fsslib.own_pictures.playground.examples import example, stranger
 from fsslib.own_pictures.playground.menu import GAMMA, adjusted, menu
 from fsslib.own_pictures.playground.saving import class_folder, free_folder, save_case
+from fsslib.runs.config import parse
 
 RNG = np.random.default_rng(0)
 
@@ -107,9 +109,12 @@ def test_a_saved_case_is_read_by_the_benchmark_and_by_the_command(case, tmp_path
         np.testing.assert_array_equal(sample.label, expected[sample.id])
     assert not list(benchmark.unread_folders()) and not list(benchmark.unread_files())
 
+    values = (word.partition("=") for word in shlex.split(facts["evaluate"]) if "=" in word)
+    monkeypatch.chdir(tmp_path)
+    parse("evaluate", {name: yaml.safe_load(value) for name, _, value in values})
+
     asked = []
     monkeypatch.setattr(segmenting, "build", lambda chosen: asked.append(chosen))
-    monkeypatch.chdir(tmp_path)
     program, command, *arguments = shlex.split(facts["segment"])
     assert (program, command) == ("fsslib", "segment")
     with pytest.raises(AttributeError):  # as there is no method to ask: pictures and mask were read
