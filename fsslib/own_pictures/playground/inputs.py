@@ -126,7 +126,7 @@ class Inputs(widgets.VBox):
     def _column(self, role: str, painter: MaskPainter) -> widgets.VBox:
         hint = {
             "support": "Mark the object here.",
-            "query": "If you mark it here, too, IoU is known.",
+            "query": "Its ground truth, for IoU.",
         }[role]
         title = widgets.HTML(f"<b>{role}</b>: {hint}")
         head = widgets.HBox([self.uploads[role], title], layout={"flex_flow": "row wrap"})

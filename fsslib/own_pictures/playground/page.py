@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from fsslib.data.scenes import CLASS_NAMES
 from fsslib.own_pictures.choice import EMBEDDED, require_known_words
 from fsslib.own_pictures.playground.asking import LIKELY, Answer, ask
 from fsslib.own_pictures.playground.case import Case, with_stranger, without_background
+from fsslib.own_pictures.playground.columns import Columns, static_panel
 from fsslib.own_pictures.playground.examples import stranger
 from fsslib.own_pictures.playground.inputs import Inputs
 from fsslib.own_pictures.playground.menu import Entry, Option, menu
-from fsslib.own_pictures.playground.results import legend, shown, shown_maps
 from fsslib.own_pictures.playground.saving import free_folder, save_case
+from fsslib.viz.display import mimebundle
 from fsslib.viz.explorer import Helper, choice
 
 WEIGHTS = {"embedded (drawings)": EMBEDDED, "ImageNet": "imagenet", "CLIP of OpenAI": "openai"}
@@ -44,7 +45,7 @@ class Playground(widgets.VBox):
     def __init__(self, folder: Path | str = "cases") -> None:
         self.folder, self.answers = Path(folder), {}
         self.options: dict[Option, bool | float] = {}
-        self.status, self.legend = widgets.HTML(), widgets.HTML()
+        self.status, self.columns = widgets.HTML(), Columns()
         self.inputs = Inputs(self.ask_all, self._say)
         self.weights = choice(list(WEIGHTS.items()))
         self.methods, self.adjust = widgets.HBox(layout=WRAPPED), widgets.HBox(layout=WRAPPED)
@@ -55,7 +56,6 @@ class Playground(widgets.VBox):
         self.threshold = widgets.FloatSlider(LIKELY, min=0.01, max=0.99, step=0.01)
         self.threshold.description = "threshold"
         self.save = widgets.Button(description="save this case", icon="save")
-        self.rows = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap", grid_gap="14px"))
         self._menu()
         self._listen()
         super().__init__([*self._layout(), Helper()])
@@ -72,8 +72,7 @@ class Playground(widgets.VBox):
             line("What if", *self.switches.values()),
             line("Cut", self.threshold, self.adjust),
             self.status,
-            self.legend,
-            self.rows,
+            self.columns,
             line("Weights", self.weights),
             self.save,
         ]
@@ -145,7 +144,7 @@ class Playground(widgets.VBox):
             except (ValueError, TypeError, RuntimeError, OSError) as error:
                 told.append(str(error))
         self._say(*told)
-        self._draw()
+        self.columns.draw(self.answers, case, self.threshold.value)
 
     def _ask(self, case: Case, entry: Entry) -> Answer:
         if "word" in entry.reads and case.word:
@@ -160,33 +159,22 @@ class Playground(widgets.VBox):
         changed = [name for name, answer in self.answers.items() if option in answer.entry.options]
         for name in changed:
             self.answers[name] = self._ask(case, self.entries[name])
-        self._show(changed, maps=True)
+        self.cut({name: self.answers[name] for name in changed})
+        self.columns.show_maps(self.answers, changed)
 
     def _notes(self) -> list[str]:
-        drawn = self.weights.value == EMBEDDED
-        return [PHOTOGRAPHS] if self.inputs.own and drawn else []
+        return [PHOTOGRAPHS] if self.inputs.own and self.weights.value == EMBEDDED else []
 
     # Showing
 
-    def _draw(self) -> None:
-        """A column for each answer."""
-        self.columns = {name: (widgets.HTML(), widgets.HTML()) for name in self.answers}
-        self.rows.children = tuple(widgets.VBox(column) for column in self.columns.values())
-        self._show(self.answers, maps=True)
+    def cut(self, answers: Mapping[str, Answer] | None = None) -> None:
+        """Show all answers, or these, at the threshold; no network runs."""
+        shown = self.answers if answers is None else answers
+        self.columns.cut(shown, self.inputs.case, self.threshold.value)
 
-    def cut(self) -> None:
-        """Show the answers at the threshold; no network runs."""
-        self._show(self.answers, maps=False)
-
-    def _show(self, names: Iterable[str], maps: bool) -> None:
-        """Answers anew, with their maps only if these are others."""
-        truth = self.inputs.case.truth
-        self.legend.value = "" if truth is None else legend()
-        for name in names:
-            picture, below = self.columns[name]
-            picture.value = shown(self.answers[name], truth, self.threshold.value)
-            if maps:
-                below.value = shown_maps(self.answers[name])
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = mimebundle(static_panel(self.answers, self.case, self.threshold.value))
+        return {**super()._repr_mimebundle_(**options), **data}, metadata
 
     def _say(self, *sentences: str) -> None:
         lines = "".join(f"<div>{escape(sentence)}</div>" for sentence in sentences)

@@ -47,17 +47,23 @@ def playground(asked, tmp_path):
 
 def test_it_opens_with_an_example_answered(playground, asked):
     assert [name for _, name, _ in asked] == [*page.FIRST]
-    picture, maps = playground.columns["PFENet"]
+    picture, maps = playground.columns.pairs["PFENet"]
     assert "IoU" in picture.value and 'alt="PFENet' in picture.value and "prior<br>" in maps.value
-    assert "missed" in playground.legend.value
+    assert "missed" in playground.columns.legend.value
+
+
+def test_without_a_kernel_a_figure_stands_there(playground):
+    data, _ = playground._repr_mimebundle_()
+    assert data["image/jpeg"] and "application/vnd.jupyter.widget-view+json" in data
+    assert data["text/plain"].startswith("support; PFENet: IoU")
 
 
 def test_the_threshold_asks_nobody(playground, asked):
-    before, asked[:] = playground.columns["PFENet"][0].value, []
-    maps = playground.columns["PFENet"][1].value
+    before, asked[:] = playground.columns.pairs["PFENet"][0].value, []
+    maps = playground.columns.pairs["PFENet"][1].value
     playground.threshold.value = 0.9
-    assert not asked and playground.columns["PFENet"][0].value != before
-    assert playground.columns["PFENet"][1].value == maps
+    assert not asked and playground.columns.pairs["PFENet"][0].value != before
+    assert playground.columns.pairs["PFENet"][1].value == maps
 
 
 def test_an_option_asks_its_methods_alone(playground, asked):
@@ -81,8 +87,8 @@ def test_two_photographs_and_a_stroke_give_a_mask(playground, asked):
     assert {name for _, name, _ in asked} == {*page.FIRST}
     case = asked[-1][0]
     assert case.query.shape == (20, 50, 3) and case.truth is None and case.word == ""
-    assert "drawings alone" in playground.status.value and not playground.legend.value
-    assert "IoU" not in playground.columns["PFENet"][0].value
+    assert "drawings alone" in playground.status.value and not playground.columns.legend.value
+    assert "IoU" not in playground.columns.pairs["PFENet"][0].value
 
 
 def test_files_that_are_no_pictures_change_nothing(playground):
@@ -128,7 +134,7 @@ def test_other_weights_have_another_menu(playground, asked):
     asked.clear()
     playground.weights.value = "imagenet"
     assert [name for _, name, _ in asked] == ["prototype, by mask"]
-    assert list(playground.columns) == ["prototype, by mask"]
+    assert list(playground.columns.pairs) == ["prototype, by mask"]
 
 
 def test_a_case_is_saved_as_it_is_without_the_switches(playground, tmp_path):
