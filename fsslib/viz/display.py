@@ -68,7 +68,8 @@ def describe(figure: Figure) -> str:
 def _describe(axis: Axes) -> str:
     across, up = axis.get_xlabel(), axis.get_ylabel()
     ticks = [label.get_text() for label in (*axis.get_yticklabels(), *axis.get_xticklabels())]
-    names = [name for name in ticks if any(letter.isalpha() for letter in name)]
+    words = [name for name in ticks if not name.startswith("$")]  # powers are no names
+    names = [name for name in words if any(letter.isalpha() for letter in name)]
     legend = axis.get_legend()
     names += [text.get_text() for text in legend.get_texts()] if legend else []
     parts = [axis.get_title(), f"{up} over {across}" if up and across else up or across]

@@ -4,7 +4,7 @@
 const BOX = ".fsslib-explorer";
 
 function nameControls(box) {
-  for (const row of box.querySelectorAll(".jupyter-widgets.widget-inline-hbox")) {
+  for (const row of box.querySelectorAll(".widget-inline-hbox, .widget-toggle-buttons, .widget-radio")) {
     const label = row.querySelector(".widget-label");
     const name = label ? label.textContent.trim() : "";
     if (!name) continue;

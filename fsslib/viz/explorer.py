@@ -82,6 +82,7 @@ def explorer(draw: Callable[..., Any], **controls: Any) -> Explorer:
     """
     for control in controls.values():
         control.layout.flex = "0 0 auto"  # rather a second row than sliders without a track
+        control.layout.max_width = "100%"  # and in a narrow window not wider than that
         if hasattr(control, "style") and hasattr(control.style, "description_width"):
             control.style.description_width = "initial"  # rather a long label than half of one
         if hasattr(control, "continuous_update"):
@@ -104,7 +105,7 @@ def choice(
         value = pairs[0][1] if value is None else value
         buttons = widgets.ToggleButtons(options=pairs, value=value, description=description)
         buttons.style.button_width = "auto"
-        buttons.layout.width, buttons.layout.max_width = "max-content", "100%"
+        buttons.layout.width = "max-content"
         return buttons
     return word_box([str(one) for one in options], value, description)
 

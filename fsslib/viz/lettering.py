@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
 import matplotlib
 from PIL import ImageFont
+
+_UNITS = re.compile(r" (?=%)|(?<=IoU) (?=\d)")
 
 
 @lru_cache(maxsize=16)
@@ -17,12 +20,12 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def folded(text: str, width: int, size: int) -> list[str]:
-    """The text in lines of at most `width` pixels, broken between words but not before "%"; its
-    own breaks stay."""
+    """The text in lines of at most `width` pixels, broken between words but not within "IoU 54 %";
+    its own breaks stay."""
     letters, lines = font(size), []
     for part in text.split("\n"):
         line = ""
-        for word in part.replace(" %", "\N{NO-BREAK SPACE}%").split(" "):
+        for word in _UNITS.sub("\N{NO-BREAK SPACE}", part).split(" "):
             longer = f"{line} {word}" if line else word
             if line and letters.getlength(longer) > width:
                 lines.append(line)

@@ -22,6 +22,8 @@ def write_names(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The picture with the name of every label at the middle of its largest piece.
 
+    A small piece goes without, and one whose middle is covered by names of larger ones.
+
     Args:
         names: of the labels 1, 2, …; 0 and 255 have none.
 
@@ -38,6 +40,8 @@ def write_names(
     for share, row, column, name in sorted(pieces, reverse=True):
         if share >= LEAST_SHARE:
             box = _free_place(draw, letters, name, (column, row), taken, canvas.size)
+            if box is None:
+                continue
             taken.append(box)
             draw.text(box[:2], name, "white", letters, stroke_width=2, stroke_fill="black")
     return np.asarray(canvas)
@@ -59,18 +63,18 @@ def _free_place(
     centre: tuple[int, int],
     taken: list[Box],
     size: tuple[int, int],
-) -> Box:
-    """Where the name goes: within the picture, moved down or up until it covers no other name."""
+) -> Box | None:
+    """Where the name goes: within the picture, a line lower or higher if another name is there;
+    None if it would cover one there as well, since farther off it would name something else."""
     left, _, right, bottom = draw.textbbox((0, 0), name, letters, stroke_width=2)
     width, height = right - left, bottom
     x = min(max(centre[0] - width // 2, 2), max(size[0] - width - 2, 2))
     start = min(max(centre[1] - height // 2, 0), max(size[1] - height - 2, 0))
-    for step in range(2 * size[1] // height + 1):
-        y = start + (step + 1) // 2 * height * (1 if step % 2 else -1)
+    for y in (start, start + height, start - height):
         box = (x, y, x + width, y + height)
         if 0 <= y <= size[1] - height and not any(_meet(box, other) for other in taken):
             return box
-    return x, start, x + width, start + height
+    return None
 
 
 def _meet(a: Box, b: Box) -> bool:

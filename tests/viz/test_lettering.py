@@ -3,13 +3,13 @@
 from fsslib.viz.lettering import folded, font
 
 
-def test_a_percent_sign_stays_with_its_number():
+def test_a_score_stays_in_one_line():
     text = "and of grounds: IoU 47 %"
     width = int(font(20).getlength("and of grounds: IoU 47"))  # all but the sign has room
     lines = folded(text, width, 20)
     assert [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines] == [
-        "and of grounds: IoU",
-        "47 %",
+        "and of grounds:",
+        "IoU 47 %",
     ]
 
 

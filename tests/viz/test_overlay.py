@@ -143,5 +143,9 @@ def test_names_stand_in_their_segments():
     changed = (plain != named).any(-1)
     labels = enlarged_labels(scene.label)
     assert (changed & (labels > 0)).sum() > changed.sum() / 2 > 50
+    crowd = np.arange(1, 41, dtype=np.uint8).repeat(80).reshape(40, 80).repeat(2, 0)
+    drawn = overlay(np.zeros((80, 80, 3), np.uint8), crowd, names=["a long name"] * 40).pixels
+    lines = np.flatnonzero((drawn == 255).all(-1).sum(1) > 20)
+    assert 0 < len(lines) < len(drawn) / 2, "no name covers another one"
     with pytest.raises(ValueError, match="has no name"):
         overlay(scene.image, scene.label, names=["one"])

@@ -1,0 +1,35 @@
+"""What notebooks show: every figure with a text for those who cannot see it, and every
+widget with a picture for pages that have no kernel."""
+
+import pytest
+from repository_files import LESSONS, SOLUTIONS, each, outputs, read
+
+PICTURES = ("image/png", "image/jpeg")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@each(LESSONS + SOLUTIONS)
+def test_figures_have_alternative_text(path):
+    missing = [
+        kind
+        for output in outputs(path)
+        for kind in PICTURES
+        if kind in output.get("data", {})
+        and not output.get("metadata", {}).get(kind, {}).get("alt", "").strip()
+    ]
+    assert not missing, f"{len(missing)} figures without alternative text: use_sharp_figures()"
+
+
+@each(LESSONS + SOLUTIONS)
+def test_widgets_show_a_picture_where_no_kernel_is(path):
+    views = [output.data for output in outputs(path) if WIDGET in output.get("data", {})]
+    bare = [data["text/plain"] for data in views if not any(kind in data for kind in PICTURES)]
+    assert not bare, f"without a kernel these show as text: {bare}"
+
+
+@pytest.mark.parametrize("word", ["Dropdown(", "patch_picker", "set_matplotlib_formats"])
+def test_lessons_use_what_is_for_them(word):
+    using = [
+        path.name for path in LESSONS + SOLUTIONS for c in read(path).cells if word in c.source
+    ]
+    assert not using, f"{word} in {using}: see fsslib/viz"
