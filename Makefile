@@ -3,6 +3,7 @@
 # make browser  the lessons as a user sees them, in JupyterLab and Voilà in Chromium
 # make check  style and the tests that need neither a run, nor a lesson, nor a browser
 # make lab    the lessons in JupyterLab
+# make playground   the playground in the browser, as a page without code (Voilà)
 #
 # Each sets itself up. An active virtualenv or conda environment that holds fsslib from this folder
 # is used as it is; otherwise .venv is made here, once.
@@ -26,7 +27,7 @@ PYTHON = $(if $(SUITABLE),"$(ACTIVE)/bin/python",$(VENV)/bin/python)
 
 LESSONS = notebooks/*.ipynb notebooks/solutions/*.ipynb
 
-.PHONY: help demo test browser check lab environment
+.PHONY: help demo test browser check lab playground environment
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +36,7 @@ help:
 	@echo "make browser  drive JupyterLab and Voilà in Chromium, as a user would"
 	@echo "make check  the style, and the tests that need neither a run, a lesson nor a browser"
 	@echo "make lab    open the lessons in JupyterLab"
+	@echo "make playground  paint a mask, compare methods, on a page of its own"
 	@echo "Each makes what it needs in $(VENV) the first time."
 
 demo: environment
@@ -66,6 +68,11 @@ check: environment
 lab: environment
 	@echo "Opening JupyterLab with notebooks/00_start_here.ipynb; Ctrl-C here stops it."
 	@$(PYTHON) -m jupyterlab $(LAB_FLAGS) notebooks/00_start_here.ipynb
+
+# Voilà takes the next free port from 8866 on; PLAYGROUND_FLAGS="--no-browser" where there is none.
+playground: environment
+	@echo "Opening the playground; cases are saved in notebooks/cases. Ctrl-C here stops it."
+	@$(PYTHON) -m voila $(PLAYGROUND_FLAGS) --theme=light notebooks/90_playground.ipynb
 
 # The stamp holds the folder's path: a moved folder's .venv points to where it was.
 environment:

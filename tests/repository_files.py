@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "fsslib"
-LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PLAYGROUND = ROOT / "notebooks" / "90_playground.ipynb"
+LESSONS = sorted({*(ROOT / "notebooks").glob("*.ipynb")} - {PLAYGROUND})
 SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 TEMPLATES = sorted((ROOT / "notebooks" / "runs").glob("*.ipynb"))
 PUBLISHED = sorted((ROOT / "papermill_runs" / "published").rglob("*.ipynb"))

@@ -12,6 +12,7 @@ from repository_files import (
     LESSONS,
     MODULES,
     PACKAGE,
+    PLAYGROUND,
     ROOT,
     SOLUTIONS,
     TEMPLATES,
@@ -66,7 +67,7 @@ def test_documents_name_true_commands():
 
 
 def test_readme_lists_every_notebook():
-    there = {shown(path) for path in LESSONS + SOLUTIONS + TEMPLATES}
+    there = {shown(path) for path in [*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES]}
     named = set(re.findall(r"notebooks/[\w/]+\.ipynb", (ROOT / "README.md").read_text()))
     assert named == there, f"only in README.md: {named - there}; not in it: {there - named}"
 

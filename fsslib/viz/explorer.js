@@ -25,6 +25,7 @@ function nameControls(box) {
 }
 
 function describePicture(box, alt) {
+  if (!alt) return; // pictures that bring their own
   for (const picture of box.querySelectorAll("img")) {
     const own = picture.closest("[role=application]"); // a picture to click on names itself
     if (!own && picture.alt !== alt) picture.alt = alt;

@@ -60,6 +60,8 @@ class MaskPainter(anywidget.AnyWidget):
         pressure: whether a pen's pressure makes the line thicker; a button once a pen is seen.
         description: what the picture is called for screen readers.
 
+    In an `explorer` it is a control: `explorer(draw, mask=MaskPainter(picture))`.
+
     `mask` is a trait: (h,w) uint8 in {0, 1, …, len(labels), 255}, of the picture's size; read it,
     observe it, set it. It cannot be written into (copy it, and set the copy). `picture` can be set,
     too, and takes the mask away.
@@ -85,6 +87,7 @@ class MaskPainter(anywidget.AnyWidget):
     description = traitlets.Unicode("mask painter").tag(sync=True)
     picture = traitlets.Any()  # an array, once it is checked
     mask = traitlets.Any()
+    value = traitlets.Any()  # the mask, by the name that `explorer` reads of every control
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class MaskPainter(anywidget.AnyWidget):
         super().__init__(
             picture=pixels,
             mask=start,
+            value=start,
             labels=tuple(labels),
             brush_radius=radius,
             _picture=as_file(pixels),
@@ -117,6 +121,7 @@ class MaskPainter(anywidget.AnyWidget):
         self.observe(self._picture_set, "picture")
         self.observe(self._mask_set, "mask")
         self.observe(self._runs_set, "_runs")
+        self.observe(self._value_set, "value")
 
     def clear(self) -> None:
         """Take the mask away; the browser's undo brings it back."""
@@ -132,12 +137,18 @@ class MaskPainter(anywidget.AnyWidget):
             self._size, self._picture = size, as_file(change["new"])
             self.clear()
 
-    @traitlets.validate("mask")
+    @traitlets.validate("mask", "value")
     def _check_mask(self, proposal: dict[str, Any]) -> UInt8[np.ndarray, "h w"]:
         return as_labels(proposal["value"], self.picture.shape[:2], len(self.labels))
 
     def _mask_set(self, change: dict[str, Any]) -> None:
         self._runs = encode(change["new"])
+        if not np.array_equal(self.value, change["new"]):
+            self.value = change["new"]
+
+    def _value_set(self, change: dict[str, Any]) -> None:
+        if not np.array_equal(self.mask, change["new"]):
+            self.mask = change["new"]
 
     def _runs_set(self, change: dict[str, Any]) -> None:
         """What the browser sends becomes `mask`; what `mask` has said already changes nothing."""

@@ -6,12 +6,15 @@ import io
 import numpy as np
 import pytest
 import torch
+from ipywidgets import FloatSlider
 from PIL import Image
 from traitlets import TraitError
 
 import fsslib.viz
+from fsslib.viz.explorer import explorer
 from fsslib.viz.painter import MaskPainter
 from fsslib.viz.painter.runs import decode, encode
+from fsslib.viz.plots import show_images
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
@@ -64,6 +67,21 @@ def test_a_mask_is_set_and_cleared_from_python():
     assert painter.mask.dtype == np.uint8 and painter.mask.sum() == 60
     painter.clear()
     assert not painter.mask.any()
+
+
+def test_in_an_explorer_it_is_a_control():
+    drawn = []
+
+    def draw(mask, threshold):
+        drawn.append((int(mask.sum()), threshold))
+        return show_images([PICTURE, mask.astype(float)], ["picture", "mask"])
+
+    painter = MaskPainter(PICTURE, mask=square())
+    box = explorer(draw, mask=painter, threshold=FloatSlider(0.5))
+    from_browser(painter, np.ones((20, 30), np.uint8))
+    painter.value = square()
+    assert drawn == [(60, 0.5), (600, 0.5), (60, 0.5)] and painter.mask.sum() == 60
+    assert "image/jpeg" in box._repr_mimebundle_()[0]
 
 
 def test_another_picture_is_another_map_even_with_as_many_pixels():

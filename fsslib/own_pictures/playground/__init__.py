@@ -1,0 +1,1 @@
+"""The playground: paint, name, compare, save. `page.Playground` is the widget of its notebook."""

@@ -1,0 +1,148 @@
+"""The page itself, without a browser: what is asked when, and what is shown of it."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fsslib.own_pictures.answer import Segmentation
+from fsslib.own_pictures.playground import page
+from fsslib.own_pictures.playground.asking import Answer
+from fsslib.own_pictures.playground.menu import GAMMA
+from fsslib.own_pictures.playground.page import Playground
+
+
+def png(width=40, height=30, mode="RGB"):
+    content = io.BytesIO()
+    Image.fromarray(np.full((height, width, 3), 90, np.uint8)).convert(mode).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Every question, in place of networks; each answer is a ramp from 0 to 1."""
+    questions = []
+
+    def ask(case, entry, options=None):
+        if missing := entry.lacks(case.marked, bool(case.word)):
+            raise ValueError(f"{entry.name} reads a {missing}, and there is none; give one")
+        questions.append((case, entry.name, dict(options or {})))
+        height, width = case.query.shape[:2]
+        ramp = np.tile(np.linspace(0, 1, width, dtype=np.float32), (height, 1))
+        maps = {"prior": ramp}
+        answer = Segmentation(
+            (ramp > 0.5).astype(np.uint8), ramp[None], case.query, ("thing",), "m", "r", 0.1, maps
+        )
+        return Answer(entry, answer, 0.1)
+
+    monkeypatch.setattr(page, "ask", ask)
+    return questions
+
+
+@pytest.fixture
+def playground(asked, tmp_path):
+    return Playground(tmp_path / "cases")
+
+
+def test_it_opens_with_an_example_answered(playground, asked):
+    assert [name for _, name, _ in asked] == [*page.FIRST]
+    picture, maps = playground.columns.pairs["PFENet"]
+    assert "IoU" in picture.value and 'alt="PFENet' in picture.value and "prior<br>" in maps.value
+    assert "missed" in playground.columns.legend.value
+
+
+def test_without_a_kernel_a_figure_stands_there(playground):
+    data, _ = playground._repr_mimebundle_()
+    assert data["image/jpeg"] and "application/vnd.jupyter.widget-view+json" in data
+    assert data["text/plain"].startswith("support; PFENet: IoU")
+
+
+def test_the_threshold_asks_nobody(playground, asked):
+    before, asked[:] = playground.columns.pairs["PFENet"][0].value, []
+    maps = playground.columns.pairs["PFENet"][1].value
+    playground.threshold.value = 0.9
+    assert not asked and playground.columns.pairs["PFENet"][0].value != before
+    assert playground.columns.pairs["PFENet"][1].value == maps
+
+
+def test_an_option_asks_its_methods_alone(playground, asked):
+    asked.clear()
+    slider = next(c for c in playground.adjust.children if c.option is GAMMA)
+    slider.value = 0.6
+    assert [(name, options) for _, name, options in asked] == [
+        ("CLIP-DINOiser, by mask", {GAMMA: 0.6})
+    ]
+
+
+def test_two_photographs_and_a_stroke_give_a_mask(playground, asked):
+    """What a newcomer does: bring two pictures, mark the object. Three actions."""
+    asked.clear()
+    playground.inputs.take("support", png(), "cup.png")
+    playground.inputs.take("query", png(50, 20, "L"), "desk.png")
+    assert not asked and "reads a mask" in playground.status.value and not playground.answers
+    mask = np.zeros((30, 40), np.uint8)
+    mask[5:20, 5:20] = 1
+    playground.inputs.support.mask = mask
+    assert {name for _, name, _ in asked} == {*page.FIRST}
+    case = asked[-1][0]
+    assert case.query.shape == (20, 50, 3) and case.truth is None and case.word == ""
+    assert "drawings alone" in playground.status.value and not playground.columns.legend.value
+    assert "IoU" not in playground.columns.pairs["PFENet"][0].value
+
+
+def test_files_that_are_no_pictures_change_nothing(playground):
+    before = playground.inputs.support.picture
+    for content, name in (
+        (b"hello", "cup.png"),
+        (b"%!PS-Adobe", "cup.jpg"),
+        (png()[:60], "../c.png"),
+    ):
+        playground.inputs.take("support", content, name)
+        assert (
+            name.split("/")[-1] in playground.status.value and "/tmp" not in playground.status.value
+        )
+    assert playground.inputs.support.picture is before and not playground.inputs.own
+
+
+def test_large_pictures_are_made_smaller(playground):
+    playground.inputs.take("query", png(2400, 1000), "wide.png")
+    assert playground.inputs.query.picture.shape == (500, 1200, 3)
+
+
+def test_switches_that_teach(playground, asked):
+    own = playground.inputs.case
+    for name, differs in (
+        ("stranger", lambda case: case.support is not own.support and case.word == own.word),
+        ("word", lambda case: case.word != own.word and case.support is own.support),
+        ("background", lambda case: (case.support != own.support).any() and case.mask is own.mask),
+    ):
+        asked.clear()
+        playground.switches[name].value = True
+        assert asked and differs(asked[-1][0]), name
+        playground.switches[name].value = False
+
+
+def test_words_that_nobody_here_knows(playground, asked):
+    playground.buttons["CLIP-DINOiser, by word"].value = True
+    playground.inputs.word.value = "hose"
+    assert "did you mean" in playground.status.value
+    assert "CLIP-DINOiser, by word" not in playground.answers and "PFENet" in playground.answers
+
+
+def test_other_weights_have_another_menu(playground, asked):
+    asked.clear()
+    playground.weights.value = "imagenet"
+    assert [name for _, name, _ in asked] == ["prototype, by mask"]
+    assert list(playground.columns.pairs) == ["prototype, by mask"]
+
+
+def test_a_case_is_saved_as_it_is_without_the_switches(playground, tmp_path):
+    playground.switches["background"].value = True
+    folder = playground.save_case()
+    assert folder.parent == tmp_path / "cases" and "fsslib segment" in playground.status.value
+    word = playground.inputs.case.word
+    saved = np.array(Image.open(folder / word / "images" / "support.png"))
+    np.testing.assert_array_equal(saved, playground.inputs.support.picture)
+    playground.inputs.support.clear()
+    assert playground.save_case() is None and "paint it" in playground.status.value
