@@ -18,7 +18,7 @@ from typing import Any
 from fsslib.config import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent
-_PARTIAL = ".partial-"
+PARTIAL = ".partial-"
 """Beginning of temporary names."""
 
 
@@ -80,7 +80,7 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     with _in_one_sentence(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            prefix=f"{_PARTIAL}{target.stem}.", suffix=target.suffix, dir=target.parent
+            prefix=f"{PARTIAL}{target.stem}.", suffix=target.suffix, dir=target.parent
         )
         os.close(handle)
         temporary = Path(name)
@@ -122,7 +122,7 @@ def copy_whole(source: Path, target: Path) -> None:
 def remove_partials(folder: Path) -> None:
     """Remove what a process that was killed left of files it was writing; nobody else may be
     writing into the folder."""
-    for path in folder.glob(f"{_PARTIAL}*"):
+    for path in folder.glob(f"{PARTIAL}*"):
         with _in_one_sentence(path):
             path.unlink(missing_ok=True)
 

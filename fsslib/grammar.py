@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from collections.abc import Mapping
@@ -46,6 +47,15 @@ def parse_group(parameter: str, text: str) -> tuple[str | None, dict[str, Any]]:
     return head, changes
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-4 as a number, as YAML 1.2 and Python do; YAML 1.1 wants 1.0e-4."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 def plain_yaml(text: str) -> Any:
     """What a YAML text says: plain values, lists and sets of them; no tag makes an object.
 
@@ -53,7 +63,7 @@ def plain_yaml(text: str) -> Any:
         ValueError: what is wrong with it, in a few words.
     """
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or "characters that YAML does not know"
     except (ValueError, RecursionError) as error:  # a date that is none, 5,000 digits, …
@@ -91,8 +101,9 @@ def format_group(head: str | None, changes: Mapping[str, Any]) -> str:
         plain = list(value) if isinstance(value, tuple) else value
         text = value if isinstance(value, str) else json.dumps(plain, separators=(",", ":"))
         if isinstance(value, str) and not _reads_as_itself(value):
-            text = json.dumps(value)  # "1" as text is not the number 1
+            # "1" as text is not the number 1.
+            text = yaml.safe_dump(value, default_style='"', width=math.inf).strip()
         words.append(
-            shlex.quote(f"{name}={text}") if re.search(r"[\s'\"]", text) else f"{name}={text}"
+            shlex.quote(f"{name}={text}") if re.search(r"[\s'\"\\]", text) else f"{name}={text}"
         )
     return " ".join(words)

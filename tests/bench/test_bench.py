@@ -183,7 +183,7 @@ def test_nothing_to_learn_is_left_out():
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_what_is_published_can_be_asked(name):
     topic, words = PUBLISHED[name]
-    assert TOPICS[topic][0].read(words).cases()
+    assert TOPICS[topic].read(words).cases()
 
 
 def test_documents_show_what_is_published():

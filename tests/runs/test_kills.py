@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from templates_in_process import Attempt, Stop
 
+from fsslib.files import PARTIAL
 from fsslib.runs.status import read_status
 from fsslib.training.journal import read_journal
 
@@ -34,10 +35,15 @@ TEMPLATES = {
 }
 
 
+def whole_files(folder: Path) -> list[Path]:
+    """All but what a kill between write and rename left under a temporary name."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(PARTIAL))
+
+
 def content(folder: Path) -> dict[str, Any]:
     """What a run leaves, without what a clock puts there."""
     left: dict[str, Any] = {}
-    for path in sorted(folder.iterdir()):
+    for path in whole_files(folder):
         if path.suffix == ".safetensors":
             left[path.name] = {name: t.numpy().tobytes() for name, t in load_file(path).items()}
         if path.name == "metrics.jsonl":
@@ -58,10 +64,11 @@ def require_truth(folder: Path) -> None:
     """After a kill: the status says so, and every file under its own name is whole."""
     if (status := read_status(folder)) is not None:
         assert status["state"] in ("lost", "finished")
-    for path in folder.glob("*.json"):
-        json.loads(path.read_text())
-    for path in folder.glob("*.safetensors"):
-        load_file(path)
+    for path in whole_files(folder):
+        if path.suffix == ".json":
+            json.loads(path.read_text())
+        if path.suffix == ".safetensors":
+            load_file(path)
     if (folder / "checkpoint.pt").exists():
         torch.load(folder / "checkpoint.pt", weights_only=True)
 

@@ -65,7 +65,7 @@ def never_twice_at_once(order):
 def test_a_sweep_on_this_machine(tmp_path, capsys):
     """Its own error is no reason to try again; what needs its files is not started; a run whose
     workers die more often than dask forgives ends all the same."""
-    rows = {"long": (150,), "bad": (9, "fails"), "reads_bad": (1,), "reads_long": (1,)}
+    rows = {"long": (300,), "bad": (9, "fails"), "reads_bad": (1,), "reads_long": (1,)}
     known = orders(tmp_path, rows)
     long, bad, reads_bad, reads_long = known.values()
     needs = {reads_bad.name: [bad.name], reads_long.name: [long.name]}
@@ -74,14 +74,10 @@ def test_a_sweep_on_this_machine(tmp_path, capsys):
         sweep = Sweep(workplace.client, list(known.values()), needs)
 
         def kill_now_and_then():
-            """Each time that the long run has got ten steps further, its worker."""
-            if (
-                len(killed) < 6
-                and steps(long) > 10 * (len(killed) + 1)
-                and starts(long) > len(killed)
-            ):
-                run = [entry["pid"] for entry in journal(long.folder)][-1]
-                killed.append(psutil.Process(run).ppid())
+            """Six times, as soon as the long run has made a step since it was started, its worker."""
+            events = journal(long.folder)
+            if starts(long) > len(killed) < 6 and events and events[-1]["what"] == "step":
+                killed.append(psutil.Process(events[-1]["pid"]).ppid())
                 os.kill(killed[-1], signal.SIGKILL)
 
         outcomes = follow(sweep, kill_now_and_then)
@@ -91,7 +87,7 @@ def test_a_sweep_on_this_machine(tmp_path, capsys):
         reads_bad.name: "not started",
         reads_long.name: "finished",
     }
-    assert len(killed) == 6 and starts(long) == 7 and steps(long) == 150
+    assert len(killed) == 6 and starts(long) == 7 and steps(long) == 300
     assert never_twice_at_once(long)
     assert starts(bad) == 1 and outcomes[bad.name].text == "error: it failed by itself"
     assert starts(reads_bad) == 0 and outcomes[reads_bad.name].text == f"needs files of {bad.name}"

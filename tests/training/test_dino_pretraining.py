@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 
 from fsslib.data.scenes.album import Album
+from fsslib.encoders.clip import resize_positions
 from fsslib.encoders.dino import (
     Dino,
     class_attention,
     load_dino,
-    scaled_positions,
     small_dino,
 )
 from fsslib.encoders.found import load_found_head
@@ -156,8 +156,8 @@ def test_attention_of_the_class_token_is_the_networks_own():
 
 def test_positions_are_those_of_the_grid_or_resampled():
     positions = torch.randn(1 + 16, 6)
-    assert scaled_positions(positions, (4, 4)) is positions
-    resampled = scaled_positions(positions, (5, 7))
+    assert resize_positions(positions, (4, 4), "scaled") is positions
+    resampled = resize_positions(positions, (5, 7), "scaled")
     assert resampled.shape == (36, 6) and torch.equal(resampled[0], positions[0])
     assert small_dino().grid((96, 40)) == (12, 5)
 
