@@ -141,14 +141,14 @@ class Playground(widgets.VBox):
         for entry in self._chosen():
             try:
                 self.answers[entry.name] = self._ask(case, entry)
-            except (ValueError, TypeError, RuntimeError, OSError) as error:
+            except (ValueError, RuntimeError, OSError) as error:
                 told.append(str(error))
         self._say(*told)
         self.columns.draw(self.answers, case, self.threshold.value)
 
     def _ask(self, case: Case, entry: Entry) -> Answer:
-        if "word" in entry.reads and case.word:
-            require_known_words([case.word], self.weights.value)
+        if "word" in entry.reads and case.word and self.weights.value == EMBEDDED:
+            require_known_words([case.word])
         options = {o: self.options[o] for o in entry.options if o in self.options}
         return ask(case, entry, options)
 
