@@ -262,8 +262,8 @@ class PartsConfig(Settings):
     heads: str = "shipped"
     """CLIP-DINOiser's: a `.safetensors` file of `train_dinoiser`, the published checkpoint,
     "shipped", or "teachers", which asks DINO and FOUND instead."""
-    masks: str = "superpixels"
-    """Who draws the masks of GF-SAM's, Matcher's and PerSAM's points: superpixels, clusters, sam, a
+    masks: str = "clusters"
+    """Who draws the masks of GF-SAM's, Matcher's and PerSAM's points: clusters, superpixels, sam, a
     SAM's name on the hub, or the folder of one."""
 
     def __post_init__(self) -> None:
