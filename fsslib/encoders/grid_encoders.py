@@ -126,6 +126,18 @@ def is_grid_encoder(name: str) -> bool:
     return clip or name in DINOS or _is_vit(name) or is_backbone(name)
 
 
+def usual_weights(name: str) -> str:
+    """The tag of a network's weights where none is given: the embedded ones, or those that its kind
+    is known by."""
+    if name.startswith("scenes"):
+        return "scenes"
+    if name.startswith("timm/"):
+        return "timm"
+    if name in DINOS:
+        return "dino"
+    return "openai" if name in open_clip.list_models() else "imagenet"
+
+
 def _is_vit(name: str) -> bool:
     if not name.startswith("timm/"):
         return False

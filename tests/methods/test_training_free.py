@@ -15,7 +15,7 @@ from fsslib.evaluation.evaluator import at_original
 from fsslib.methods import METHODS, build_method
 from fsslib.methods.fssdino import one_hot
 from fsslib.methods.grid_method import GridMethod, together
-from fsslib.methods.mask_makers import MaskMaker, SamMasks, Superpixels, build_mask_maker
+from fsslib.methods.mask_makers import FeatureClusters, MaskMaker, SamMasks, build_mask_maker
 from fsslib.methods.n_way import any_way
 from fsslib.priors import fssdino, gfsam, insid3
 from fsslib.priors.agglomerative import agglomerate
@@ -241,7 +241,7 @@ def test_pictures_are_shown_at_the_methods_size(encoder):
 
 
 def test_mask_makers_by_name():
-    assert isinstance(build_mask_maker(), Superpixels)
+    assert isinstance(build_mask_maker(), FeatureClusters)
     for text in ("circles", ""):
         with pytest.raises(ConfigError, match="expected one of"):
             build_mask_maker(text)
