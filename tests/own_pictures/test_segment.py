@@ -256,7 +256,7 @@ def test_the_embedded_encoders_are_warned_of_before_they_answer(method, monkeypa
 
 def test_thresholds_hold_as_they_were_measured_alone(method, monkeypatch):
     monkeypatch.setattr(segmenting, "build", lambda chosen: method)
-    monkeypatch.setattr(segmenting, "thresholds", lambda: {"clip_dinoiser+correspondence": 0.5})
+    monkeypatch.setattr(segmenting, "thresholds", lambda: {"gfsam_maps": 0.5})
     square_one = (SUPPORT[:, :40], SUPPORT[:, :40], MASK[:, :40])
     assert segment(*square_one, weights="scenes").threshold == 0.5
     assert segment(*square_one, weights="scenes", image_size=64).threshold is None
