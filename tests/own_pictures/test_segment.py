@@ -178,7 +178,7 @@ def test_auto_takes_what_the_weights_allow_and_says_why(masks, names, weights, l
 @pytest.mark.parametrize(
     ("names", "weights", "label"),
     [
-        (("fish", "cup"), "scenes", "hdmnet+pi_clip"),
+        (("fish", "mug"), "scenes", "hdmnet+pi_clip"),
         (("zebra", "cup"), "scenes", "clip_prior"),
         ((), "dinov2", "grid_prototype"),
         (("zebra", "cup"), "openai", "clip_prior"),
