@@ -24,15 +24,15 @@ def marked(name: str, results: Sequence[Mapping[str, Any]]) -> str:
 
 def legend(rows: Rows) -> list[str]:
     """What the mark means, and of which rows; nothing where there is none."""
-    stale = {row: found for row, results in rows.items() if (found := changes(results))}
+    stale = {row: parts for row, results in rows.items() if (parts := changes(results))}
     if not stale:
         return []
-    what = "; ".join(f"{row}: {', '.join(found)}" for row, found in stale.items())
+    what = "; ".join(f"{row}: {', '.join(parts)}" for row, parts in stale.items())
     return ["", f"{MARK} has changed since, as the results' own records say ({what})."]
 
 
 def unrecorded(rows: Rows) -> list[str]:
     """Of which rows nobody can tell: results of older versions have no record."""
     names = [row for row, rs in rows.items() if any(changed_since(r) is None for r in rs)]
-    told = ", ".join(names) if len(names) < len(rows) else "all of these"
-    return ["", f"Without a record of code and weights (older versions): {told}."] if names else []
+    which = ", ".join(names) if len(names) < len(rows) else "all of these"
+    return ["", f"Without a record of code and weights (older versions): {which}."] if names else []

@@ -136,14 +136,14 @@ class Playground(widgets.VBox):
     def ask_all(self) -> None:
         """Ask every chosen method anew; what it lacks is said."""
         self._show_options()
-        case, told = self.case, self._notes()
+        case, notes = self.case, self._notes()
         self.answers = {}
         for entry in self._chosen():
             try:
                 self.answers[entry.name] = self._ask(case, entry)
             except (ValueError, RuntimeError, OSError) as error:
-                told.append(str(error))
-        self._say(*told)
+                notes.append(str(error))
+        self._say(*notes)
         self.columns.draw(self.answers, case, self.threshold.value)
 
     def _ask(self, case: Case, entry: Entry) -> Answer:

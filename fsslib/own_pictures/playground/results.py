@@ -29,9 +29,9 @@ def shown(answer: Answer, truth: UInt8[np.ndarray, "h w"] | None, threshold: flo
     known = "" if score is None else f" · IoU {100 * score:.0f} %"
     name, surest = escape(answer.entry.name), answer.segmentation.scores[0]
     alt = f"{name}: {100 * float(mask.mean()):.0f} % of the query marked{known}"
-    told = f"{answer.seconds:.2f} s · surest pixels {surest:.2f}{_believed(answer)}"
+    details = f"{answer.seconds:.2f} s · surest pixels {surest:.2f}{_believed(answer)}"
     drawn = overlay(picture, small[0], small[1], enlarge=False)
-    return _figure(drawn.pixels, f"<b>{name}</b>{known}<br>{told}", alt, SIDE)
+    return _figure(drawn.pixels, f"<b>{name}</b>{known}<br>{details}", alt, SIDE)
 
 
 def legend() -> str:
@@ -48,8 +48,8 @@ def _small(pixels: np.ndarray, how: Image.Resampling) -> np.ndarray:
 
 
 def _believed(answer: Answer) -> str:
-    there = answer.segmentation.present[0]
-    return {True: " · there", False: " · <b>not there</b>", None: ""}[there]
+    present = answer.segmentation.present[0]
+    return {True: " · there", False: " · <b>not there</b>", None: ""}[present]
 
 
 def shown_maps(answer: Answer) -> str:
