@@ -105,7 +105,7 @@ def _seconds(config: EvaluateConfig) -> float | None:
 
 
 def _with_what_is_here(config: EvaluateConfig) -> EvaluateConfig:
-    """The same with random weights where the config's own are not here, and superpixels in place of
+    """The same with random weights where the config's own are not here, and clusters in place of
     a SAM, which are the only parts that must be downloaded."""
     changes = {}
     for parameter in ("encoder", "backbone"):

@@ -139,7 +139,7 @@ class Playground(widgets.VBox):
         for entry in (entry for entry, lacks in lacking.items() if not lacks):
             try:
                 self.answers[entry.name] = self._ask(case, entry)
-            except (ValueError, TypeError, RuntimeError, OSError) as error:
+            except (ValueError, RuntimeError, OSError) as error:
                 told.append(str(error))
         self._say(*told)
         self.columns.draw(self.answers, case, self.threshold.value)
