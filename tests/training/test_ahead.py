@@ -141,7 +141,10 @@ def test_a_training_is_the_same_with_and_without_the_thread(accumulate, tmp_path
     monkeypatch.setattr(ReadAhead, "take", lambda *args: read.append(make(*args)) or read[-1])
     beside = trained(tmp_path / "beside", config, PassCache(2**28))
     waiting = sum(features is None for features in read)
-    assert waiting == accumulate and len(read) == 6 * accumulate, "the first step's alone"
+    assert len(read) == 6 * accumulate
+    # Before the first step nothing is known of what will be asked; the second batch may be made
+    # before that step has told.
+    assert accumulate <= waiting <= 2 * accumulate
     stored = trained(tmp_path / "stored", config, DiskCache(tmp_path / "cache", 2**28))
     monkeypatch.setattr(Ahead, "__init__", serial(Ahead.__init__))
     alone = trained(tmp_path / "alone", config, PassCache())
