@@ -135,13 +135,13 @@ class Playground(widgets.VBox):
         self._show_options()
         case, self.answers = self.case, {}
         lacking = {e: e.lacks(case.marked, bool(case.word)) for e in self._chosen()}
-        told = self._notes() + advice(lacking)
+        notes = self._notes() + advice(lacking)
         for entry in (entry for entry, lacks in lacking.items() if not lacks):
             try:
                 self.answers[entry.name] = self._ask(case, entry)
             except (ValueError, RuntimeError, OSError) as error:
-                told.append(str(error))
-        self._say(*told)
+                notes.append(str(error))
+        self._say(*notes)
         self.columns.draw(self.answers, case, self.threshold.value)
 
     def _ask(self, case: Case, entry: Entry) -> Answer:

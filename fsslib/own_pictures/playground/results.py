@@ -58,15 +58,15 @@ def _small(pixels: np.ndarray, how: Image.Resampling) -> np.ndarray:
 
 def _believed(answer: Answer) -> str:
     """Whether the object is there, by its score and the calibrated threshold."""
-    there, needed = answer.segmentation.present[0], answer.segmentation.threshold
+    present, needed = answer.segmentation.present[0], answer.segmentation.threshold
     score = f"score {_decimals(answer.segmentation.scores[0])}"
     if needed is None:
-        told = f"{score}; no threshold calibrated"
-    elif there:
-        told = f"there: {score} reaches the calibrated threshold {_decimals(needed)}"
+        verdict = f"{score}; no threshold calibrated"
+    elif present:
+        verdict = f"there: {score} reaches the calibrated threshold {_decimals(needed)}"
     else:
-        told = f"<b>not there</b>: {score} is below the calibrated threshold {_decimals(needed)}"
-    return f'<span title="{SCORE}">{told}</span>'
+        verdict = f"<b>not there</b>: {score} is below the calibrated threshold {_decimals(needed)}"
+    return f'<span title="{SCORE}">{verdict}</span>'
 
 
 def _decimals(share: float) -> str:
