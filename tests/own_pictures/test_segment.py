@@ -133,6 +133,7 @@ def test_tiles_cover_every_pixel_and_agree_with_the_whole():
         ({"supports": SUPPORT, "masks": MASK[:20]}, "60 x 20 pixels, its picture 60 x 40"),
         ({"supports": SUPPORT, "masks": MASK, "class_name": ["a", "b"]}, "as a dictionary"),
         ({"supports": {"a": SUPPORT}, "masks": MASK}, "expected a dictionary"),
+        ({"supports": SUPPORT, "masks": {"a": MASK}}, "name all of them, or none"),
         ({"supports": {"a": SUPPORT}, "class_name": "a"}, "leave it out"),
         ({"supports": SUPPORT, "masks": MASK, "method": "pfnet"}, "did you mean 'pfenet'"),
         (
@@ -328,6 +329,18 @@ def test_the_command_takes_words_and_methods(method, monkeypatch, tmp_path):
     support = ["--support", given[0], "--mask", "5 5 21 21"]
     assert main([*given, *support, "--method", "prototype"]) == 0
     assert [dict(one.parameters)["method"] for one in asked] == ["clip_prior", "prototype"]
+
+
+def test_the_command_takes_several_classes_by_name(method, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(segmenting, "build", lambda chosen: method)
+    Image.fromarray(SUPPORT).save(picture := tmp_path / "a.png")
+    command = [str(picture), "--out", str(tmp_path / "out"), "--support", f"cup={picture}"]
+    assert main([*command, "--mask", "cup=5 5 21 21", "--support", str(picture)]) == 2
+    assert "name all, or none" in capsys.readouterr().err
+    second = ["--support", f"pen={picture}", "--mask", "pen=1 1 9 9"]
+    assert main([*command, *second, "--mask", "cup=5 5 21 21"]) == 0
+    rows = json.loads((tmp_path / "out" / "result.json").read_text())["classes"]
+    assert [row["name"] for row in rows] == ["cup", "pen"]
 
 
 @pytest.mark.parametrize("command", [["--help"], ["segment", "--help"], ["--version"]])

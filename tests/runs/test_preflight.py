@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import trees
 
+from fsslib.encoders.weights import WeightsError
 from fsslib.runs import preflight
 from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
@@ -79,6 +80,20 @@ def test_hours_are_measured_where_the_data_is(monkeypatch):
     assert 0 < first.hours < 10
 
 
+def test_a_clip_is_tried_at_random_and_weights_that_cannot_be_had_stop_no_check(monkeypatch):
+    row = {"template": "evaluate", "method": "clip_prior", "clip": "ViT-B-16 weights=laion2b"}
+    study = Study("mine", "a test", {"words": row}, folds=(0,))
+    (job,) = study.jobs()
+    tried = preflight._with_what_is_here(parse(job.template, job.parameters))
+    assert tried.clip == "ViT-B-16 weights=random"
+
+    def nothing(*_):
+        raise WeightsError("no network")
+
+    monkeypatch.setattr(preflight, "assemble", nothing)
+    assert next(check(study)).hours is None
+
+
 ROWS = [(name, row) for name in SWEEPS for row in load_study(name).rows if "5shot" not in row]
 
 
@@ -103,7 +118,7 @@ def test_the_check_of_a_sweep_tells_data_weights_licence_and_hours(name, folders
     study = load_study(name)
     extra = {"root": str(folders[name]), "workers": 0, "device": "cpu"}
     rows = {"dinov3b_fssdino": study.rows["dinov3b_fssdino"] | {"encoder": VIT_S}}
-    (one,) = check(replace(study, rows=rows, always=study.always | extra, folds=(0,)))
+    (one,) = check(replace(study, rows=rows, always=study.always | extra, folds=(0,)), [])
     assert "weights of timm/vit_small_patch16_dinov3, downloaded" in one.trouble
     assert one.hours > 0 and "DINOv3 License" in one.licences[0]
     text = check_table([one])

@@ -20,7 +20,7 @@ from PIL import Image
 from fsslib.data.episode import IGNORE
 from fsslib.files import write_json
 from fsslib.own_pictures.playground.case import Case
-from fsslib.own_pictures.segmenting import UNNAMED
+from fsslib.own_pictures.question import UNNAMED
 
 FACTS = "case.json"
 
