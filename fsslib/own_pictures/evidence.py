@@ -5,7 +5,9 @@ python -m fsslib.own_pictures.evidence
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from fsslib.files import PACKAGE, atomic_path
 from fsslib.own_pictures.encoders import EMBEDDED
@@ -40,6 +42,12 @@ its constants are for ViT-L, and its 500 directions are more than a ViT-S has.
 | --- | --- | --- | --- | --- | --- |"""
 
 
+@cache
+def published() -> dict[str, list[dict[str, Any]]]:
+    """The study's results, read once."""
+    return study_results(STUDY)
+
+
 def page() -> str:
     """The Markdown; its numbers are read from the results."""
     lines = [line for reason, way in WAYS.items() for line in _lines(reason, way)]
@@ -47,10 +55,11 @@ def page() -> str:
     return "\n".join([TEXT, *lines, "", end, ""])
 
 
+@cache
 def rival(chosen: str, among: tuple[str, ...]) -> tuple[str, str, bool] | None:
     """The best of the other rows on the episodes that both have: its name, how much it differs,
     and whether it is better by more than its interval. None where there is no other."""
-    results = study_results(STUDY)
+    results = published()
     found = {row: difference(results[row], results[chosen]).miou for row in among if row != chosen}
     if not found:
         return None
@@ -63,7 +72,7 @@ def _lines(reason: str, way: Way) -> list[str]:
     words = {"masks": "masks", "named": "names", "known": "names that it has read"}
     counts = {None: "", True: ", several classes", False: ", one class"}[way.several]
     asked = " and ".join(words[name] for name in needs) + counts
-    results, lines = study_results(STUDY), []
+    results, lines = published(), []
     for chosen, among in way.rows.items():
         mean, half = mean_and_half(results[chosen])
         other = rival(chosen, among)
