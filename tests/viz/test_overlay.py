@@ -57,8 +57,9 @@ def test_outcomes_differ_from_each_other(deuteranope):
     assert min(apart) > 30
 
 
-def contrast(image, label, deuteranope):
-    """How much the outline differs from the object and from what lies around it.
+def contrast(image, label):
+    """How much the outline differs from the object and from what lies around it, to people who see
+    all colours and to those with deuteranopia.
 
     The mean over the contour of the difference between a pixel's own surroundings and whichever of
     the outline's pixels near it differs more; the lower one of the two sides.
@@ -73,23 +74,25 @@ def contrast(image, label, deuteranope):
         tones = [np.median(pixels[line], 0)[None] for line in lines.values() if line.any()]
         colours = pixels[side][::17]
         if len(colours):
-            values.append(
-                np.max([difference(tone, colours, deuteranope) for tone in tones], 0).mean()
-            )
-    return min(values)
+            by_viewer = [
+                [difference(tone, colours, deuteranope) for tone in tones]
+                for deuteranope in (False, True)
+            ]
+            values.append(np.max(by_viewer, 1).mean(-1))
+    return np.min(values, 0)
 
 
-@pytest.mark.parametrize("deuteranope", [False, True])
-def test_the_outline_is_seen_on_rendered_scenes(deuteranope):
+def test_the_outline_is_seen_on_rendered_scenes():
     """An orange tint at half strength differed by less than 25 on 8 % of masks, for people with
     deuteranopia on 23 %."""
     measured = []
     for index in range(12):
         scene = render_scene("figures", 0, index, 97)
         for class_id in scene.plan.class_ids:
-            measured.append(contrast(scene.image, scene.label == class_id, deuteranope))
+            measured.append(contrast(scene.image, scene.label == class_id))
     assert len(measured) > 20
-    assert min(measured) > 40, f"the faintest outline differs by {min(measured):.0f}"
+    faintest = np.min(measured, 0)
+    assert (faintest > 40).all(), f"the faintest outlines differ by {faintest.round()}"
 
 
 @pytest.mark.parametrize("deuteranope", [False, True])
