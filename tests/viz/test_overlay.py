@@ -9,6 +9,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from fsslib.data.episode import Episode, stack
 from fsslib.data.scenes import CLASS_NAMES, render_scene
 from fsslib.data.scenes.benchmark import Scenes10i
+from fsslib.viz.names import write_names
 from fsslib.viz.overlay import DARKENED, OUTCOMES, UNSCORED, overlay, palette
 from fsslib.viz.sharp import SIDE, enlarged, enlarged_labels, recognise
 
@@ -137,6 +138,14 @@ def test_a_wrong_address_is_found_out():
     pixels = overlay(scene.image, np.ones((97, 97), np.uint8)).pixels
     small = pixels.reshape(97, 4, 97, 4, 3).mean((1, 3))
     assert np.abs(small - scene.image).mean() < 10, "the picture itself, enlarged"
+
+
+def test_a_name_at_the_edge_of_a_picture_is_whole():
+    labels = np.zeros((388, 388), np.uint8)
+    labels[100:160, :30], labels[200:260, -40:] = 1, 2
+    grey = np.full((388, 388, 3), 90, np.uint8)
+    columns = (write_names(grey, labels, ["jug", "armchair"]) != grey).any((0, 2))
+    assert columns.any() and not columns[[0, 1, -1]].any()
 
 
 def test_names_stand_in_their_segments():
