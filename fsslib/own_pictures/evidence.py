@@ -5,6 +5,7 @@ python -m fsslib.own_pictures.evidence
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,15 +57,27 @@ def page() -> str:
 
 
 @cache
-def rival(chosen: str, among: tuple[str, ...]) -> tuple[str, str, bool] | None:
+def rival(chosen: str, patterns: str) -> tuple[str, str, bool] | None:
     """The best of the other rows on the episodes that both have: its name, how much it differs,
-    and whether it is better by more than its interval. None where there is no other."""
+    and whether any is better by more than its interval. None where there is no other.
+
+    Args:
+        patterns: of the rows' names, as files', separated by blanks.
+    """
     results = published()
-    found = {row: difference(results[row], results[chosen]).miou for row in among if row != chosen}
+    alike = [row for row in results if _counts(row) == _counts(chosen) and row != chosen]
+    others = [row for row in alike if any(fnmatch(row, one) for one in patterns.split())]
+    found = {row: difference(results[row], results[chosen]).miou for row in others}
     if not found:
         return None
     best = max(found, key=lambda row: found[row].difference)
     return best, signed(found[best]), any(one.interval[0] > 0 for one in found.values())
+
+
+def _counts(row: str) -> tuple[int, int]:
+    """Classes and shots of a row's episodes."""
+    protocol = published()[row][0]["protocol"]
+    return protocol["way"], protocol["shot"]
 
 
 def _lines(reason: str, way: Way) -> list[str]:
@@ -73,9 +86,9 @@ def _lines(reason: str, way: Way) -> list[str]:
     counts = {None: "", True: ", several classes", False: ", one class"}[way.several]
     asked = " and ".join(words[name] for name in needs) + counts
     results, lines = published(), []
-    for chosen, among in way.rows.items():
+    for chosen, patterns in way.rows.items():
         mean, half = mean_and_half(results[chosen])
-        other = rival(chosen, among)
+        other = rival(chosen, patterns)
         beside = f"`{other[0]}` {other[1]}" if other else "no other"
         cells = [FAMILIES[way.encoder], asked, reason, f"`{chosen}`", f"{mean:.1f} ± {half:.1f}"]
         lines.append("| " + " | ".join([*cells, beside]) + " |")

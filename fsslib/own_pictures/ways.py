@@ -15,8 +15,8 @@ from fsslib.own_pictures.encoders import EMBEDDED, Encoder
 
 SCENES_SIDE, PHOTOGRAPH_SIDE = 97, 473
 """Sides of the networks' inputs in pixels: as trained here, and as published."""
-READERS = ("prototype", "fssdino", "insid3", "gfsam_maps")
-"""Methods that were tried on both embedded encoders, as rows of the study end."""
+ON_CLIP = "clip_prototype* clip_fssdino* clip_insid3* clip_gfsam*"
+"""Rows of what reads the cells of any encoder, here CLIP's."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Way:
         masks, named, known: what it needs of the question. several: None: any number of classes.
         parameters: of the run template `evaluate`; "{weights}" stands for the encoder's text.
         side: of the network's square input, in pixels.
-        rows: of the study `frontier`: what stands for it -> what it was chosen from.
+        rows: of the study `frontier`: what stands for it -> patterns of those that it was chosen
+            from, among rows of as many classes and shots.
     """
 
     encoder: str
@@ -54,7 +55,7 @@ class Way:
     named: bool = False
     known: bool = False
     several: bool | None = None
-    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: Mapping[str, str] = field(default_factory=dict)
 
     def fits(self, encoder: Encoder, question: Question) -> bool:
         """Whether it reads this encoder, and has all that it needs."""
@@ -64,21 +65,6 @@ class Way:
         return self.encoder == encoder.family and enough and counts
 
 
-def _readers(encoder: str, end: str = "", *more: str) -> tuple[str, ...]:
-    """Rows of the study that read a mask on an encoder."""
-    return tuple(f"{row}{end}" for row in (*(f"{encoder}_{name}" for name in READERS), *more))
-
-
-_MORE = ("clip_vvp", "clip_dinoiser")
-_ONE, _TWO = _readers("clip", "", *_MORE), _readers("clip", "_2way", *_MORE)
-_MAPS = {"clip_gfsam_maps": _ONE, "resnet_gfsam_maps": _readers("resnet")}
-_PROTOTYPES = {
-    "clip_prototype_2way": _readers("clip", "_2way"),
-    "resnet_prototype_2way": _readers("resnet", "_2way"),
-}
-_VVP = {"clip_vvp_2way": _TWO}
-_NAMED_BOTH = ("pfenet+pi_clip", "hdmnet+pi_clip")
-
 WAYS = {
     "mask and word: PFENet on PI-CLIP's priors": Way(
         EMBEDDED,
@@ -87,7 +73,7 @@ WAYS = {
         masks=True,
         known=True,
         several=False,
-        rows={"pfenet+pi_clip": (*_NAMED_BOTH, "word", *_ONE, "pfenet", "hdmnet")},
+        rows={"pfenet+pi_clip": "*"},
     ),
     "masks and words: HDMNet on PI-CLIP's priors": Way(
         EMBEDDED,
@@ -96,7 +82,7 @@ WAYS = {
         masks=True,
         known=True,
         several=True,
-        rows={"hdmnet+pi_clip_2way": ("pfenet+pi_clip_2way", "word_2way", *_TWO, "hdmnet_2way")},
+        rows={"hdmnet+pi_clip_2way": "*"},
     ),
     "a mask alone: GF-SAM's maps, object against background": Way(
         EMBEDDED,
@@ -104,7 +90,7 @@ WAYS = {
         SCENES_SIDE,
         masks=True,
         several=False,
-        rows={"clip_gfsam_maps": (*_ONE, "pfenet", "hdmnet")},
+        rows={"clip_gfsam_maps": "clip_* pfenet hdmnet"},
     ),
     "masks alone: PI-CLIP's visual prior": Way(
         EMBEDDED,
@@ -112,56 +98,53 @@ WAYS = {
         SCENES_SIDE,
         masks=True,
         several=True,
-        rows={"clip_vvp_2way": (*_TWO, "pfenet_2way", "hdmnet_2way")},
+        rows={"clip_vvp_2way": "clip_* pfenet_2way hdmnet_2way"},
     ),
     "a word alone: PI-CLIP's visual-text prior": Way(
         EMBEDDED,
         {"method": "clip_prior", "prior": "pi_clip preset=scenes vvp=false"},
         SCENES_SIDE,
         known=True,
-        rows={"word": ("word",)},
+        rows={"word": "word"},
     ),
     "nothing trained: the nearer of two prototypes": Way(
         "backbone",
         {"method": "grid_prototype", "encoder": "{weights}"},
         masks=True,
-        rows={
-            "resnet_prototype": _readers("resnet"),
-            "resnet_prototype_2way": _readers("resnet", "_2way"),
-        },
+        rows={"resnet_prototype": "resnet_*", "resnet_prototype_2way": "resnet_*"},
     ),
     "nothing trained: GF-SAM's maps, object against background": Way(
         "timm_vit",
         {"method": "gfsam_maps preset=official", "encoder": "{weights}"},
         masks=True,
         several=False,
-        rows=_MAPS,
+        rows={"clip_gfsam_maps": ON_CLIP, "resnet_gfsam_maps": "resnet_*"},
     ),
     "nothing trained: the nearest prototype": Way(
         "timm_vit",
         {"method": "grid_prototype", "encoder": "{weights}"},
         masks=True,
         several=True,
-        rows=_PROTOTYPES,
+        rows={"clip_prototype_2way": ON_CLIP, "resnet_prototype_2way": "resnet_*"},
     ),
     "nothing trained: PI-CLIP's visual prior of several classes": Way(
         "open_clip",
         {"method": "clip_prior", "prior": "pi_clip preset=official vtp=false", "clip": "{weights}"},
         masks=True,
         several=True,
-        rows=_VVP,
+        rows={"clip_vvp_2way": "clip_*"},
     ),
     "nothing trained: PI-CLIP's visual-text prior": Way(
         "open_clip",
         {"method": "clip_prior", "prior": "pi_clip preset=official vvp=false", "clip": "{weights}"},
         named=True,
-        rows={"word": ("word", *_ONE)},
+        rows={"word": "word clip_*"},
     ),
     "nothing trained: GF-SAM's maps on CLIP's cells": Way(
         "open_clip",
         {"method": "gfsam_maps preset=official", "encoder": "{weights}"},
         masks=True,
-        rows={"clip_gfsam_maps": _ONE},
+        rows={"clip_gfsam_maps": "clip_*"},
     ),
 }
 """By the reason, one clause that the answer gives; best first, for each family of encoders."""

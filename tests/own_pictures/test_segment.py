@@ -195,8 +195,8 @@ def test_several_classes_have_ways_of_their_own(names, weights, label):
 def test_no_way_is_worse_than_what_it_was_chosen_from(reason):
     """By the published episodes: no other row is better by more than its interval."""
     assert WAYS[reason].rows, "no published score stands for it"
-    for chosen, among in WAYS[reason].rows.items():
-        other = evidence.rival(chosen, among)
+    for chosen, patterns in WAYS[reason].rows.items():
+        other = evidence.rival(chosen, patterns)
         assert other is None or not other[2], f"{chosen}: {other[0]} is {other[1]}"
 
 
