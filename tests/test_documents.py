@@ -13,6 +13,7 @@ from repository_files import (
     MODULES,
     PACKAGE,
     PLAYGROUND,
+    REPORTS,
     ROOT,
     SOLUTIONS,
     TEMPLATES,
@@ -67,7 +68,7 @@ def test_documents_name_true_commands():
 
 
 def test_readme_lists_every_notebook():
-    there = {shown(path) for path in [*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES]}
+    there = {shown(path) for path in [*LESSONS, PLAYGROUND, *REPORTS, *SOLUTIONS, *TEMPLATES]}
     named = set(re.findall(r"notebooks/[\w/]+\.ipynb", (ROOT / "README.md").read_text()))
     assert named == there, f"only in README.md: {named - there}; not in it: {there - named}"
 

@@ -66,6 +66,24 @@ EXPLAINED = (
 )
 
 
+def claim_paragraphs(known: Sequence[Judged]) -> str:
+    """The same in Markdown, a paragraph a claim, with the names of the rows that are compared."""
+    return "\n\n".join(_paragraph(each) for each in known)
+
+
+def _paragraph(each: Judged) -> str:
+    claim, numbers = each.claim, "; ".join(each.numbers) or "none"
+    if each.wrong:
+        numbers += f" (**not so**: {'; '.join(each.wrong)})"
+    rows = [f"`{name}`: {_shown(found)}" for name, found in each.measured.items()]
+    lines = [
+        f"**{claim.id} · {claim.where}. {claim.claim}** Verdict: **{each.verdict}**.",
+        f"- its numbers: {numbers}",
+        f"- ours: {'; '.join(rows) or 'no row tests it'}",
+    ]
+    return "\n".join(lines) + f"\n\n{claim.text}"
+
+
 def ours(each: Judged) -> str:
     """Our differences on a claim, or why there are none."""
     if not each.measured:
