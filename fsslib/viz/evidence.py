@@ -62,6 +62,8 @@ def leaderboard_figure(board: Sequence[Entry], title: str) -> Figure:
         spot = (entry.seconds, entry.miou)
         axis.annotate(str(place), spot, (6, 4), textcoords="offset points", fontsize=8)
     axis.set(xscale="log", xlabel="seconds an episode", ylabel="mIoU in percent", title=title)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("{x:g}")
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     plt.close(figure)  # shown by whoever asked, once
     return figure
