@@ -42,16 +42,17 @@ help:
 demo: environment
 	@$(PYTHON) -m fsslib.runs demo
 
+# Three processes on two cores: many tests wait, for other processes and for kernels to start.
 test: environment
 	@echo "== 1 of 4: style of modules and notebooks (ruff)"
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@echo "== 2 of 4: tests, a small run of every run template among them (pytest)"
-	@$(PYTHON) -m pytest -n 2 --dist worksteal --ignore tests/browser
+	@$(PYTHON) -m pytest -n 3 --dist worksteal --ignore tests/browser
 	@echo "== 3 of 4: JupyterLab and Voilà, driven in a browser (pytest, Playwright)"
 	@$(PYTHON) -m pytest tests/browser
 	@echo "== 4 of 4: every lesson and its solutions, top to bottom (nbval)"
-	@$(PYTHON) -m pytest -o addopts= -p no:cacheprovider -n 2 --dist loadscope \
+	@$(PYTHON) -m pytest -o addopts= -p no:cacheprovider -n 3 --dist loadscope \
 		--nbval-lax --nbval-current-env $(LESSONS)
 
 # One process: its tests share a browser and a JupyterLab.

@@ -147,5 +147,9 @@ def _from_file(path: Path) -> Any:
         spec = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]  # else the next question finds a module without its classes
+            raise
     return sys.modules[name]

@@ -18,9 +18,16 @@ SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 TEMPLATES = sorted((ROOT / "notebooks" / "runs").glob("*.ipynb"))
 PUBLISHED = sorted((ROOT / "papermill_runs" / "published").rglob("*.ipynb"))
 MODULES = sorted(PACKAGE.rglob("*.py"))
-NAMES = ("README.md", "TROUBLESHOOTING.md", "fsslib/README.md", "fsslib/EXTENDING.md")
-NAMES += ("papermill_runs/README.md",)
-DOCUMENTS = [ROOT / name for name in NAMES]
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "TROUBLESHOOTING.md",
+    "fsslib/**/*.md",
+    "papermill_runs/README.md",
+)
+DOCUMENTS = sorted(path for page in PAGES for path in ROOT.glob(page))
+DOCUMENTS += sorted((ROOT / "papermill_runs" / "published").rglob("README.md"))
+DOCUMENTS += sorted((ROOT / "papermill_runs" / "published").glob("[a-z]*.md"))
 
 ABSOLUTE = re.compile(r"(?<![\w.~])/(?:home|root|work|tmp|Users)/|\bC:\\")
 

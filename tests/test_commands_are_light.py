@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from fsslib.__main__ import COMMANDS
 from fsslib.methods.registry import METHODS, PRIORS
@@ -40,6 +41,10 @@ REFUSED = [
     ["bench", "methods", "-p", "shot=x"],
     ["interop", "inspect"],
     ["segment", "nosuch.jpg", "--support", "nosuch.jpg"],
+    ["segment", "{picture}", "--support", "{picture}", "--mask", "nosuch.png"],
+    ["segment", "{picture}", "--support", "a={picture}", "--mask", "b=0 0 9 9"],
+    ["segment", "{picture}", "--name", "hose"],
+    ["segment", "{picture}", "--name", "fish", "--method", "nosuch"],
     ["segment", "--nosuch"],
 ]
 CODE = """
@@ -70,8 +75,9 @@ def test_help_is_light_and_has_examples(words):
 
 
 @pytest.mark.parametrize("words", REFUSED, ids=" ".join)
-def test_a_refusal_is_light(words):
-    status, loaded, _, error = carried_out(words)
+def test_a_refusal_is_light(words, tmp_path):
+    Image.new("RGB", (64, 64)).save(picture := tmp_path / "picture.png")
+    status, loaded, _, error = carried_out([w.format(picture=picture) for w in words])
     assert status in (1, 2) and not loaded
     assert "error: " in error.casefold() and "Traceback" not in error
 

@@ -28,7 +28,7 @@ from fsslib.runs.config import parse
 TOP_LEVEL = {
     *("notebooks", "fsslib", "papermill_runs", "tests", ".ci"),
     *("pyproject.toml", "environment.yml", "constraints.txt", "Makefile", ".gitignore"),
-    *("README.md", "TROUBLESHOOTING.md", "LICENSE", "CITATION.cff"),
+    *("README.md", "CONTRIBUTING.md", "TROUBLESHOOTING.md", "LICENSE", "CITATION.cff"),
 }
 
 
@@ -67,10 +67,17 @@ def test_documents_name_true_commands():
             parse(words[4], {name: yaml.safe_load(value) for name, _, value in given})
 
 
-def test_readme_lists_every_notebook():
+def test_documents_list_every_notebook():
+    """Lessons in README.md, templates in that of the runs."""
     there = {shown(path) for path in [*LESSONS, PLAYGROUND, *REPORTS, *SOLUTIONS, *TEMPLATES]}
-    named = set(re.findall(r"notebooks/[\w/]+\.ipynb", (ROOT / "README.md").read_text()))
-    assert named == there, f"only in README.md: {named - there}; not in it: {there - named}"
+    pages = [ROOT / "README.md", ROOT / "papermill_runs" / "README.md"]
+    texts = "".join(page.read_text() for page in pages)
+    named = set(re.findall(r"notebooks/[\w/]+\.ipynb", texts))
+    assert named == there, f"only in the pages: {named - there}; not in them: {there - named}"
+
+
+def test_the_front_page_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
 def test_map_lists_every_module():

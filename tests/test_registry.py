@@ -63,6 +63,14 @@ def test_what_is_no_method_is_refused_in_words(outside, name, message):
         METHODS.get(name)
 
 
+def test_a_file_that_fails_fails_again(outside):
+    """A kernel asks twice; a module that stopped half-way has no classes to find."""
+    outside.write_text(OUTSIDE + "\n\nraise RuntimeError('not finished')\n")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="not finished"):
+            METHODS.get(f"{outside}:Later")
+
+
 def test_the_source_of_a_class_is_part_of_what_it_is(outside):
     assert source_digest("pfenet") is None
     before = source_digest("outside_methods:Everything")

@@ -161,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("file", type=Path)
     again.set_defaults(command=_show, out=None)
     _comparing(again)
-    about = "measure and publish what README.md shows"
+    about = "measure and publish what the page of results shows"
     example = "fsslib bench publish growth_shot --rounds 2"
     publish = add_command(commands, "publish", about, example)
     publish.add_argument("names", nargs="*", help=f"some of {', '.join(PUBLISHED)}")

@@ -1,4 +1,4 @@
-"""The figures that README.md shows, made by one command.
+"""The figures of the published page, made by one command.
 
 Every entry is a command by itself; what it prints is written beside its JSON.
 """
@@ -88,7 +88,7 @@ def refreshed(text: str) -> str:
 def documents() -> list[Path]:
     """Those that show published tables."""
     runs = repository() / "papermill_runs"
-    return [repository() / "README.md", runs / "README.md", published_folder() / "README.md"]
+    return [runs / "README.md", published_folder() / "README.md"]
 
 
 def refresh() -> None:

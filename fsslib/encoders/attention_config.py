@@ -61,15 +61,16 @@ class AttentionConfig(Settings):
     gamma: Positive = 3.0
     """1 / temperature of what is left (`proxy`)."""
     proxy: str = "scenes-dino"
-    """Whose features are compared (`proxy`): an embedded DINO, timm's copies of DINO's own, or any
-    ViT of timm as `timm/NAME`."""
+    """Whose features are compared (`proxy`): an embedded DINO, timm's copies of DINO's own, any ViT
+    of timm as `timm/NAME`, or another encoder of cells."""
     proxy_weights: str | None = None
     """Of the proxy: a file or a tag; None: its usual ones."""
     facet: Facet = "tokens"
     """What of the proxy's last block is compared; others than tokens for DINO's ViTs alone."""
     centred: bool | None = None
-    """Whether the proxy's features are seen from their mean over the picture. None: as the proxy
-    itself; the paper's are not, `scenes-dino` needs it (see `Dino`)."""
+    """Whether the proxy's features are seen from their mean over the picture. None: as a DINO
+    itself has them, and not for others; the paper's are not, `scenes-dino` needs it (see `Dino`).
+    """
     official: bool = False
     """ProxyCLIP's released code: the mean of the cosines is over the whole batch, and rows and
     columns of the values change places."""

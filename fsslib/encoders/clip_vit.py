@@ -29,7 +29,7 @@ from fsslib.encoders.clip_attention import (
 )
 from fsslib.encoders.proxy import LastAttention, load_attention
 
-RESIDUAL, PLAIN = load_attention("residual"), load_attention("clip")
+RESIDUAL = load_attention("residual")
 MASKCLIP = {"value": "maskclip", "attention": "clip"}
 
 

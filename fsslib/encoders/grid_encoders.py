@@ -32,6 +32,7 @@ class ClipGrid(GridEncoder):
         super().__init__(clip.name)
         vit = isinstance(clip, ClipViT)
         _require_facet(clip.name, facet, ("dense", "tokens") if vit else ("dense",))
+        _require_block(clip.name, block, len(clip.blocks) if facet == "tokens" else 0)
         self.clip, self.facet, self.block = clip, facet, block
         self.channels = clip.dim if facet == "dense" else clip.width
         self.stride = clip.stride
@@ -53,8 +54,9 @@ class DinoGrid(GridEncoder):
     def __init__(self, dino: Dino, facet: GridFacet = "tokens", block: int = -1) -> None:
         super().__init__(dino.name)
         _require_facet(dino.name, facet, ("tokens", "q", "k", "v"))
-        self.dino, self.facet = dino, facet
-        self.block = block % len(dino.model.blocks)
+        count = len(dino.model.blocks)
+        _require_block(dino.name, block, count if facet == "tokens" else 0)
+        self.dino, self.facet, self.block = dino, facet, block % count
         self.channels, self.stride = dino.width, dino.stride
 
     def preprocess(self, images: Images) -> Float[Tensor, "b 3 h w"]:
@@ -124,6 +126,18 @@ def is_grid_encoder(name: str) -> bool:
     return clip or name in DINOS or _is_vit(name) or is_backbone(name)
 
 
+def usual_weights(name: str) -> str:
+    """The tag of a network's weights where none is given: the embedded ones, or those that its kind
+    is known by."""
+    if name.startswith("scenes"):
+        return "scenes"
+    if name.startswith("timm/"):
+        return "timm"
+    if name in DINOS:
+        return "dino"
+    return "openai" if name in open_clip.list_models() else "imagenet"
+
+
 def _is_vit(name: str) -> bool:
     if not name.startswith("timm/"):
         return False
@@ -162,3 +176,11 @@ def _build(
 def _require_facet(name: str, facet: str, known: tuple[str, ...]) -> None:
     if facet not in known:
         raise ValueError(f"facet={facet!r}: {name} has {list(known)}")
+
+
+def _require_block(name: str, block: int, count: int) -> None:
+    """ValueError for a block that is not among `count`; of 0 there is the last one alone."""
+    if not count and block != -1:
+        raise ValueError(f"block={block}: only tokens are read of any block; give facet='tokens'")
+    if count and not -count <= block < count:
+        raise ValueError(f"block={block}: {name} has blocks 0 to {count - 1} (or -{count} to -1)")

@@ -99,6 +99,8 @@ class PassCache(Cache):
         return self._kept.get(key)
 
     def keep(self, key: Key, parts: Made) -> None:
+        if key in self._kept:  # two threads made the same
+            return
         self._kept[key] = tuple(part.clone() for part in parts)  # not a view of the whole batch
         self.bytes += _size(parts)
         while self.bytes > self.max_bytes:

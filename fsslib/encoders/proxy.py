@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fsslib.encoders.attention_config import AttentionConfig, Facet
 from fsslib.encoders.clip import Images
-from fsslib.encoders.dino import Dino, load_dino
+from fsslib.encoders.dino import DINOS, Dino, load_dino
 from fsslib.encoders.last_attention import Grid, last_block
 from fsslib.fp32 import in_fp32
 
@@ -51,6 +51,18 @@ def proxy_weights(
     lonely = scores.isneginf().all(-1)  # not even its own cosine is above beta times the mean
     scores = scores.masked_fill(torch.diag_embed(lonely), 0.0)
     return scores.softmax(-1)
+
+
+class CentredFeatures(nn.Module):
+    """Features seen from their mean over the picture."""
+
+    def __init__(self, features: GridFeatures) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, images: Images) -> Float[Tensor, "b c rows columns"]:
+        cells = self.features(images)
+        return cells - cells.mean((2, 3), keepdim=True)
 
 
 class DinoFeatures(nn.Module):
@@ -133,11 +145,18 @@ def load_attention(text: str) -> LastAttention:
 
 
 def load_proxy(config: AttentionConfig) -> GridFeatures:
-    """The proxy that an attention names.
+    """The proxy that an attention names: a DINO, or any other encoder of cells (ViTs: their tokens
+    after the final norm).
 
     Raises:
-        ValueError: unknown name. WeightsError: its weights cannot be had.
+        ValueError: unknown name, or a facet that it has not. WeightsError: its weights cannot be
+            had.
     """
-    usual = "scenes" if config.proxy == "scenes-dino" else "dino"
-    dino = load_dino(config.proxy, config.proxy_weights or usual)
-    return DinoFeatures(dino, config.facet, config.centred)
+    from fsslib.encoders.grid_encoders import build_grid_encoder, usual_weights  # which loads CLIPs
+
+    weights = config.proxy_weights or usual_weights(config.proxy)
+    if config.proxy in DINOS:
+        return DinoFeatures(load_dino(config.proxy, weights), config.facet, config.centred)
+    facet = None if config.facet == "tokens" else config.facet
+    encoder = build_grid_encoder(config.proxy, weights, facet)
+    return CentredFeatures(encoder) if config.centred else encoder

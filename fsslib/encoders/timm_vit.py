@@ -148,22 +148,22 @@ def build_timm_vit(name: str, weights: str | Path = "timm", block: int = -1) -> 
             f"{name!r}: expected 'timm/' and an architecture of timm, with a tag or none"
         )
     model, _, tag = name.removeprefix(PREFIX).partition(".")
-    tags, asked = pretrained_tags(model), str(weights)
-    tag = asked if asked in tags else tag
+    tags, source = pretrained_tags(model), str(weights)
+    tag = source if source in tags else tag
     local = Path(weights).is_file()
-    if not local and asked != "random" and not (tags and asked in ("timm", *tags)):
+    if not local and source != "random" and not (tags and source in ("timm", *tags)):
         raise WeightsError(
-            f"weights={asked!r} for {name}: neither a file nor a known tag "
+            f"weights={source!r} for {name}: neither a file nor a known tag "
             f"{[*(['timm'] if tags else []), *tags, 'random']}; give one of these or the path of a "
             "file"
         )
-    download = not local and asked != "random"
+    download = not local and source != "random"
     network = _create(f"{model}.{tag}" if tag else model, download)
     encoder = TimmViT(network, name, block)
     if local:
         state = read_state(Path(weights))
         headless = {key: value for key, value in state.items() if not key.startswith("head.")}
-        load_fitting(network, headless, asked)
+        load_fitting(network, headless, source)
     return encoder.freeze()
 
 

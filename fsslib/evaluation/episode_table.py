@@ -99,7 +99,10 @@ def read_table(path: Path) -> EpisodeTable:
         if len(text) > LARGEST:
             raise ValueError(f"more than {LARGEST} bytes of text")
         return _table(list(csv.DictReader(io.StringIO(text.decode()))))
-    except (ValueError, TypeError, EOFError, zlib.error, gzip.BadGzipFile, csv.Error) as error:
+    except (
+        *(ValueError, TypeError, OverflowError),
+        *(EOFError, zlib.error, gzip.BadGzipFile, csv.Error),
+    ) as error:
         raise ValueError(
             f"{path} is no whole table of episodes ({error}); repeat the evaluation that made it"
         ) from error
@@ -114,8 +117,8 @@ def _table(rows: Sequence[dict[str, str]]) -> EpisodeTable:
     if (numbers < 0).any():
         raise ValueError("it has numbers below zero")
     episodes = int(numbers[-1, 0]) + 1
-    way = len(rows) // episodes
-    if not np.array_equal(numbers[:, 0], np.repeat(np.arange(episodes), way)):
+    way = len(rows) // episodes  # 0 for numbers beyond all rows, which no array shall be made of
+    if not way or not np.array_equal(numbers[:, 0], np.repeat(np.arange(episodes), way)):
         raise ValueError(f"its {len(rows)} rows are not those of {episodes} episodes of one way")
     each = numbers.reshape(episodes, way, -1)
     supports = [tuple(row["supports"].split("|")) for row in rows]

@@ -67,10 +67,10 @@ def slide(
                 None if windows.crop is None else start + windows.crop for start in (top, left)
             )
             window = (..., slice(top, bottom), slice(left, right))
-            found = _padded(images[window], segmenter, windows)
+            scores = _padded(images[window], segmenter, windows)
             if total is None:
-                total = found.new_zeros(*found.shape[:2], *images.shape[-2:])
-            total[window] += found
+                total = scores.new_zeros(*scores.shape[:2], *images.shape[-2:])
+            total[window] += scores
             seen[window] += 1
     return total / seen
 

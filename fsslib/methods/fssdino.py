@@ -21,6 +21,10 @@ from fsslib.priors import fssdino
 from fsslib.priors.fssdino import ClassMaps, EmptyClass, Query
 from fsslib.settings import Count, Natural
 
+NEVER = -100.0
+"""Score of a class without a cell, in place of minus infinity, which becomes NaN, and wins, where
+logits are resized. True scores lie in -1..1."""
+
 
 @dataclass(frozen=True)
 class FSSDINOConfig(GridConfig):
@@ -58,7 +62,7 @@ class FSSDINO(GridMethod):
     def answer(self, cells: Cells) -> OneAnswer:
         size = tuple(cells.image.shape[-2:])
         classes = self.class_maps(cells)
-        scores = fssdino.class_scores(classes, size, cells.query.device)
+        scores = fssdino.class_scores(classes, size, cells.query.device).clamp_min(NEVER)
         maps = {"scores": scores} | self._shown(classes, cells)
         return OneAnswer(scores, maps)
 

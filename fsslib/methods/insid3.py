@@ -83,8 +83,8 @@ class INSID3(GridMethod):
             blank = self.encoder.blank(config.blank, sides, self.after_norm).float().cpu()
             return positional_basis(blank, config.components, config.share)
 
-        asked = f"{config.blank}-{sides}-{config.components}-{config.share}"
-        return self.encoder.while_unchanged(f"basis-{asked}", make)
+        settings = f"{config.blank}-{sides}-{config.components}-{config.share}"
+        return self.encoder.while_unchanged(f"basis-{settings}", make)
 
     def answer(self, cells: Cells) -> OneAnswer:
         projector = self.basis(self._sides(cells)).projector

@@ -72,7 +72,7 @@ class SamMasks(MaskMaker):
         return lambda points: draw(points.to(device)).to(points.device)
 
 
-STAND_INS: dict[str, type[MaskMaker]] = {kind.name: kind for kind in (Superpixels, FeatureClusters)}
+STAND_INS: dict[str, type[MaskMaker]] = {kind.name: kind for kind in (FeatureClusters, Superpixels)}
 """Makers that need no weights."""
 
 
@@ -86,8 +86,8 @@ def require_mask_maker(text: str) -> None:
         )
 
 
-def build_mask_maker(text: str = Superpixels.name) -> MaskMaker:
-    """ "superpixels", "clusters", "sam", or a SAM's name on the hub or folder.
+def build_mask_maker(text: str = FeatureClusters.name) -> MaskMaker:
+    """ "clusters", "superpixels", "sam", or a SAM's name on the hub or folder.
 
     Raises:
         ConfigError: none of these. WeightsError: a SAM that cannot be had.

@@ -76,8 +76,8 @@ class Segmentation:
         rows = zip(self.names, self.scores, self.present, strict=True)
         shares = [float((self.mask == number).mean()) for number in range(1, len(self.names) + 1)]
         classes = [
-            {"name": name, "score": round(score, 8), "present": there, "share_of_pixels": share}
-            for (name, score, there), share in zip(rows, shares, strict=True)
+            {"name": name, "score": round(score, 8), "present": present, "share_of_pixels": share}
+            for (name, score, present), share in zip(rows, shares, strict=True)
         ]
         return {
             "method": self.method,
@@ -92,12 +92,12 @@ class Segmentation:
     def __str__(self) -> str:
         words = {True: "there", False: "not there", None: "unsure"}
         needed = "" if self.threshold is None else f" of {_share(self.threshold)} needed"
-        told = [
+        sentences = [
             f"{row['name']}: {words[row['present']]} (score {_share(row['score'])}{needed}, "
             f"{100 * row['share_of_pixels']:.1f} % of pixels)"
             for row in self.facts()["classes"]
         ]
-        return f"{'; '.join(told)}. By {self.method} ({self.reason}), {self.seconds:.1f} s"
+        return f"{'; '.join(sentences)}. By {self.method} ({self.reason}), {self.seconds:.1f} s"
 
     def _repr_png_(self) -> bytes:
         content = io.BytesIO()

@@ -17,18 +17,16 @@ import torch
 
 from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.own_pictures.answer import Segmentation
-from fsslib.own_pictures.choice import SCENES_SIDE, Choice, build, choose, stated, warn_of_drawings
+from fsslib.own_pictures.choice import SCENES_SIDE, Choice, build, warn_of_drawings
 from fsslib.own_pictures.encoders import EMBEDDED
-from fsslib.own_pictures.masks import as_mask
 from fsslib.own_pictures.pictures import Picture, as_picture
+from fsslib.own_pictures.question import chosen, question
 from fsslib.own_pictures.refusal import thresholds
 from fsslib.own_pictures.tiles import tiled
 from fsslib.predict import ask
 from fsslib.runs.groups import require_device
 from fsslib.runs.machine import pick_device
 
-UNNAMED = "object"
-"""What a class without a name is called."""
 SMALLEST, LARGEST = 32, 8192
 """Sides of pictures that networks look at, in pixels."""
 
@@ -77,7 +75,7 @@ def segment(
         segmenter, label, reason = method, method.name, "as given"
         size, threshold = image_size or SCENES_SIDE, None
     else:
-        choice = _chosen(method, weights, names, pictures, marked)
+        choice = chosen(method, weights, names, pictures, marked)
         if weights is None or (weights == EMBEDDED and _photographs(shown, pictures)):
             warn_of_drawings()
         segmenter, label, reason = build(choice), choice.label, choice.reason
@@ -107,93 +105,6 @@ def segment(
         maps,
         threshold,
     )
-
-
-def question(
-    supports: Any, masks: Any, class_name: str | Sequence[str] | None
-) -> tuple[tuple[str, ...], list[list[np.ndarray]] | None, list[list[np.ndarray]] | None]:
-    """Names, supports and masks, a list of pictures for each class.
-
-    Raises:
-        ValueError: counts that do not fit, or neither supports nor a name.
-    """
-    if isinstance(supports, Mapping):
-        return _of_several(supports, masks, class_name)
-    names = (class_name,) if isinstance(class_name, str) else tuple(class_name or ())
-    if supports is None:
-        if masks is not None:
-            raise ValueError("masks without supports: give the pictures that they mark")
-        if not names:
-            raise ValueError("neither supports nor class_name: mark the object, or name it")
-        return names, None, None
-    if len(names) > 1:
-        raise ValueError(
-            f"{len(names)} class names; give supports as a dictionary, {{{names[0]!r}: [...], …}}"
-        )
-    of_class, marks = _pairs(supports, masks, "support")
-    return names or (UNNAMED,), [of_class], None if marks is None else [marks]
-
-
-def _of_several(
-    supports: Mapping[str, Any], masks: Any, class_name: Any
-) -> tuple[tuple[str, ...], list[list[np.ndarray]], list[list[np.ndarray]] | None]:
-    if class_name is not None:
-        raise ValueError(f"class_name={class_name!r} beside named supports; leave it out")
-    if masks is not None and (not isinstance(masks, Mapping) or masks.keys() != supports.keys()):
-        got = sorted(masks) if isinstance(masks, Mapping) else type(masks).__name__
-        raise ValueError(f"masks of {got}; expected a dictionary of {sorted(supports)}")
-    pairs = [
-        _pairs(supports[name], None if masks is None else masks[name], f"{name}, support")
-        for name in supports
-    ]
-    pictures = [of_class for of_class, _ in pairs]
-    return tuple(supports), pictures, None if masks is None else [marks for _, marks in pairs]
-
-
-def _pairs(
-    supports: Any, masks: Any, name: str
-) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-    """The supports of a class and their masks."""
-    several = isinstance(supports, list | tuple)
-    listed = list(supports) if several else [supports]
-    pictures = [as_picture(one, f"{name} {i}") for i, one in enumerate(listed)]
-    if not pictures:
-        raise ValueError(f"{name}: no picture; give one at least")
-    if masks is None:
-        return [picture.pixels for picture in pictures], None
-    marks = list(masks) if several else [masks]
-    if len(marks) != len(pictures):
-        raise ValueError(f"{len(pictures)} supports and {len(marks)} masks; give one for each")
-    checked = [
-        _mask(m, p, f"{name} {i}") for i, (m, p) in enumerate(zip(marks, pictures, strict=True))
-    ]
-    return [picture.pixels for picture in pictures], checked
-
-
-def _mask(value: Any, picture: Picture, name: str) -> np.ndarray:
-    return as_mask(value, picture, name if picture.name.startswith(name) else picture.name)
-
-
-def _chosen(
-    method: Choice | str,
-    weights: str | None,
-    names: tuple[str, ...],
-    pictures: list | None,
-    masks: list | None,
-) -> Choice:
-    if isinstance(method, Choice):
-        return method
-    shot = 1 if pictures is None else len(pictures[0])
-    if method != "auto":
-        if weights not in (None, EMBEDDED):
-            raise ValueError(
-                f"method={method!r} with weights={weights!r}: a method by name reads the embedded "
-                "encoders; leave one out, or give a Choice of the parameters of `fsslib run "
-                "evaluate`"
-            )
-        return stated(method, len(names), shot)
-    named = tuple(name for name in names if name != UNNAMED)
-    return choose(masks is not None, named, weights or EMBEDDED, len(names), shot)
 
 
 def _photographs(query: Picture, supports: list[list[np.ndarray]] | None) -> bool:

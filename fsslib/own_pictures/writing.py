@@ -1,36 +1,26 @@
-"""What `fsslib segment` does with its options: a folder of answers, one for each query."""
+"""What `fsslib segment` leaves behind: a folder of answers, one for each query."""
 
 from __future__ import annotations
 
-import re
-from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from fsslib.own_pictures.segmenting import segment
 
-_BOX = re.compile(r"-?\d+(\.\d+)?([ ,]+-?\d+(\.\d+)?){3}")
 
-
-def segment_files(queries: list[Path], options: Namespace) -> None:
+def segment_files(queries: list[Path], out: Path, **asked: Any) -> None:
     """Segment every query by the same supports; a line on each, a folder of its own if several.
+
+    Args:
+        asked: arguments of `segment`.
 
     Raises:
         ValueError, TypeError, WeightsError, OSError: as `segment`, for the query that has it.
     """
     names = _folders(queries)
     for query, name in zip(queries, names, strict=True):
-        answer = segment(
-            query,
-            options.supports or None,
-            [_mask(text) for text in options.masks] or None,
-            options.names[0] if len(options.names) == 1 else options.names or None,
-            options.method,
-            weights=options.weights,
-            image_size=options.image_size,
-            tile=options.tile,
-            device=options.device,
-        )
-        folder = options.out / name if len(queries) > 1 else options.out
+        answer = segment(query, **asked)
+        folder = out / name if len(queries) > 1 else out
         answer.save(folder)
         print(f"{query}: {answer}; see {folder}")
 
@@ -43,8 +33,3 @@ def _folders(queries: list[Path]) -> list[str]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"two queries are called {twice}; give them in two commands")
     return names
-
-
-def _mask(text: str) -> str | list[float]:
-    """A path, or a box."""
-    return [float(n) for n in re.split("[ ,]+", text)] if _BOX.fullmatch(text.strip()) else text

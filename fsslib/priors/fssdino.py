@@ -103,8 +103,8 @@ def gram_energy(
 ) -> Float[Tensor, "h w"]:
     """e_c(i) = q' G q. With `raw` query features, as released, it is |q|² times the mean squared
     cosine with the class's cells, so that long features win; with `unit` ones it is that mean."""
-    asked = F.normalize(query, dim=0) if gram_query == "unit" else query
-    return torch.einsum("chw,cd,dhw->hw", asked, gram, asked)
+    features = F.normalize(query, dim=0) if gram_query == "unit" else query
+    return torch.einsum("chw,cd,dhw->hw", features, gram, features)
 
 
 @in_fp32
@@ -112,8 +112,8 @@ def gram_energy_of_pool(
     query: Float[Tensor, "c h w"], pool: Float[Tensor, "n c"], gram_query: Query = "raw"
 ) -> Float[Tensor, "h w"]:
     """The same without a C x C matrix: the mean over cells of (U[x]·q)², cheaper for n < C."""
-    asked = F.normalize(query, dim=0) if gram_query == "unit" else query
-    along = torch.einsum("nc,chw->nhw", F.normalize(pool, dim=1), asked)
+    features = F.normalize(query, dim=0) if gram_query == "unit" else query
+    along = torch.einsum("nc,chw->nhw", F.normalize(pool, dim=1), features)
     return along.square().mean(0)
 
 

@@ -55,8 +55,8 @@ def transfer_keypoints(
         sigma: of the Gaussian, in cells.
     """
     cells = point_cells(points, support_size, support.shape[-2:])
-    asked = support[:, cells[:, 1], cells[:, 0]]  # (c, p)
-    similarity = torch.einsum("cp,chw->phw", asked, query)
+    at_points = support[:, cells[:, 1], cells[:, 0]]  # (c, p)
+    similarity = torch.einsum("cp,chw->phw", at_points, query)
     rows, columns = query.shape[-2:]
     y, x = torch.meshgrid(
         *(torch.arange(n, device=query.device) for n in (rows, columns)), indexing="ij"

@@ -37,8 +37,8 @@ def compare_command(options: argparse.Namespace) -> int:
     from fsslib.runs.staleness import legend, unrecorded
 
     a, b = (results_of(name) for name in (options.a, options.b))
-    found = difference(a, b, not options.other_supports)
-    print(comparison_table(found, options.a, options.b))
+    comparison = difference(a, b, not options.other_supports)
+    print(comparison_table(comparison, options.a, options.b))
     rows = {options.a: a, options.b: b}
     print("\n".join([*legend(rows), *unrecorded(rows)]))
     return 0

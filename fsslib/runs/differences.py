@@ -88,57 +88,58 @@ def difference_cells(
 ) -> dict[str, list[str]]:
     """Cells of each row: mIoU's difference to its reference with the interval, and p; empty for a
     reference itself, and where there is none."""
-    found: dict[str, Comparison | str] = {}
+    compared: dict[str, Comparison | str] = {}
     for row, results in rows.items():
         reference = references.get(row)
         if reference in (None, row) or reference not in rows:
             continue
         try:
             supports = share_supports(results, rows[reference])
-            found[row] = difference(results, rows[reference], supports)
+            compared[row] = difference(results, rows[reference], supports)
         except NoEpisodes:
-            found[row] = NEEDS_NEW
+            compared[row] = NEEDS_NEW
         except ConfigError as error:
-            found[row] = str(error).partition(";")[0]
-    known = [row for row, one in found.items() if isinstance(one, Comparison)]
-    p_values = dict(zip(known, holm([found[row].miou.p_value for row in known]), strict=True))
+            compared[row] = str(error).partition(";")[0]
+    known = [row for row, one in compared.items() if isinstance(one, Comparison)]
+    p_values = dict(zip(known, holm([compared[row].miou.p_value for row in known]), strict=True))
     return {
         row: [signed(one.miou), p_text(p_values[row])]
-        if isinstance(one := found.get(row, ""), Comparison)
+        if isinstance(one := compared.get(row, ""), Comparison)
         else [one, ""]
         for row in rows
     }
 
 
-def signed(found: Difference) -> str:
+def signed(score: Difference) -> str:
     """`+3.2 [2.1, 4.3]`, in points."""
-    low, high = (100 * bound for bound in found.interval)
-    return f"{100 * found.difference:+.1f} [{low:.1f}, {high:.1f}]"
+    low, high = (100 * bound for bound in score.interval)
+    return f"{100 * score.difference:+.1f} [{low:.1f}, {high:.1f}]"
 
 
 def p_text(value: float) -> str:
+    """`0.012`, or `< 0.001`."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def comparison_table(found: Comparison, a: str, b: str) -> str:
+def comparison_table(comparison: Comparison, a: str, b: str) -> str:
     """A Markdown table of both scores in percent, and what it is made of in a sentence."""
     lines = [
         f"| score | {a} | {b} | difference | P(improvement) | p | over seeds |",
         "|" + " --- |" * 7,
     ]
-    for name, one in (("mIoU", found.miou), ("FB-IoU", found.fb_iou)):
+    for name, one in (("mIoU", comparison.miou), ("FB-IoU", comparison.fb_iou)):
         scores = [f"{100 * one.a:.1f}", f"{100 * one.b:.1f}", signed(one)]
         over = one.seeds_interval
         seeds = f"[{100 * over[0]:.1f}, {100 * over[1]:.1f}]" if over else ""
         cells = [name, *scores, f"{100 * one.probability:.1f} %", p_text(one.p_value), seeds]
         lines.append("| " + " | ".join(cells) + " |")
-    folds, count = ", ".join(map(str, found.folds)), len(found.seeds)
-    told = "" if found.miou.seeds_interval else " (from three on, their spread is told, too)"
+    folds, count = ", ".join(map(str, comparison.folds)), len(comparison.seeds)
+    hint = "" if comparison.miou.seeds_interval else " (from three on, their spread is shown, too)"
     lines += [
         "",
-        f"Paired over {found.episodes} episodes of {found.pictures} query pictures; folds {folds}; "
-        f"{count} seed{'s' * (count > 1)}{told}. {a} is the better one on "
-        f"{100 * found.pictures_won:.1f} % of pictures, ties counted half.",
+        f"Paired over {comparison.episodes} episodes of {comparison.pictures} query pictures; "
+        f"folds {folds}; {count} seed{'s' * (count > 1)}{hint}. {a} is the better one on "
+        f"{100 * comparison.pictures_won:.1f} % of pictures, ties counted half.",
     ]
     return "\n".join(lines)
 

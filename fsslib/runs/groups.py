@@ -211,7 +211,7 @@ class EncoderConfig(Settings):
     def parse(cls, parameter: str, text: str) -> EncoderConfig:
         """`"timm/vit_small_patch14_dinov2 weights=FILE"`; without weights the embedded ones,
         timm's, OpenAI's or ImageNet's."""
-        from fsslib.encoders.grid_encoders import is_grid_encoder
+        from fsslib.encoders.grid_encoders import is_grid_encoder, usual_weights
 
         name, changes = parse_group(parameter, text)
         if name is None or not is_grid_encoder(name):
@@ -220,7 +220,7 @@ class EncoderConfig(Settings):
                 "scenes-clip-vit or scenes-dino, a CLIP of open_clip, a backbone, or 'timm/' and a "
                 "ViT of timm such as timm/vit_small_patch14_dinov2"
             )
-        return strict(cls, {"name": name, "weights": _usual_weights(name)} | changes)
+        return strict(cls, {"name": name, "weights": usual_weights(name)} | changes)
 
     @property
     def choices(self) -> list[str]:
@@ -233,18 +233,18 @@ class EncoderConfig(Settings):
         return self.name.startswith("scenes")
 
 
-def _usual_weights(name: str) -> str:
-    if name.startswith("scenes"):
-        return "scenes"
-    if name.startswith("timm/"):
-        return "timm"
-    import open_clip
+def proxies_of(network: Weights | EncoderConfig) -> list[tuple[str, str]]:
+    """The encoder that a CLIP's last attention asks, and its weights; none for most."""
+    text = getattr(network, "attention", None)
+    if text is None:
+        return []
+    from fsslib.encoders.attention_config import AttentionConfig
+    from fsslib.encoders.grid_encoders import usual_weights
 
-    from fsslib.encoders.dino import DINOS
-
-    if name in DINOS:
-        return "dino"
-    return "openai" if name in open_clip.list_models() else "imagenet"
+    config = AttentionConfig.parse("attention", text)
+    if config.scores != "proxy":
+        return []
+    return [(config.proxy, config.proxy_weights or usual_weights(config.proxy))]
 
 
 @dataclass(frozen=True)
@@ -262,8 +262,8 @@ class PartsConfig(Settings):
     heads: str = "shipped"
     """CLIP-DINOiser's: a `.safetensors` file of `train_dinoiser`, the published checkpoint,
     "shipped", or "teachers", which asks DINO and FOUND instead."""
-    masks: str = "superpixels"
-    """Who draws the masks of GF-SAM's, Matcher's and PerSAM's points: superpixels, clusters, sam, a
+    masks: str = "clusters"
+    """Who draws the masks of GF-SAM's, Matcher's and PerSAM's points: clusters, superpixels, sam, a
     SAM's name on the hub, or the folder of one."""
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ def terminate_as_exit() -> Iterator[None]:
 
 
 @contextmanager
-def told_once() -> Iterator[None]:
+def without_asyncios_report() -> Iterator[None]:
     """What interrupts the inside is told of by who catches it, and not by asyncio again.
 
     A notebook is executed by tasks of an event loop. A signal may come while one of them runs, and

@@ -9,7 +9,7 @@ from fsslib.config import ConfigError
 from fsslib.grammar import parse_group, split_sources
 from fsslib.methods.base_learner_config import BaseLearnerConfig
 from fsslib.methods.registry import METHODS
-from fsslib.runs.groups import ClipWeights, EncoderConfig, PartsConfig, Weights
+from fsslib.runs.groups import ClipWeights, EncoderConfig, PartsConfig, Weights, proxies_of
 from fsslib.runs.required import require_file, require_weights
 from fsslib.runs.run_config import RunConfig, class_identity, resolved
 from fsslib.settings import Settings, suitable_preset
@@ -183,8 +183,10 @@ class MethodGroups(RunConfig):
 
     @property
     def encoders(self) -> list[tuple[str, str]]:
-        """The frozen encoders that are asked, and their weights; two may be of one kind."""
-        return [(one.name, one.weights) for one in self.networks]
+        """The frozen encoders that are asked, and their weights; two may be of one kind. A proxy of
+        CLIP's last attention is one of them."""
+        own = [(one.name, one.weights) for one in self.networks]
+        return own + [proxy for one in self.networks for proxy in proxies_of(one)]
 
     @property
     def networks(self) -> list[Weights | EncoderConfig]:

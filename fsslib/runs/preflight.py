@@ -18,6 +18,7 @@ from fsslib.config import ConfigError
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import test_episodes
 from fsslib.encoders.licences import licence_of
+from fsslib.encoders.weights import WeightsError
 from fsslib.evaluation.evaluator import evaluate
 from fsslib.grammar import format_group, parse_group
 from fsslib.runs.assembly import assemble, encoder_cache
@@ -93,7 +94,7 @@ def _seconds(config: EvaluateConfig) -> float | None:
         specs = test_episodes(benchmark, config.test_protocol)[: TRIED + 1]
         tried = _with_what_is_here(config)
         method = assemble(tried, benchmark, tried.test_protocol, encoder_cache(0))
-    except (ConfigError, OSError, ValueError):
+    except (ConfigError, WeightsError, OSError, ValueError):
         return None
     device = config.machine_config.use(*config.precisions)
     times = []
@@ -105,13 +106,14 @@ def _seconds(config: EvaluateConfig) -> float | None:
 
 
 def _with_what_is_here(config: EvaluateConfig) -> EvaluateConfig:
-    """The same with random weights where the config's own are not here, and superpixels in place of
+    """The same with random weights where the config's own are not here, and clusters in place of
     a SAM, which are the only parts that must be downloaded."""
     changes = {}
-    for parameter in ("encoder", "backbone"):
-        name, settings = parse_group(parameter, getattr(config, parameter))
+    for parameter in ("encoder", "backbone", "clip"):
+        name, settings = parse_group(parameter, getattr(config, parameter) or "")
         source = settings.get("weights")
-        if not str(name).startswith("scenes") and not (source and Path(str(source)).is_file()):
+        present = not name or name.startswith("scenes") or (source and Path(str(source)).is_file())
+        if not present:
             changes[parameter] = format_group(name, settings | {"weights": "random"})
     return replace(config, **changes, parts="")
 

@@ -102,8 +102,14 @@ def _weights(config: EvaluateConfig) -> Iterator[tuple[str, Path]]:
             yield str(path.resolve().relative_to(PACKAGE)) if inside else path.name, path
 
 
-@cache
 def _file_digest(path: Path) -> str:
+    """Of its bytes, read once as long as it is the same file."""
+    facts = path.stat()
+    return _digest_of(path, facts.st_mtime_ns, facts.st_size, facts.st_ino)
+
+
+@cache
+def _digest_of(path: Path, *_: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGITS]
 
 

@@ -31,7 +31,7 @@ from fsslib.files import (
 )
 from fsslib.runs.config import CONFIGS, default_folder, parse
 from fsslib.runs.describe import parameters_cell
-from fsslib.runs.interrupts import terminate_as_exit, told_once
+from fsslib.runs.interrupts import terminate_as_exit, without_asyncios_report
 from fsslib.runs.machine import limit_threads_of_kernels, require_present
 from fsslib.runs.results import episodes_beside
 from fsslib.runs.run_config import RunConfig, resolved
@@ -90,7 +90,12 @@ def _run(template: str, config: RunConfig, folder: Path, again: bool) -> None:
         _write_parameters(folder / "params.yaml", template, config)
         say(f"{template}: {shown_path(folder)}")
         given = _injected(config, folder)
-        with terminate_as_exit(), told_once(), _log(folder), Heartbeat(folder, template=template):
+        with (
+            terminate_as_exit(),
+            without_asyncios_report(),
+            _log(folder),
+            Heartbeat(folder, template=template),
+        ):
             try:
                 _execute(template, given, folder)
             except RunError as error:

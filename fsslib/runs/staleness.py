@@ -24,15 +24,23 @@ def marked(name: str, results: Sequence[Mapping[str, Any]]) -> str:
 
 def legend(rows: Rows) -> list[str]:
     """What the mark means, and of which rows; nothing where there is none."""
-    stale = {row: found for row, results in rows.items() if (found := changes(results))}
+    stale: dict[str, list[str]] = {}
+    for row, results in rows.items():
+        for change in changes(results):
+            stale.setdefault(change, []).append(row)
     if not stale:
         return []
-    what = "; ".join(f"{row}: {', '.join(found)}" for row, found in stale.items())
-    return ["", f"{MARK} has changed since, as the results' own records say ({what})."]
+    what = "; ".join(f"{change} ({_which(names, rows)})" for change, names in stale.items())
+    return ["", f"{MARK} has changed since, as the results' own records say: {what}."]
 
 
 def unrecorded(rows: Rows) -> list[str]:
     """Of which rows nobody can tell: results of older versions have no record."""
     names = [row for row, rs in rows.items() if any(changed_since(r) is None for r in rs)]
-    told = ", ".join(names) if len(names) < len(rows) else "all of these"
-    return ["", f"Without a record of code and weights (older versions): {told}."] if names else []
+    if not names:
+        return []
+    return ["", f"Without a record of code and weights (older versions): {_which(names, rows)}."]
+
+
+def _which(names: Sequence[str], rows: Rows) -> str:
+    return ", ".join(names) if len(names) < len(rows) else "all rows"

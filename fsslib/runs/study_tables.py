@@ -114,7 +114,7 @@ def score_table(
     heads = ["row", *(f"fold {fold}" for fold in range(4)), "mean", "FB-IoU", "seeds"]
     heads += ["difference to", "mIoU", "p"] if paired else []
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    privileged = {row for row, found in shown.items() if found[0]["privileged_query_labels"]}
+    privileged = {row for row, runs in shown.items() if runs[0]["privileged_query_labels"]}
     for row, of_row in shown.items():
         name = marked(f"{row} †" if row in privileged else row, of_row)
         cells = [name, *fold_cells(of_row)]

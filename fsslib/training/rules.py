@@ -19,10 +19,10 @@ COMPARES = (
 def require_parts(batch_size: int, accumulate: int, processes: int = 1) -> None:
     """ValueError where a batch cannot be cut into so many equal parts."""
     if batch_size % (accumulate * processes):
-        asked = f"accumulate={accumulate}"
+        setting = f"accumulate={accumulate}"
         if processes > 1:
-            asked = f"processes={processes}" + (f" with {asked}" if accumulate > 1 else "")
+            setting = f"processes={processes}" + (f" with {setting}" if accumulate > 1 else "")
         raise ValueError(
-            f"{asked}: batch_size={batch_size} does not divide into so many equal "
+            f"{setting}: batch_size={batch_size} does not divide into so many equal "
             "parts; choose a divisor of it"
         )

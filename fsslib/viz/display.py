@@ -60,8 +60,8 @@ def chart_png(figure: Figure) -> tuple[bytes, dict[str, Any]]:
 def describe(figure: Figure) -> str:
     """What a chart shows, from its titles, axes and legends: "Chart: mIoU over step: a, b"."""
     heading = figure.get_suptitle()
-    told = dict.fromkeys(filter(None, map(_describe, figure.axes)))
-    words = "; ".join(" ".join(part.split()) for part in told)
+    parts = dict.fromkeys(filter(None, map(_describe, figure.axes)))
+    words = "; ".join(" ".join(part.split()) for part in parts)
     return f"Chart: {heading + ': ' if heading else ''}{words or 'no words in it'}"
 
 

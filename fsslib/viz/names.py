@@ -66,12 +66,12 @@ def _free_place(
 ) -> Box | None:
     """Where the name goes: within the picture, a line lower or higher if another name is there;
     None if it would cover one there as well, since farther off it would name something else."""
-    left, _, right, bottom = draw.textbbox((0, 0), name, letters, stroke_width=2)
-    width, height = right - left, bottom
-    x = min(max(centre[0] - width // 2, 2), max(size[0] - width - 2, 2))
+    left, _, right, height = draw.textbbox((0, 0), name, letters, stroke_width=2)
+    first = 2 - left  # the outline of the first letter reaches to the left of where it starts
+    x = min(max(centre[0] - (left + right) // 2, first), max(size[0] - right - 2, first))
     start = min(max(centre[1] - height // 2, 0), max(size[1] - height - 2, 0))
     for y in (start, start + height, start - height):
-        box = (x, y, x + width, y + height)
+        box = (x, y, x + right, y + height)
         if 0 <= y <= size[1] - height and not any(_meet(box, other) for other in taken):
             return box
     return None

@@ -162,11 +162,11 @@ def _hatch(
 
 def _compared(pixels: Pixels, labels: Labels, truth: Labels, score: float) -> Drawing:
     """A mask of 0 and 1 against its truth."""
-    drawn, said, valid = pixels.astype(np.float32), labels == 1, truth != IGNORE
-    drawn[~said & (truth != 1)] *= DARKENED
+    drawn, predicted, valid = pixels.astype(np.float32), labels == 1, truth != IGNORE
+    drawn[~predicted & (truth != 1)] *= DARKENED
     right = truth == 1
-    parts = {HIT: said & right, MISS: ~said & right, FALSE: said & ~right & valid}
+    parts = {HIT: predicted & right, MISS: ~predicted & right, FALSE: predicted & ~right & valid}
     for name, part in parts.items():
         drawn[part] = (1 - TINT) * drawn[part] + TINT * np.array(OUTCOMES[name])
-    outline(drawn, said)
+    outline(drawn, predicted)
     return Drawing(drawn.round().astype(np.uint8), tuple(OUTCOMES), score)

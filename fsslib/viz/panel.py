@@ -203,5 +203,5 @@ def _blank(width: int, height: int) -> Image.Image:
 
 def _alt(title: str, titles: tuple[str, ...], row_names: Sequence[str]) -> str:
     """Every title once, in order."""
-    told = [" ".join(name.split()) for name in (*row_names, *dict.fromkeys(titles)) if name]
-    return ": ".join(part for part in (title, "; ".join(told) or "pictures") if part)
+    words = [" ".join(name.split()) for name in (*row_names, *dict.fromkeys(titles)) if name]
+    return ": ".join(part for part in (title, "; ".join(words) or "pictures") if part)

@@ -44,9 +44,9 @@ def _rectangle(pixels: Any, top: int, left: int, bottom: int, right: int, colour
     """A line of `FRAME` pixels within these bounds, cut at the picture's edges, in place."""
     inner = (slice(max(top + FRAME, 0), max(bottom - FRAME, 0)),)
     inner += (slice(max(left + FRAME, 0), max(right - FRAME, 0)),)
-    kept = pixels[inner].copy()
+    inside = pixels[inner].copy()
     pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = colour
-    pixels[inner] = kept
+    pixels[inner] = inside
 
 
 class PatchPicker(anywidget.AnyWidget):

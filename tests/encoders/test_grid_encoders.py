@@ -1,5 +1,8 @@
 """The embedded networks as encoders of cells, and what every such encoder does."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -36,6 +39,20 @@ def test_dino_gives_tokens_before_or_after_the_norm_or_a_facet():
     torch.testing.assert_close(values(IMAGES), dino.facet(IMAGES, "v"))
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "trouble"),
+    [
+        ("scenes-dino", {"block": 99}, "has blocks 0 to"),
+        ("scenes-clip-vit", {"facet": "tokens", "block": -99}, "has blocks 0 to"),
+        ("scenes-dino", {"facet": "v", "block": 0}, "facet='tokens'"),
+        ("scenes-clip-vit", {"block": 0}, "facet='tokens'"),
+    ],
+)
+def test_a_block_that_is_not_read_is_refused(name, options, trouble):
+    with pytest.raises(ValueError, match=trouble):
+        build_grid_encoder(name, **options)
+
+
 def test_a_cnn_gives_its_middle_layers():
     encoder = build_grid_encoder("scenes-resnet")
     expected = build_backbone("scenes-resnet", "scenes").fine_features(IMAGES)
@@ -59,6 +76,20 @@ def test_what_is_kept_is_what_was_read():
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     other = build_grid_encoder("scenes-clip-vit", facet="tokens", block=-2)
     assert other.digest != encoder.digest
+
+
+def test_what_two_threads_made_at_once_counts_once():
+    """Bytes that were counted twice would never be freed, until nothing is left to drop."""
+    cache, both = PassCache(100), threading.Barrier(2)
+
+    def make(images):
+        both.wait()
+        return (images.float().mean((1, 2, 3)),)
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = [threads.submit(cache.collect, lambda: "", IMAGES[:1], make) for _ in range(2)]
+        assert torch.equal(*(answer.result()[0] for answer in answers))
+    assert cache.bytes == 4
 
 
 def test_blank_pictures():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from golden import assert_near, golden, prefixed
 from open_clip import CLIP
+from safetensors.torch import save_file
 
 from fsslib.config import ConfigError
 from fsslib.encoders.attention_config import AttentionConfig
@@ -15,6 +16,7 @@ from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.dino import load_dino
 from fsslib.encoders.last_attention import attention_weights, last_block, neighbourhood
 from fsslib.encoders.proxy import DinoFeatures, LastAttention, proxy_scores, proxy_weights
+from fsslib.encoders.timm_vit import build_timm_vit
 
 KINDS = tuple(AttentionConfig.presets())
 
@@ -230,6 +232,32 @@ def test_any_grid_features_serve_as_proxy(clip, pictures):
         LastAttention(config)
     with pytest.raises(ValueError, match="proxy_weights"):
         last_block(clip.blocks[-1], torch.zeros(1, 41, 128), (5, 8), config)
+
+
+def test_vits_of_timm_are_proxies_by_name(clip, pictures, tmp_path):
+    """DINOv2's ViT-S/14 with registers, random: its own grid, with no register among the cells."""
+    torch.manual_seed(0)
+    name = "timm/vit_small_patch14_reg4_dinov2"
+    encoder = build_timm_vit(name, "random")
+    path = tmp_path / "vit.safetensors"
+    save_file(encoder.model.state_dict(), path)
+    text = f"proxy proxy={name} proxy_weights={path}"
+    other = clip.attending(text)
+    rows, columns = (max(1, round(side / 14)) for side in pictures.shape[-2:])
+    assert other.dense(pictures).shape == (2, 128, rows, columns)
+    by_hand = LastAttention(AttentionConfig.preset("proxy"), encoder)
+    assert torch.equal(other.dense(pictures), clip.attending(by_hand).dense(pictures))
+    centred = clip.attending(f"{text} centred=true").last.features(pictures)
+    assert_near(centred.mean((2, 3)), torch.zeros(2, 384), 1e-5)
+    assert other.digest not in (clip.digest, clip.attending("proxy").digest)
+    with pytest.raises(ValueError, match="facet='k'"):
+        clip.attending(f"{text} facet=k")
+    with pytest.raises(ValueError, match="encoder='nothing': expected one of"):
+        clip.attending("proxy proxy=nothing")
+
+
+def test_any_encoder_of_cells_is_a_proxy_by_name(clip, pictures):
+    assert clip.attending("proxy proxy=scenes-resnet").dense(pictures).isfinite().all()
 
 
 @pytest.mark.parametrize("kind", ["clip", "residual", "naclip", "proxy"])

@@ -8,7 +8,7 @@ from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.clip_small import SMALL_CLIPS
 from fsslib.encoders.weights import SHIPPED
 from fsslib.evaluation.zero_shot import dense_classes, zero_shot
-from fsslib.files import PACKAGE
+from fsslib.files import repository
 from fsslib.training.pretraining.clip_recipe import ClipConfig
 
 LARGEST = 12_000_000
@@ -40,8 +40,8 @@ def test_a_shipped_clip_is_worth_what_its_card_says(name):
 
 
 @both
-def test_the_readme_quotes_the_cards(name):
-    text = (PACKAGE.parent / "README.md").read_text()
+def test_the_page_of_encoders_quotes_the_cards(name):
+    text = (repository() / "papermill_runs/published/encoders.md").read_text()
     stated = weights_card(name)["zero_shot"]
     for key in ("recall", "dense_miou"):
         low, high = stated[f"{key}_interval"]

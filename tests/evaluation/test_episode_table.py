@@ -72,6 +72,8 @@ def test_other_columns_may_stand_beside(tmp_path):
         (gzip.compress(f"{HEAD}\n{ROW[:-3]}\n".encode()), "int"),
         (gzip.compress(f"{HEAD}\n{ROW.replace('20', '-2')}\n".encode()), "below zero"),
         (gzip.compress(f"{HEAD}\n{ROW}\n2{ROW[1:]}\n".encode()), "rows are not those of"),
+        (gzip.compress(f"{HEAD}\n{10**12}{ROW[1:]}\n".encode()), "rows are not those of"),
+        (gzip.compress(f"{HEAD}\n{10**20}{ROW[1:]}\n".encode()), "too large|too big"),
         (gzip.compress(f"{HEAD}\n{ROW.replace('10,20,15', '30,20,15')}\n".encode()), "beyond"),
     ],
 )

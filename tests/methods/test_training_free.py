@@ -8,12 +8,14 @@ from golden import assert_near
 from stand_ins import random_episodes
 
 from fsslib.config import ConfigError
+from fsslib.data.protocol import Protocol
 from fsslib.encoders.grid_encoders import build_grid_encoder
 from fsslib.encoders.weights import WeightsError
+from fsslib.evaluation.evaluator import at_original
 from fsslib.methods import METHODS, build_method
 from fsslib.methods.fssdino import one_hot
 from fsslib.methods.grid_method import GridMethod, together
-from fsslib.methods.mask_makers import MaskMaker, SamMasks, Superpixels, build_mask_maker
+from fsslib.methods.mask_makers import FeatureClusters, MaskMaker, SamMasks, build_mask_maker
 from fsslib.methods.n_way import any_way
 from fsslib.priors import fssdino, gfsam, insid3
 from fsslib.priors.agglomerative import agglomerate
@@ -80,6 +82,15 @@ def test_an_empty_support_mask_is_no_error(name, encoder):
     empty = replace(batch, support_masks=batch.support_masks * 0)
     prediction = make(name, encoder)(empty)
     assert not prediction.logits.isnan().any() and prediction.logits[:, 0].isfinite().all()
+
+
+def test_a_class_that_fssdino_can_see_nowhere_wins_nowhere_at_another_size(encoder):
+    method, batch = make("fssdino", encoder, preset="official", size=None), episodes_of()
+    logits = method(replace(batch, support_masks=batch.support_masks * 0)).logits
+    protocol = Protocol.preset("scenes10i", image_size=SIZE)
+    for size in ((2 * SIZE, 100), (SIZE - 7, 50)):
+        larger = at_original(logits[0], size, replace(protocol, fit="stretch"))
+        assert larger.isfinite().all() and not larger.argmax(0).any()
 
 
 def test_insid3_of_an_empty_mask_is_empty(encoder):
@@ -230,7 +241,7 @@ def test_pictures_are_shown_at_the_methods_size(encoder):
 
 
 def test_mask_makers_by_name():
-    assert isinstance(build_mask_maker(), Superpixels)
+    assert isinstance(build_mask_maker(), FeatureClusters)
     for text in ("circles", ""):
         with pytest.raises(ConfigError, match="expected one of"):
             build_mask_maker(text)

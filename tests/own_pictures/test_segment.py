@@ -300,6 +300,18 @@ def test_the_command_takes_words_and_methods(method, monkeypatch, tmp_path):
     assert [dict(one.parameters)["method"] for one in asked] == ["clip_prior", "prototype"]
 
 
+def test_the_command_takes_several_classes_by_name(method, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(segmenting, "build", lambda chosen: method)
+    Image.fromarray(SUPPORT).save(picture := tmp_path / "a.png")
+    command = [str(picture), "--out", str(tmp_path / "out"), "--support", f"cup={picture}"]
+    assert main([*command, "--mask", "cup=5 5 21 21", "--support", str(picture)]) == 2
+    assert "name all, or none" in capsys.readouterr().err
+    second = ["--support", f"pen={picture}", "--mask", "pen=1 1 9 9"]
+    assert main([*command, *second, "--mask", "cup=5 5 21 21"]) == 0
+    rows = json.loads((tmp_path / "out" / "result.json").read_text())["classes"]
+    assert [row["name"] for row in rows] == ["cup", "pen"]
+
+
 @pytest.mark.parametrize("command", [["--help"], ["segment", "--help"], ["--version"]])
 def test_help_needs_no_torch(command):
     code = (

@@ -37,6 +37,17 @@ def test_what_means_the_same_has_one_identity_and_nothing_said_the_former():
     assert identity(**DINOISER, clip="scenes-clip-vit positions=scaled") != plain
 
 
+def test_a_proxy_is_one_of_the_encoders():
+    """So that its file is asked for before a run, and its licence stands on the card."""
+    name = "timm/vit_small_patch16_dinov3"
+    config = parse("evaluate", DINOISER | {"attention": f"proxy proxy={name}"})
+    assert config.encoders[-1] == (name, "timm") and len(config.encoders) == 2
+    absent = parse("evaluate", DINOISER | {"attention": f"proxy proxy={name} proxy_weights=no.pth"})
+    with pytest.raises(ConfigError, match=r"no\.pth.*no such file"):
+        absent.require_files()
+    assert len(parse("evaluate", DINOISER | {"attention": "naclip"}).encoders) == 1
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [

@@ -184,10 +184,10 @@ def host_free(text):
     return text
 
 
-def test_readme_shows_the_script_that_slurm_would_be_given(capsys, monkeypatch):
-    """The README's command, its commands and its script, as they are printed today."""
+def test_the_page_of_runs_shows_the_script_that_slurm_would_be_given(capsys, monkeypatch):
+    """The page's command, its commands and its script, as they are printed today."""
     monkeypatch.chdir(ROOT)
-    blocks = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    blocks = re.findall(r"```\n(.*?)```", (ROOT / "papermill_runs" / "README.md").read_text(), re.S)
     (block,) = (b for b in blocks if b.startswith("$ python") and "--print" in b)
     command, _, shown = block.replace("\\\n", "").partition("\n")
     words = shlex.split(command)

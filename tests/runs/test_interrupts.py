@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from fsslib.runs.interrupts import _of_no_interrupt, terminate_as_exit, told_once
+from fsslib.runs.interrupts import _of_no_interrupt, terminate_as_exit, without_asyncios_report
 
 
 @pytest.fixture
@@ -44,20 +44,20 @@ def leave_tasks(error):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_is_told_once(error, told):
+def test_asyncio_reports_nothing_of_an_interrupt(error, told):
     with pytest.raises(error):
         leave_tasks(error())
     gc.collect()
     assert told, "asyncio writes of them by itself"
     told.clear()
-    with pytest.raises(error), told_once():
+    with pytest.raises(error), without_asyncios_report():
         leave_tasks(error())
     gc.collect()
     assert told == []
 
 
 def test_errors_of_tasks_are_still_told(told):
-    with pytest.raises(KeyboardInterrupt), told_once():
+    with pytest.raises(KeyboardInterrupt), without_asyncios_report():
         raise KeyboardInterrupt
 
     async def broken():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import trees
 
+from fsslib.encoders.weights import WeightsError
 from fsslib.runs import preflight
 from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
@@ -76,6 +77,20 @@ def test_hours_are_measured_where_the_data_is(monkeypatch):
     monkeypatch.undo()
     first = next(iter(check(study, ["prototype"])))
     assert 0 < first.hours < 10
+
+
+def test_a_clip_is_tried_at_random_and_weights_that_cannot_be_had_stop_no_check(monkeypatch):
+    row = {"template": "evaluate", "method": "clip_prior", "clip": "ViT-B-16 weights=laion2b"}
+    study = Study("mine", "a test", {"words": row}, folds=(0,))
+    (job,) = study.jobs()
+    tried = preflight._with_what_is_here(parse(job.template, job.parameters))
+    assert tried.clip == "ViT-B-16 weights=random"
+
+    def nothing(*_):
+        raise WeightsError("no network")
+
+    monkeypatch.setattr(preflight, "assemble", nothing)
+    assert next(check(study)).hours is None
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What is published is consistent with itself, with the package, and with what README says."""
+"""What is published is consistent with itself, with the package, and with what its page says."""
 
 import shlex
 
@@ -10,10 +10,10 @@ from fsslib.data.protocol import Protocol
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import list_hash, test_episodes
 from fsslib.evaluation.evaluator import evaluate
-from fsslib.files import read_json, repository
+from fsslib.files import read_json
 from fsslib.methods.shipped import FOLDER, load_shipped, shipped_card
 from fsslib.runs.config import parse, parse_card
-from fsslib.runs.results import published, table
+from fsslib.runs.results import published, published_folder, table
 
 RESULTS = published()
 
@@ -39,8 +39,8 @@ def test_pfenet_beats_every_baseline_beyond_the_intervals(fold):
         assert ours["miou_interval"][0] > baseline["miou_interval"][1], name
 
 
-def test_readme_shows_the_published_numbers():
-    text = (repository() / "README.md").read_text()
+def test_the_page_shows_the_published_numbers():
+    text = (published_folder() / "README.md").read_text()
     for result in RESULTS:
         for score in ("miou", "fb_iou"):
             low, high = result[f"{score}_interval"]

@@ -74,7 +74,7 @@ def test_a_sweep_on_this_machine(tmp_path, capsys):
         sweep = Sweep(workplace.client, list(known.values()), needs)
 
         def kill_now_and_then():
-            """Six times, as soon as the long run has made a step since it was started, its worker."""
+            """Six times, once the long run has made a step since its start, its worker."""
             events = journal(long.folder)
             if starts(long) > len(killed) < 6 and events and events[-1]["what"] == "step":
                 killed.append(psutil.Process(events[-1]["pid"]).ppid())

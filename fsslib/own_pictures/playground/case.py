@@ -54,5 +54,5 @@ def with_stranger(case: Case, stranger: Case) -> Case:
 
 def without_background(case: Case) -> Case:
     """The support with nothing but its object: is the object itself compared, or its company?"""
-    kept = np.isin(case.mask, (1, IGNORE))[..., None]
-    return replace(case, support=np.where(kept, case.support, np.uint8(GREY)).astype(np.uint8))
+    visible = np.isin(case.mask, (1, IGNORE))[..., None]
+    return replace(case, support=np.where(visible, case.support, np.uint8(GREY)).astype(np.uint8))

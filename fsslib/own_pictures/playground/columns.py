@@ -14,18 +14,21 @@ from fsslib.viz.panel import Panel
 from fsslib.viz.plots import show_images
 
 
-class Columns(widgets.VBox):
-    """A column an answer: the masked query above, the method's maps below."""
+class Columns(widgets.HBox):
+    """A column an answer: the masked query above, the method's maps below.
+
+    Attributes:
+        legend: of the colours; the page has a place for it.
+    """
 
     def __init__(self) -> None:
         self.legend, self.pairs = widgets.HTML(), {}
-        self.rows = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap", grid_gap="14px"))
-        super().__init__([self.legend, self.rows])
+        super().__init__(layout=widgets.Layout(flex_flow="row wrap", grid_gap="4px 14px"))
 
     def draw(self, answers: Mapping[str, Answer], case: Case, threshold: float) -> None:
         """These answers in the place of all others."""
         self.pairs = {name: (widgets.HTML(), widgets.HTML()) for name in answers}
-        self.rows.children = tuple(widgets.VBox(pair) for pair in self.pairs.values())
+        self.children = tuple(widgets.VBox(pair) for pair in self.pairs.values())
         self.legend.value = "" if case.truth is None else legend()
         self.cut(answers, case, threshold)
         self.show_maps(answers, answers)

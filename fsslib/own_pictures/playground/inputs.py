@@ -20,7 +20,7 @@ from fsslib.viz.painter import MaskPainter
 
 LARGEST_SIDE = 1200
 """Of pictures that are taken: larger ones are made smaller, so that the page stays quick."""
-HEIGHT = 280
+HEIGHT = 230
 
 
 class Inputs(widgets.VBox):
@@ -125,12 +125,12 @@ class Inputs(widgets.VBox):
 
     def _column(self, role: str, painter: MaskPainter) -> widgets.VBox:
         hint = {
-            "support": "Mark the object here.",
-            "query": "Its ground truth, for IoU.",
+            "support": "mark the object",
+            "query": "where it is, if you know, for IoU",
         }[role]
         title = widgets.HTML(f"<b>{role}</b>: {hint}")
         head = widgets.HBox([self.uploads[role], title], layout={"flex_flow": "row wrap"})
-        return widgets.VBox([head, painter], layout={"max_width": "430px"})
+        return widgets.VBox([head, painter], layout={"flex": "1 1 400px", "max_width": "490px"})
 
 
 def _read(content: bytes, name: str) -> UInt8[np.ndarray, "h w 3"]:

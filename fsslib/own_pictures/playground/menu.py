@@ -42,8 +42,8 @@ class Entry:
 
     def lacks(self, marked: bool, named: bool) -> str | None:
         """What of the question is still missing for it."""
-        there = {"mask": marked, "word": named}
-        missing = sorted(what for what in self.reads if not there[what])
+        available = {"mask": marked, "word": named}
+        missing = sorted(what for what in self.reads if not available[what])
         return " and ".join(missing) or None
 
 

@@ -1,9 +1,8 @@
-"""The page: a question on top, methods and switches under it, answers side by side."""
+"""The page: a question on top, answers side by side under it, then switches and saving."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from fsslib.own_pictures.playground.examples import stranger
 from fsslib.own_pictures.playground.inputs import Inputs
 from fsslib.own_pictures.playground.menu import Entry, Option, menu
 from fsslib.own_pictures.playground.saving import free_folder, save_case
+from fsslib.own_pictures.playground.telling import PHOTOGRAPHS, advice, spoken
 from fsslib.viz.display import mimebundle
 from fsslib.viz.explorer import Helper, choice
 
@@ -30,9 +30,6 @@ SWITCHES = {
     "background": ("support without background", "Is the object compared, or its company?"),
 }
 WRAPPED = widgets.Layout(flex_flow="row wrap", grid_gap="6px")
-PHOTOGRAPHS = (
-    "The embedded encoders have seen drawings alone; on photographs they miss most objects."
-)
 
 
 class Playground(widgets.VBox):
@@ -45,10 +42,11 @@ class Playground(widgets.VBox):
     def __init__(self, folder: Path | str = "cases") -> None:
         self.folder, self.answers = Path(folder), {}
         self.options: dict[Option, bool | float] = {}
-        self.status, self.columns = widgets.HTML(), Columns()
+        self.status, self.saved, self.columns = widgets.HTML(), widgets.HTML(), Columns()
         self.inputs = Inputs(self.ask_all, self._say)
         self.weights = choice(list(WEIGHTS.items()))
         self.methods, self.adjust = widgets.HBox(layout=WRAPPED), widgets.HBox(layout=WRAPPED)
+        self.optional = _line("Options", self.adjust)
         self.switches = {
             name: widgets.ToggleButton(description=title, tooltip=hint, layout={"width": "auto"})
             for name, (title, hint) in SWITCHES.items()
@@ -63,18 +61,16 @@ class Playground(widgets.VBox):
         self.ask_all()
 
     def _layout(self) -> list[widgets.Widget]:
-        def line(title: str, *inside: widgets.Widget) -> widgets.HBox:
-            return widgets.HBox([widgets.HTML(f"<b>{title}</b>"), *inside], layout=WRAPPED)
-
         return [
             self.inputs,
-            line("Methods", self.methods),
-            line("What if", *self.switches.values()),
-            line("Cut", self.threshold, self.adjust),
+            _line("Methods", self.methods),
             self.status,
+            widgets.HBox([self.threshold, self.columns.legend], layout=WRAPPED),
             self.columns,
-            line("Weights", self.weights),
-            self.save,
+            _line("What if", *self.switches.values()),
+            self.optional,
+            _line("Weights", self.weights),
+            widgets.HBox([self.save, self.saved], layout=WRAPPED),
         ]
 
     def _listen(self) -> None:
@@ -106,6 +102,7 @@ class Playground(widgets.VBox):
         wanted = {option: entry.name for entry in self._chosen() for option in entry.options}
         if [*wanted] == [getattr(control, "option", None) for control in self.adjust.children]:
             return
+        self.optional.layout.display = "" if wanted else "none"
         self.adjust.children = tuple(self._control(option) for option in wanted)
 
     def _control(self, option: Option) -> widgets.Widget:
@@ -136,19 +133,20 @@ class Playground(widgets.VBox):
     def ask_all(self) -> None:
         """Ask every chosen method anew; what it lacks is said."""
         self._show_options()
-        case, told = self.case, self._notes()
-        self.answers = {}
-        for entry in self._chosen():
+        case, self.answers = self.case, {}
+        lacking = {e: e.lacks(case.marked, bool(case.word)) for e in self._chosen()}
+        notes = self._notes() + advice(lacking)
+        for entry in (entry for entry, lacks in lacking.items() if not lacks):
             try:
                 self.answers[entry.name] = self._ask(case, entry)
-            except (ValueError, TypeError, RuntimeError, OSError) as error:
-                told.append(str(error))
-        self._say(*told)
+            except (ValueError, RuntimeError, OSError) as error:
+                notes.append(str(error))
+        self._say(*notes)
         self.columns.draw(self.answers, case, self.threshold.value)
 
     def _ask(self, case: Case, entry: Entry) -> Answer:
-        if "word" in entry.reads and case.word:
-            require_known_words([case.word], self.weights.value)
+        if "word" in entry.reads and case.word and self.weights.value == EMBEDDED:
+            require_known_words([case.word])
         options = {o: self.options[o] for o in entry.options if o in self.options}
         return ask(case, entry, options)
 
@@ -177,8 +175,7 @@ class Playground(widgets.VBox):
         return {**super()._repr_mimebundle_(**options), **data}, metadata
 
     def _say(self, *sentences: str) -> None:
-        lines = "".join(f"<div>{escape(sentence)}</div>" for sentence in sentences)
-        self.status.value = f'<div role="status">{lines}</div>'
+        self.status.value = spoken(sentences)
 
     def save_case(self) -> Path | None:
         """Write the case, without what the switches made of it; says where, and what to do next."""
@@ -187,7 +184,7 @@ class Playground(widgets.VBox):
         try:
             facts: dict[str, Any] = save_case(case, target, self.weights.value)
         except (ValueError, OSError) as error:
-            self._say(str(error))
+            self.saved.value = spoken([str(error)])
             return None
         where = [f"Saved as {target}. In {self.folder}: {facts['segment']}"]
         if "evaluate" in facts:
@@ -196,5 +193,10 @@ class Playground(widgets.VBox):
             where.append(
                 "Mark the object on the query as well, and the benchmark reads the case, too."
             )
-        self._say(*where)
+        self.saved.value = spoken(where)
         return target
+
+
+def _line(title: str, *inside: widgets.Widget) -> widgets.HBox:
+    layout = widgets.Layout(flex_flow="row wrap", grid_gap="6px")
+    return widgets.HBox([widgets.HTML(f"<b>{title}</b>"), *inside], layout=layout)

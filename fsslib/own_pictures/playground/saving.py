@@ -20,7 +20,7 @@ from PIL import Image
 from fsslib.data.episode import IGNORE
 from fsslib.files import write_json
 from fsslib.own_pictures.playground.case import Case
-from fsslib.own_pictures.segmenting import UNNAMED
+from fsslib.own_pictures.question import UNNAMED
 
 FACTS = "case.json"
 
@@ -51,7 +51,8 @@ def save_case(case: Case, folder: Path | str, weights: str = "scenes") -> dict[s
 
 def free_folder(root: Path | str, word: str) -> Path:
     """`<root>/<word>-1`, or the next number that is not taken."""
-    names = (Path(root) / f"{class_folder(word)}-{number}" for number in count(1))
+    root = Path(root).expanduser()
+    names = (root / f"{class_folder(word)}-{number}" for number in count(1))
     return next(path for path in names if not path.exists())
 
 

@@ -151,8 +151,14 @@ class MaskPainter(anywidget.AnyWidget):
             self.mask = change["new"]
 
     def _runs_set(self, change: dict[str, Any]) -> None:
-        """What the browser sends becomes `mask`; what `mask` has said already changes nothing."""
-        mask = decode(change["new"], self._size)
+        """What the browser sends becomes `mask`; what `mask` has said already changes nothing. A
+        stroke on the picture before, which came late, is no mask of this one: the browser is sent
+        the mask as it is."""
+        try:
+            mask = decode(change["new"], self._size)
+        except ValueError:
+            self._runs = encode(self.mask)
+            return
         if mask.shape != self.mask.shape or (mask != self.mask).any():
             self.mask = mask
 

@@ -1,6 +1,7 @@
 """The page itself, without a browser: what is asked when, and what is shown of it."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from fsslib.own_pictures.playground import page
 from fsslib.own_pictures.playground.asking import Answer
 from fsslib.own_pictures.playground.menu import GAMMA
 from fsslib.own_pictures.playground.page import Playground
+from fsslib.own_pictures.playground.results import shown, shown_maps
 
 
 def png(width=40, height=30, mode="RGB"):
@@ -66,6 +68,27 @@ def test_the_threshold_asks_nobody(playground, asked):
     assert playground.columns.pairs["PFENet"][1].value == maps
 
 
+def test_equal_maps_are_shown_once_under_all_of_their_names(playground):
+    answer = playground.answers["PFENet"]
+    ramp = answer.segmentation.maps["prior"]
+    maps = {"prior": ramp, "other": 1 - ramp, "prior_per_shot": ramp.copy()}
+    html = shown_maps(replace(answer, segmentation=replace(answer.segmentation, maps=maps)))
+    assert html.count("<img") == 2 and "prior, prior_per_shot<br>" in html
+
+
+@pytest.mark.parametrize(
+    "threshold, told",
+    [(0.99954, "<b>not there</b>: score 0.987 is below the calibrated threshold 0.99954"),
+     (0.5, "there: score 0.987 reaches the calibrated threshold 0.50"),
+     (None, "score 0.987; no threshold calibrated")],
+)  # fmt: skip
+def test_not_there_says_why(playground, threshold, told):
+    answer = playground.answers["PFENet"]
+    sure = np.full_like(answer.segmentation.probability, 0.987)
+    believed = replace(answer.segmentation, probability=sure, threshold=threshold)
+    assert told in shown(replace(answer, segmentation=believed), None, 0.5)
+
+
 def test_an_option_asks_its_methods_alone(playground, asked):
     asked.clear()
     slider = next(c for c in playground.adjust.children if c.option is GAMMA)
@@ -80,7 +103,10 @@ def test_two_photographs_and_a_stroke_give_a_mask(playground, asked):
     asked.clear()
     playground.inputs.take("support", png(), "cup.png")
     playground.inputs.take("query", png(50, 20, "L"), "desk.png")
-    assert not asked and "reads a mask" in playground.status.value and not playground.answers
+    assert not asked and not playground.answers
+    assert "Mark the object on the support: PFENet; CLIP-DINOiser, by mask;" in (
+        playground.status.value
+    )
     mask = np.zeros((30, 40), np.uint8)
     mask[5:20, 5:20] = 1
     playground.inputs.support.mask = mask
@@ -140,9 +166,9 @@ def test_other_weights_have_another_menu(playground, asked):
 def test_a_case_is_saved_as_it_is_without_the_switches(playground, tmp_path):
     playground.switches["background"].value = True
     folder = playground.save_case()
-    assert folder.parent == tmp_path / "cases" and "fsslib segment" in playground.status.value
+    assert folder.parent == tmp_path / "cases" and "fsslib segment" in playground.saved.value
     word = playground.inputs.case.word
     saved = np.array(Image.open(folder / word / "images" / "support.png"))
     np.testing.assert_array_equal(saved, playground.inputs.support.picture)
     playground.inputs.support.clear()
-    assert playground.save_case() is None and "paint it" in playground.status.value
+    assert playground.save_case() is None and "paint it" in playground.saved.value

@@ -138,7 +138,9 @@ def test_nothing_is_lost_or_half_written(case, tmp_path, monkeypatch):
     save_case(case, tmp_path / "cup-1")
     with pytest.raises(FileExistsError, match="choose a new folder"):
         save_case(case, tmp_path / "cup-1")
-    assert free_folder(tmp_path, "cup") == tmp_path / "cup-2"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for root in (tmp_path, "~"):
+        assert free_folder(root, "cup") == tmp_path / "cup-2"
     with pytest.raises(ValueError, match="nothing of the support is marked"):
         save_case(replace(case, mask=0 * case.mask), tmp_path / "cup-2")
 

@@ -96,6 +96,15 @@ def test_another_picture_is_another_map_even_with_as_many_pixels():
     assert blank.mask.shape == (30, 20)
 
 
+def test_a_stroke_that_comes_after_its_picture_has_gone_changes_nothing():
+    painter = MaskPainter(PICTURE)
+    painter.picture = PICTURE[:10]
+    painter.mask = square()[:10]
+    from_browser(painter, np.ones((20, 30), np.uint8))
+    np.testing.assert_array_equal(painter.mask, square()[:10])
+    assert painter._runs == encode(painter.mask), "the browser is told"
+
+
 @pytest.mark.parametrize(
     "picture",
     [torch.from_numpy(PICTURE).permute(2, 0, 1), Image.fromarray(PICTURE), PICTURE],
