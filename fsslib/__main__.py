@@ -47,7 +47,7 @@ names; they may stand after `runs` as well."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status of the command; 2 for one that there is not."""
+    """Exit status of the command; 2 for one that there is not, 130 for one that Ctrl-C stopped."""
     given = sys.argv[1:] if arguments is None else arguments
     if not given or given[0] in ("-h", "--help"):
         print(_help())
@@ -62,9 +62,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(expected, file=sys.stderr)
         return 2
     where, _ = COMMANDS[given[0]]
-    module = importlib.import_module(where)
     own_name = where == RUNS and given[0] != "runs"
-    return module.main(given if own_name else given[1:])
+    try:
+        return importlib.import_module(where).main(given if own_name else given[1:])
+    except KeyboardInterrupt:  # where the command has nothing better to say
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 def _help() -> str:

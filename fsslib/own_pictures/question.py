@@ -40,6 +40,10 @@ def question(
         raise ValueError(
             f"{len(names)} class names; give supports as a dictionary, {{{names[0]!r}: [...], …}}"
         )
+    if isinstance(masks, Mapping):
+        raise ValueError(
+            f"masks of {sorted(masks)} and supports without names; name all of them, or none"
+        )
     of_class, marks = _pairs(supports, masks, "support")
     return names or (UNNAMED,), [of_class], None if marks is None else [marks]
 

@@ -56,8 +56,15 @@ def results_of(name: str) -> list[dict[str, Any]]:
     """Results by a file, a folder, or STUDY/ROW, each with its `file`.
 
     Raises:
-        ConfigError: nothing of that name has results.
+        ConfigError: nothing of that name has results, or a file of them is broken.
     """
+    try:
+        return _read(name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _read(name: str) -> list[dict[str, Any]]:
     from fsslib.runs.results import read_results
     from fsslib.runs.study_tables import study_results
 

@@ -59,7 +59,7 @@ def changed_since(result: Mapping[str, Any]) -> list[str] | None:
     """What has changed since a result was made: "code", and names of weights; nothing if all is as
     it was, None if the result has no record, as those of older versions."""
     record = result.get("provenance")
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not {"modules", "source", "weights"} <= record.keys():
         return None
     changed = [] if source_of(record["modules"]) == record["source"] else ["code"]
     for name, digest in record["weights"].items():

@@ -132,6 +132,7 @@ def test_tiles_cover_every_pixel_and_agree_with_the_whole():
         ({"supports": SUPPORT, "masks": MASK[:20]}, "60 x 20 pixels, its picture 60 x 40"),
         ({"supports": SUPPORT, "masks": MASK, "class_name": ["a", "b"]}, "as a dictionary"),
         ({"supports": {"a": SUPPORT}, "masks": MASK}, "expected a dictionary"),
+        ({"supports": SUPPORT, "masks": {"a": MASK}}, "name all of them, or none"),
         ({"supports": {"a": SUPPORT}, "class_name": "a"}, "leave it out"),
         ({"supports": SUPPORT, "masks": MASK, "method": "pfnet"}, "did you mean 'pfenet'"),
         (

@@ -195,3 +195,12 @@ def test_the_page_of_runs_shows_the_script_that_slurm_would_be_given(capsys, mon
     assert main(words[4:]) == 0
     assert host_free(capsys.readouterr().out) == host_free(shown)
     assert "#SBATCH --gres=gpu:1" in shown and "WORKER" in host_free(shown)
+
+
+def test_ctrl_c_ends_any_command_without_a_traceback(monkeypatch, capsys):
+    def stopped(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fsslib.data.__main__.main", stopped)
+    assert fsslib_main(["data", "check"]) == 130
+    assert capsys.readouterr().err == "stopped\n"

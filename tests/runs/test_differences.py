@@ -88,6 +88,9 @@ def test_what_cannot_be_compared_is_said_in_one_sentence(published, capsys):
     assert "the episode lists differ" in capsys.readouterr().err
     assert main(["compare", "nothing", "small/reference"]) == 2
     assert "nothing: no results; expected" in capsys.readouterr().err
+    (published / "half.json").write_text('{"miou": 0.')
+    assert main(["compare", str(published / "half.json"), "small/reference"]) == 2
+    assert "half.json is not valid JSON" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="expected one in common"):
         one, other = results_of("small/better")
         difference([one], [other])
@@ -159,7 +162,8 @@ def test_a_result_says_what_has_changed_since(package):
     assert provenance.changed_since(result) == ["code"]
     (package / "encoders" / "w.safetensors").write_bytes(b"others")  # by this very process
     assert provenance.changed_since(result) == ["code", "w"]
-    assert provenance.changed_since({}) is None, "older results have no record"
+    for older in ({}, {"provenance": {"source": "0"}}):
+        assert provenance.changed_since(older) is None, "without a record nobody can tell"
 
 
 def test_stale_rows_are_marked(package):

@@ -18,7 +18,9 @@ def told(monkeypatch):
     handler.emit = lambda record: records.append(record.getMessage())
     monkeypatch.setattr(logger, "propagate", False)
     logger.addHandler(handler)
+    gc.freeze()  # what other tests have left need not be looked through, which takes seconds
     yield records
+    gc.unfreeze()
     logger.removeHandler(handler)
     logger.removeFilter(_of_no_interrupt)
 

@@ -69,9 +69,8 @@ def test_a_run_that_nobody_wants_is_terminated_and_goes_on_later(tmp_path):
 
 
 def test_a_run_that_does_not_listen_is_killed(tmp_path):
-    start = time.monotonic()
     assert launch(order(tmp_path, 10_000, "stubborn"), lambda: bool(journal(tmp_path))) is None
-    assert time.monotonic() - start < 20
+    assert len(journal(tmp_path)) < 10_000, "it was not waited for"
     assert not psutil.pid_exists(journal(tmp_path)[0]["pid"])
     assert status(tmp_path) == "running", "nobody could write better"
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 
 import pytest
@@ -49,13 +50,18 @@ def test_a_run_without_heartbeat_reads_lost(tmp_path):
 
 def test_a_disk_that_is_away_for_a_moment_does_not_stop_the_heart(tmp_path, monkeypatch):
     monkeypatch.setattr(status_module, "BEAT_SECONDS", 0.01)
+    missed, written = threading.Event(), threading.Event()
+
+    def away():
+        missed.set()
+        raise OSError("stale file handle")
+
     with Heartbeat(tmp_path) as heart:
-        write = heart._write
-        heart._write = lambda: (_ for _ in ()).throw(OSError("stale file handle"))
-        time.sleep(0.1)
-        heart._write = write
+        write, heart._write = heart._write, away
+        assert missed.wait(30)
         before = read_status(tmp_path)["heartbeat"]
-        time.sleep(0.2)
+        heart._write = lambda: (write(), written.set())
+        assert written.wait(30), "it beats no more"
         assert read_status(tmp_path)["heartbeat"] > before
 
 
