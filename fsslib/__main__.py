@@ -26,6 +26,7 @@ COMMANDS = {
     "study": (RUNS, "run and publish a study"),
     "sweep": (RUNS, "the runs of a file of yours, here or on a cluster"),
     "results": (RUNS, "list all published results anew"),
+    "claims": (RUNS, "what the papers claim, and what the published rows say of it"),
     "demo": (RUNS, "train PFENet and compare it with its baselines"),
     "methods": (RUNS, "what can be set: methods"),
     "priors": (RUNS, "… prior sources"),

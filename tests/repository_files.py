@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "fsslib"
 PLAYGROUND = ROOT / "notebooks" / "90_playground.ipynb"
-LESSONS = sorted({*(ROOT / "notebooks").glob("*.ipynb")} - {PLAYGROUND})
+REPORTS = sorted((ROOT / "notebooks").glob("9[1-9]_*.ipynb"))
+"""Pages that are made of published results: neither lessons nor templates."""
+LESSONS = sorted({*(ROOT / "notebooks").glob("*.ipynb")} - {PLAYGROUND, *REPORTS})
 SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 TEMPLATES = sorted((ROOT / "notebooks" / "runs").glob("*.ipynb"))
 PUBLISHED = sorted((ROOT / "papermill_runs" / "published").rglob("*.ipynb"))

@@ -13,6 +13,7 @@ from repository_files import (
     MODULES,
     PACKAGE,
     PLAYGROUND,
+    REPORTS,
     ROOT,
     SOLUTIONS,
     TEMPLATES,
@@ -68,7 +69,7 @@ def test_documents_name_true_commands():
 
 def test_documents_list_every_notebook():
     """Lessons in README.md, templates in that of the runs."""
-    there = {shown(path) for path in [*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES]}
+    there = {shown(path) for path in [*LESSONS, PLAYGROUND, *REPORTS, *SOLUTIONS, *TEMPLATES]}
     pages = [ROOT / "README.md", ROOT / "papermill_runs" / "README.md"]
     texts = "".join(page.read_text() for page in pages)
     named = set(re.findall(r"notebooks/[\w/]+\.ipynb", texts))

@@ -2,13 +2,13 @@
 widget with a picture for pages that have no kernel."""
 
 import pytest
-from repository_files import LESSONS, SOLUTIONS, each, outputs, read
+from repository_files import LESSONS, REPORTS, SOLUTIONS, each, outputs, read
 
 PICTURES = ("image/png", "image/jpeg")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-@each(LESSONS + SOLUTIONS)
+@each(LESSONS + REPORTS + SOLUTIONS)
 def test_figures_have_alternative_text(path):
     missing = [
         kind
@@ -20,7 +20,7 @@ def test_figures_have_alternative_text(path):
     assert not missing, f"{len(missing)} figures without alternative text: use_sharp_figures()"
 
 
-@each(LESSONS + SOLUTIONS)
+@each(LESSONS + REPORTS + SOLUTIONS)
 def test_widgets_show_a_picture_where_no_kernel_is(path):
     views = [output.data for output in outputs(path) if WIDGET in output.get("data", {})]
     bare = [data["text/plain"] for data in views if not any(kind in data for kind in PICTURES)]

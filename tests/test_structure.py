@@ -9,6 +9,7 @@ from repository_files import (
     PACKAGE,
     PLAYGROUND,
     PUBLISHED,
+    REPORTS,
     SOLUTIONS,
     TEMPLATES,
     absolute_paths,
@@ -60,7 +61,7 @@ KNOWS_NOTHING_OF = {
 }
 
 
-@each([*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES, *PUBLISHED])
+@each([*LESSONS, PLAYGROUND, *REPORTS, *SOLUTIONS, *TEMPLATES, *PUBLISHED])
 def test_notebook_runs_anywhere(path):
     kernel = read(path).metadata.get("kernelspec", {}).get("name")
     assert kernel == "python3", f"kernel {kernel!r}; every notebook names 'python3'"
@@ -68,7 +69,7 @@ def test_notebook_runs_anywhere(path):
     assert size <= LARGEST, f"{size} bytes; at most {LARGEST}: lower the figures' dpi"
 
 
-@each([*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES])
+@each([*LESSONS, PLAYGROUND, *REPORTS, *SOLUTIONS, *TEMPLATES])
 def test_opening_a_notebook_changes_nothing(path):
     """JupyterLab writes what it misses of these, and calls the notebook changed."""
     metadata = read(path).metadata
@@ -77,7 +78,7 @@ def test_opening_a_notebook_changes_nothing(path):
     assert not missing, f"metadata.language_info lacks {sorted(missing)}; save it in JupyterLab"
 
 
-@each([*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES, *PUBLISHED])
+@each([*LESSONS, PLAYGROUND, *REPORTS, *SOLUTIONS, *TEMPLATES, *PUBLISHED])
 def test_notebook_speaks_of_no_machine(path):
     book = read(path)
     texts = [cell.source for cell in book.cells]
@@ -90,7 +91,7 @@ def test_notebook_speaks_of_no_machine(path):
     assert not found, f"absolute paths, which exist on one machine only: {found}"
 
 
-@each([*LESSONS, PLAYGROUND, *SOLUTIONS, *TEMPLATES, *PUBLISHED])
+@each([*LESSONS, PLAYGROUND, *REPORTS, *SOLUTIONS, *TEMPLATES, *PUBLISHED])
 def test_notebook_is_clean(path):
     assert "widgets" not in read(path).metadata, "saved widget state; remove metadata.widgets"
     errors = [o.get("evalue") for o in outputs(path) if o.output_type == "error"]

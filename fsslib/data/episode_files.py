@@ -24,7 +24,7 @@ from fsslib.config import ConfigError
 from fsslib.data.benchmark import Benchmark
 from fsslib.data.episode_layouts import JsonLayout, LineLayout
 from fsslib.data.protocol import Protocol
-from fsslib.data.sampler import EpisodeSpec, list_hash
+from fsslib.data.sampler import EpisodeSpec, list_hash, put_question
 from fsslib.files import write_json
 
 
@@ -46,18 +46,28 @@ def read_episode_file(
     text = _text(path)
     layout = JsonLayout if text.lstrip()[:1] in ("{", "[") else LineLayout
     specs = layout(path, benchmark, protocol).read(text)
+    if protocol.queries != "present":
+        raise ConfigError(
+            f"{path} with queries={protocol.queries!r}: files hold queries that show an object; "
+            "leave one of the two out"
+        )
     if len(specs) != protocol.episodes:
         raise ConfigError(
             f"{path} holds {len(specs):,} episodes, the protocol {protocol.episodes:,}; write "
             f"episodes={len(specs)}"
         )
-    return specs
+    return put_question(benchmark, protocol, specs)
 
 
 def write_episode_file(
     path: Path | str, benchmark: Benchmark, protocol: Protocol, episodes: Sequence[EpisodeSpec]
 ) -> None:
     """Write episodes of one split by picture and class names; `read_episode_file` reads them."""
+    if (protocol.question, protocol.queries) != ("as_drawn", "present"):
+        raise ConfigError(
+            f"question={protocol.question!r}, queries={protocol.queries!r}: a file holds episodes "
+            "as they are drawn; write it without, and put the question when it is read"
+        )
     (split,) = {episode.split for episode in episodes}
     ids = benchmark.picture_ids(split)
     rows = [

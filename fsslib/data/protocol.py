@@ -17,6 +17,10 @@ from fsslib.settings import Count, Natural, Settings
 
 NovelInTrain = Literal["background", "drop", "ignore"]
 Selection = Literal["last", "held_out_base", "test_fold"]
+Question = Literal["as_drawn", "stranger", "wrong_word", "no_background"]
+LATER = ("question", "queries")
+"""Fields that came later: left out of the hash where they have their default, so that older results
+keep theirs."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,13 @@ class Protocol(Settings):
     """COCO-20i convention; see `fsslib.data.folds`."""
     train_list: Literal["sbd", "sbd_aug"] = "sbd"
     """PASCAL-5i training images: 5,953 (`sbd`: PFENet's line) or 10,582 (`sbd_aug`)."""
+    question: Question = "as_drawn"
+    """What is done to the test's supports, to see what they are worth: supports of another class in
+    their place (`stranger`), the name of another class (`wrong_word`), or everything but the object
+    painted grey (`no_background`). Queries, and what is right in them, stay."""
+    queries: Literal["present", "half_absent"] = "present"
+    """Whether the test's queries hold a class of their episode (all papers), or every second one,
+    beside the supports of the one before it, holds none: then "not there" is scored, too."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,6 +93,11 @@ class Protocol(Settings):
             raise ConfigError(
                 f"selection={self.selection!r} with held_out={self.held_out}: "
                 "'held_out_base' needs held_out >= 1, the other selections held_out=0"
+            )
+        if self.queries == "half_absent" and self.episodes % 2:
+            raise ConfigError(
+                f"episodes={self.episodes} with queries='half_absent': expected an even number, "
+                "half with an object and half without"
             )
         kind = BENCHMARKS.get(self.benchmark)
         object.__setattr__(self, "benchmark", kind.name)
@@ -117,5 +133,8 @@ class Protocol(Settings):
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that name this protocol in results."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
+        usual = {name: getattr(type(self), name) for name in LATER}
+        text = json.dumps(
+            {k: v for k, v in self.to_dict().items() if usual.get(k) != v}, sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:12]

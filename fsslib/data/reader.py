@@ -14,6 +14,7 @@ from fsslib.data.benchmark import Benchmark
 from fsslib.data.drawn import DrawnEpisode
 from fsslib.data.episode import IGNORE, Episode
 from fsslib.data.protocol import Protocol
+from fsslib.data.questions import cut_out
 from fsslib.data.rendering import shrunk
 from fsslib.data.sampler import EpisodeSpec
 from fsslib.data.transforms import fit_square
@@ -66,16 +67,27 @@ class EpisodeReader:
     def _pictures(self, spec: EpisodeSpec) -> Iterator[tuple[Tensor, Tensor, str]]:
         """Image, mask and id of the query and of each support, at their own sizes."""
         yield self._load(spec, spec.query, spec.classes)
-        for class_id, supports in zip(spec.classes, spec.supports, strict=True):
+        shown = spec.shown or spec.classes
+        for class_id, supports in zip(shown, spec.supports, strict=True):
             # An episode's other class is no background: a support says nothing there.
-            others = tuple(c for c in spec.classes if c != class_id)
+            others = tuple(c for c in shown if c != class_id)
             for index in supports:
-                yield self._load(spec, index, (class_id,), others)
+                image, mask, name = self._load(spec, index, (class_id,), others)
+                # Another name, too, by which nobody draws the whole picture anew.
+                yield (
+                    (cut_out(image, mask), mask, f"{name} cut out")
+                    if spec.cut_out
+                    else (
+                        image,
+                        mask,
+                        name,
+                    )
+                )
 
     def _classes(self, spec: EpisodeSpec) -> dict[str, Any]:
         return {
             "class_ids": torch.tensor(spec.classes),
-            "class_names": tuple(self.benchmark.name_of(c) for c in spec.classes),
+            "class_names": tuple(self.benchmark.name_of(c) for c in spec.named or spec.classes),
             "query_classes": self._query_classes(spec),
         }
 

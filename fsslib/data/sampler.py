@@ -7,31 +7,21 @@ Python's `random` inside the workers, so that their episodes change with the wor
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int64
 
 from fsslib.data.benchmark import Benchmark, Split
+from fsslib.data.episode_spec import EpisodeSpec as EpisodeSpec
+from fsslib.data.episode_spec import list_hash as list_hash
 from fsslib.data.protocol import Protocol
+from fsslib.data.questions import Pool, asked, without_object
 
-Areas = Int64[np.ndarray, "images classes"]
-
-
-@dataclass(frozen=True)
-class EpisodeSpec:
-    """An episode by numbers: image indices of one split."""
-
-    split: Split
-    query: int
-    classes: tuple[int, ...]
-    """Global class ids, N of them."""
-    supports: tuple[tuple[int, ...], ...]
-    """K image indices for each class; distinct over the whole episode, never the query."""
+STREAMS = {"novel": 0, "held_out": 1, "base": 5}
+"""Random numbers of each list of episodes; training has 2."""
+QUESTIONS = 6
 
 
 @dataclass(frozen=True)
@@ -154,30 +144,50 @@ class EpisodeSampler:
 def test_episodes(
     benchmark: Benchmark,
     protocol: Protocol,
-    classes: Literal["novel", "held_out"] = "novel",
+    classes: Literal["novel", "held_out", "base"] = "novel",
 ) -> list[EpisodeSpec]:
     """The list of episodes that a protocol is scored on.
 
-    `novel` episodes come from the val split, `held_out` ones (for choosing checkpoints) from the
-    train split, so that choosing never sees a test image.
+    `novel` episodes come from the val split; `held_out` ones (for choosing checkpoints) from the
+    train split, so that choosing never sees a test image; `base` ones, of trained classes, from the
+    val split if it shows any. The protocol's `question` is put to novel episodes alone.
     """
-    if classes not in ("novel", "held_out"):
-        raise ValueError(f"classes={classes!r}: expected 'novel' or 'held_out'")
-    split = ClassSplit.of(benchmark, protocol)
-    where: Split = "val" if classes == "novel" else "train"
-    sampler = EpisodeSampler(benchmark, protocol, where, getattr(split, classes))
-    draw = getattr(sampler, protocol.sampling)
-    stream = 0 if classes == "novel" else 1
-    return [
-        draw(number, np.random.default_rng([protocol.seed, stream, number]))
-        for number in range(protocol.episodes)
-    ]
+    if classes not in STREAMS:
+        raise ValueError(f"classes={classes!r}: expected 'novel', 'held_out' or 'base'")
+    split, stream = ClassSplit.of(benchmark, protocol), STREAMS[classes]
+    chosen = split.train if classes == "base" else getattr(split, classes)
+    in_val = classes == "novel" or (classes == "base" and benchmark.val_has_base)
+    sampler = EpisodeSampler(benchmark, protocol, "val" if in_val else "train", chosen)
+    specs = _drawn(sampler, benchmark, stream)
+    return put_question(benchmark, protocol, specs) if classes == "novel" else specs
 
 
 test_episodes.__test__ = False  # a name in the field's words, not a test for pytest to collect
 
 
-def list_hash(episodes: Sequence[EpisodeSpec]) -> str:
-    """Twelve hexadecimal digits that name an episode list."""
-    text = json.dumps([asdict(episode) for episode in episodes])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def _drawn(sampler: EpisodeSampler, benchmark: Benchmark, stream: int) -> list[EpisodeSpec]:
+    """As many as the protocol says; every second one without an object if it says so."""
+    protocol, draw = sampler.protocol, getattr(sampler, sampler.protocol.sampling)
+    halves = 2 if protocol.queries == "half_absent" else 1
+    areas, specs = benchmark.areas(sampler.split), []
+    for number in range(protocol.episodes // halves):
+        rng = np.random.default_rng([protocol.seed, stream, number])
+        specs.append(draw(number, rng))
+        if halves == 2:
+            specs.append(without_object(specs[-1], areas, rng))
+    return specs
+
+
+def put_question(
+    benchmark: Benchmark, protocol: Protocol, specs: Sequence[EpisodeSpec]
+) -> list[EpisodeSpec]:
+    """Novel episodes as the protocol's `question` changes them."""
+    if protocol.question == "as_drawn" or not specs:
+        return list(specs)
+    novel = ClassSplit.of(benchmark, protocol).novel
+    sampler = EpisodeSampler(benchmark, protocol, specs[0].split, novel)
+    pool = Pool(sampler.images, benchmark.areas(specs[0].split))
+    return [
+        asked(protocol.question, spec, pool, np.random.default_rng([protocol.seed, QUESTIONS, i]))
+        for i, spec in enumerate(specs)
+    ]

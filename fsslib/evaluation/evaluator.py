@@ -20,6 +20,7 @@ from fsslib.data.loading import EpisodeReader, ListedEpisodes, batches
 from fsslib.data.protocol import Protocol
 from fsslib.data.sampler import EpisodeSpec, list_hash
 from fsslib.data.transforms import padded_size
+from fsslib.evaluation.absence import sureness
 from fsslib.evaluation.counting import tally
 from fsslib.evaluation.episode_table import EpisodeTable
 from fsslib.evaluation.map_scores import MapMeter
@@ -46,6 +47,8 @@ class Scores:
     """What was counted, episode by episode."""
     maps: dict[str, MapMeter] = field(default_factory=dict)
     """How well those maps point that were asked for."""
+    absence: dict[str, Any] = field(default_factory=dict)
+    """How well "not there" is said, of a list that asks it."""
 
     def to_dict(self) -> dict[str, Any]:
         """The part of `results.json` that the evaluation answers for; scores in 0..1, areas in
@@ -76,6 +79,7 @@ class Scores:
             "per_class": per_class,
             "evaluation_seconds": round(self.seconds, 2),
             **({"maps": maps} if maps else {}),
+            **({"absence": self.absence} if self.absence else {}),
         }
 
 
@@ -137,12 +141,17 @@ def score_batch(
     map_meters: Mapping[str, MapMeter] | None = None,
     precision: Precision = "fp32",
 ) -> None:
-    """Predict a batch and count it. The device is waited for once, whatever the batch's size."""
+    """Predict a batch and count it. The device is waited for once, whatever the batch's size, and
+    once more where absent objects are asked for."""
     with autocast(precision, batch.query_image.device):
         prediction = method(batch)
     for name, map_meter in (map_meters or {}).items():
         map_meter.add(prediction.maps[name][:, 0].float(), batch.query_mask)
     logits = prediction.logits.float()
+    if protocol.queries == "half_absent":  # of the surest class, where there are several
+        sure = [sureness(each[1:]).max() for each in logits.softmax(1)]
+        numbers = range(len(meter), len(meter) + len(batch))
+        meter.sureness |= dict(zip(numbers, torch.stack(sure).tolist(), strict=True))
     pairs = (compare_at(logits[b], batch, b, protocol) for b in range(len(batch)))
     tallies = torch.stack([tally(*pair, batch.way) for pair in pairs])
     rows = torch.cat([tallies, batch.class_ids], 1).cpu().numpy()

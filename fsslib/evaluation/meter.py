@@ -45,12 +45,15 @@ class Meter:
         counts: each episode's `areas`.
         queries: query picture of an episode, by its number; where it is not known, an episode
             counts as a picture of its own.
+        sureness: how surely the method said that an object is there, by the episode's number, where
+            it was asked (`absence`).
     """
 
     def __init__(self) -> None:
         self.classes: list[tuple[int, ...]] = []
         self.counts: list[np.ndarray] = []
         self.queries: dict[int, str] = {}
+        self.sureness: dict[int, float] = {}
 
     def add(
         self,
@@ -78,6 +81,17 @@ class Meter:
 
     def __len__(self) -> int:
         return len(self.counts)
+
+    def part(self, numbers: Sequence[int]) -> Meter:
+        """Some of the episodes, as a meter of their own."""
+        chosen = Meter()
+        chosen.classes = [self.classes[number] for number in numbers]
+        chosen.counts = [self.counts[number] for number in numbers]
+        for place, number in enumerate(numbers):
+            chosen.queries[place] = self.queries.get(number, str(number))
+            if number in self.sureness:
+                chosen.sureness[place] = self.sureness[number]
+        return chosen
 
     def class_ids(self) -> list[int]:
         """Class ids that occurred, in increasing order."""

@@ -33,7 +33,11 @@ def together(
         ValueError: an episode that is missing, or counted twice.
     """
     rows = zip(own, meter.classes, meter.counts, strict=True)
-    mine = [(number, *row, meter.queries.get(place)) for place, (number, *row) in enumerate(rows)]
+    told = (meter.queries, meter.sureness)
+    mine = [
+        (number, *row, *(each.get(place) for each in told))
+        for place, (number, *row) in enumerate(rows)
+    ]
     on_host = {
         name: [
             (scores.cpu(), counts.cpu()) for scores, counts in zip(m.scores, m.counts, strict=True)
@@ -42,13 +46,15 @@ def together(
     }
     answers = everyones((mine, on_host))
     every, whole = [row for rows, _ in answers for row in rows], Meter()
-    for number, classes, counts, query in sorted(every, key=itemgetter(0)):
+    for number, classes, counts, query, sure in sorted(every, key=itemgetter(0)):
         if number != len(whole):
             raise ValueError(f"episode {number} where {len(whole)} was expected: share them anew")
         whole.classes.append(classes)
         whole.counts.append(counts)
         if query is not None:
             whole.queries[number] = query
+        if sure is not None:
+            whole.sureness[number] = sure
     return whole, {name: _joined([maps[name] for _, maps in answers]) for name in maps}
 
 

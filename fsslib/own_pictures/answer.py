@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
+from fsslib.evaluation.absence import sureness
 from fsslib.files import atomic_path, write_json
-from fsslib.own_pictures.refusal import scores
 from fsslib.viz.overlay import overlay
 
 
@@ -45,7 +45,7 @@ class Segmentation:
     @property
     def scores(self) -> tuple[float, ...]:
         """How sure the method is that each class is there: the mean over its surest pixels."""
-        return tuple(scores(torch.from_numpy(self.probability)).tolist())
+        return tuple(sureness(torch.from_numpy(self.probability)).tolist())
 
     @property
     def present(self) -> tuple[bool | None, ...]:

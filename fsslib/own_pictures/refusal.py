@@ -11,37 +11,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
-from scipy.stats import mannwhitneyu
-from torch import Tensor
+from jaxtyping import Float64
 
 from fsslib.data.benchmark import Benchmark
 from fsslib.data.loading import EpisodeReader, ListedEpisodes, batches
 from fsslib.data.protocol import Protocol
+from fsslib.data.questions import without_object
 from fsslib.data.registry import load_benchmark
-from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec
+from fsslib.data.sampler import ClassSplit, EpisodeSampler
+from fsslib.evaluation.absence import Answers, sureness
 from fsslib.files import PACKAGE, read_json, write_json
 from fsslib.methods.base import FewShotSegmenter
 from fsslib.own_pictures.choice import build, choose
 from fsslib.own_pictures.encoders import EMBEDDED
 
-TOP = 0.01
-"""Share of a picture's pixels, the surest ones, whose mean probability is the score."""
 EPISODES = 150
 LEAST_AUROC = 0.7
 """On base classes; a score that parts less well says nothing about absence, and none is used."""
 FILE = PACKAGE / "own_pictures" / "thresholds.json"
-
-
-def scores(probability: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
-    """How sure a method is that each class is there, 0 to 1."""
-    count = max(1, int(TOP * probability[0].numel()))
-    return probability.flatten(1).topk(count, dim=1).values.mean(1)
 
 
 @cache
@@ -52,30 +43,6 @@ def thresholds() -> dict[str, float | None]:
     return {label: row["threshold"] for label, row in read_json(FILE)["methods"].items()}
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Scores of queries that hold the class, and of ones that do not."""
-
-    present: Float64[np.ndarray, " n"]
-    absent: Float64[np.ndarray, " n"]
-
-    @property
-    def auroc(self) -> float:
-        """How often a query with the class has the higher score of two."""
-        u = mannwhitneyu(self.present, self.absent).statistic
-        return float(u) / (len(self.present) * len(self.absent))
-
-    def right(self, threshold: float) -> tuple[float, float]:
-        """Share of present ones that are believed, and of absent ones that are refused."""
-        return float((self.present >= threshold).mean()), float((self.absent < threshold).mean())
-
-    def best_threshold(self) -> float:
-        """Where the mean of both shares is largest; in the middle of a gap."""
-        values = np.unique(np.concatenate([self.present, self.absent]))
-        middles = (values[:-1] + values[1:]) / 2
-        return float(max(middles, key=lambda t: sum(self.right(t))))
-
-
 def answers(
     method: FewShotSegmenter, benchmark: Benchmark, protocol: Protocol, classes: Sequence[int]
 ) -> Answers:
@@ -83,22 +50,16 @@ def answers(
     sampler = EpisodeSampler(benchmark, protocol, "val", classes)
     draws = [np.random.default_rng([protocol.seed, 4, i]) for i in range(protocol.episodes)]
     held = [sampler.balanced(i, rng) for i, rng in enumerate(draws)]
-    lacking = [_without(spec, benchmark, rng) for spec, rng in zip(held, draws, strict=True)]
+    areas, pairs = benchmark.areas("val"), zip(held, draws, strict=True)
+    lacking = [without_object(spec, areas, rng) for spec, rng in pairs]
     reader = EpisodeReader(benchmark, protocol)
     return Answers(*(_scores(method, ListedEpisodes(reader, of)) for of in (held, lacking)))
-
-
-def _without(spec: EpisodeSpec, benchmark: Benchmark, rng: np.random.Generator) -> EpisodeSpec:
-    """The same supports, and a query without a pixel of the class."""
-    areas = benchmark.areas(spec.split)
-    free = np.flatnonzero(areas[:, spec.classes[0] - 1] == 0)
-    return replace(spec, query=int(rng.choice(free)))
 
 
 @torch.inference_mode()
 def _scores(method: FewShotSegmenter, episodes: ListedEpisodes) -> Float64[np.ndarray, " n"]:
     found = [
-        scores(logits.softmax(0)[1:])
+        sureness(logits.softmax(0)[1:])
         for batch in batches(episodes, 8)
         for logits in method(batch).logits.float()
     ]

@@ -8,6 +8,7 @@ fsslib status
 fsslib table papermill_runs/published
 fsslib study pi_clip
 fsslib compare pi_clip/hdmnet+pi_clip pi_clip/hdmnet
+fsslib claims qgnet
 fsslib sweep mine.yaml --local 2
 fsslib demo
 """
@@ -26,7 +27,7 @@ from fsslib.config import ConfigError
 from fsslib.config import shown as shown_value
 from fsslib.files import runs_folder, shown_path
 from fsslib.grammar import plain_yaml
-from fsslib.runs import compare_command
+from fsslib.runs import claims_command, compare_command
 from fsslib.runs.config import CONFIGS, parse
 from fsslib.runs.describe import TOPICS, template_help, templates_help
 from fsslib.runs.status import BusyError, RunError, read_status
@@ -172,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     each.add_argument("--reference", metavar="RUN", help=text)
     add_commands(commands)
     compare_command.add_commands(commands)
+    claims_command.add_commands(commands)
     for topic, text in TOPICS.items():
         about = text.__doc__.partition(".")[0].lower()
         add_command(commands, topic, about, f"fsslib {topic}").set_defaults(

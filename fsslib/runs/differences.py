@@ -75,6 +75,14 @@ def _seed(result: Mapping[str, Any]) -> int:
     return result.get("training", result.get("protocol", {})).get("seed", 0)
 
 
+def share_supports(a: Results, b: Results) -> bool:
+    """Whether two rows have the same supports on the same queries: not with other numbers of shots,
+    nor where one has strangers in their place."""
+    protocols = [result.get("protocol", {}) for result in (*a, *b)]
+    kinds = {(p.get("shot"), p.get("question") == "stranger") for p in protocols}
+    return len(kinds) == 1
+
+
 def difference_cells(
     rows: Mapping[str, Results], references: Mapping[str, str]
 ) -> dict[str, list[str]]:
@@ -86,7 +94,8 @@ def difference_cells(
         if reference in (None, row) or reference not in rows:
             continue
         try:
-            compared[row] = difference(results, rows[reference])
+            supports = share_supports(results, rows[reference])
+            compared[row] = difference(results, rows[reference], supports)
         except NoEpisodes:
             compared[row] = NEEDS_NEW
         except ConfigError as error:

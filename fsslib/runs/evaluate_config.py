@@ -160,7 +160,8 @@ class EvaluateConfig(MethodGroups):
         protocol, way = self.test_protocol, f"{self.way}way_" if self.way > 1 else ""
         network = self.network
         where = f"{protocol.benchmark}_f{self.fold}_{way}{self.shot}shot"
-        return f"{self.label}/{where}_{plain_name(network)}"
+        asked = {protocol.question, protocol.queries} - {"as_drawn", "present"}
+        return "_".join([f"{self.label}/{where}", plain_name(network), *sorted(asked)])
 
     @property
     def network(self) -> str:

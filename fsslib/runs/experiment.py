@@ -24,6 +24,7 @@ from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.storage import halved
 from fsslib.encoders.weights import seen_by
+from fsslib.evaluation.absence import absence
 from fsslib.evaluation.episode_table import write_table
 from fsslib.evaluation.evaluator import Scores, evaluate
 from fsslib.files import copy_whole, read_json, write_json
@@ -140,6 +141,7 @@ class Experiment:
         """
         count = self.config.training.validation_episodes
         changes = {"episodes": count, "seed": 1000 + self.protocol.seed}
+        changes |= {"queries": "present", "question": "as_drawn"}
         protocol = type(self.protocol)(**{**self.protocol.to_dict(), **changes})
         if self.protocol.selection == "test_fold":
             return {"novel": test_episodes(self.benchmark, protocol)}
@@ -168,9 +170,17 @@ class Experiment:
         return evaluate(*about, *sizes, maps=maps, share=own_share(), precision=precision)
 
     def scores(self) -> Scores:
-        """The method on the test list."""
-        maps = self.method.scored_maps if self.protocol.way == 1 else ()
-        return self._evaluate(self.method, self.specs, maps)
+        """The method on the test list; whether an object is there is calibrated on other classes,
+        those kept out of training where there are any."""
+        asks_absence = self.protocol.queries == "half_absent"
+        maps = self.method.scored_maps if self.protocol.way == 1 and not asks_absence else ()
+        scores = self._evaluate(self.method, self.specs, maps)
+        if not asks_absence:
+            return scores
+        kind = "held_out" if self.protocol.held_out else "base"
+        known = test_episodes(self.benchmark, self.protocol, kind)
+        base = self._evaluate(self.method, known)
+        return replace(scores, absence=absence(scores.meter, base.meter, kind))
 
     def evaluate(self) -> dict[str, Any]:
         """Score the method on the test list; write its episodes, then `results.json`."""

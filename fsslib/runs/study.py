@@ -41,6 +41,7 @@ class Page:
     title: str
     text: str = ""
     tables: dict = field(default_factory=dict)
+    absence: dict = field(default_factory=dict)
     findings: tuple[str, ...] = ()
 
 

@@ -11,21 +11,25 @@ The study's file says what is on it:
 
 Numbers in texts stand as `{score:ROW}` (mIoU), `{fb_iou:ROW}`, `{gain:ROW}` (the paired difference
 to the row's reference, with its interval) and `{gain:A,B}` (of A to B, over queries alone where
-their shots differ), all in percent and read from the results: none is typed.
+their supports differ), of rows with absent objects as `{auroc:ROW}`, `{believed:ROW}`,
+`{refused:ROW}`, `{marked:ROW}` and `{empty:ROW}` (`evaluation.absence`; the last is mIoU with
+refused queries left empty), all in percent and read from the results: none is typed. `absence:`,
+beside `tables:`, has tables of those rows.
 """
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError, strict
 from fsslib.files import atomic_path
-from fsslib.runs.differences import NEEDS_NEW, NoEpisodes, difference, signed
+from fsslib.runs.differences import NEEDS_NEW, NoEpisodes, difference, share_supports, signed
 from fsslib.runs.results import mean_and_half, published_folder
 from fsslib.runs.study import Page, Study, load_study
-from fsslib.runs.study_tables import study_results, study_table
+from fsslib.runs.study_tables import ABSENCE, absence_table, study_results, study_table
 
 PLACE = re.compile(r"\{(\w+):([^{}]+)\}")
 MISSING = "(not published)"
@@ -54,6 +58,8 @@ def page(study: Study) -> str:
     blocks = [f"# {content.title}", filled(content.text, study, results)]
     for title, rows in content.tables.items():
         blocks += [f"## {title}", study_table(study.name, rows)]
+    for title, rows in content.absence.items():
+        blocks += [f"## {title}", absence_table(study.name, rows)]
     if content.findings:
         blocks += ["## What it says", *(filled(f, study, results) for f in content.findings)]
     blocks.append(f"This page is made by `fsslib study {study.name} --page`.")
@@ -67,6 +73,7 @@ def filled(text: str, study: Study, results: Results) -> str:
         ConfigError: a kind of number or a row that there is not.
     """
     kinds = {"score": _score, "fb_iou": _fb_iou, "gain": _gain}
+    kinds |= {name: partial(_absence, name) for name in ABSENCE}
 
     def number(match: re.Match) -> str:
         kind, rows = match[1], match[2].split(",")
@@ -91,9 +98,13 @@ def _fb_iou(results: list[dict[str, Any]]) -> str:
     return f"{mean_and_half(results, 'fb_iou')[0]:.1f}"
 
 
+def _absence(name: str, results: list[dict[str, Any]]) -> str:
+    values = [result["absence"][ABSENCE[name]] for result in results if "absence" in result]
+    return f"{100 * sum(values) / len(values):.1f}" if values else MISSING
+
+
 def _gain(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> str:
-    shots = {result["protocol"]["shot"] for result in (*a, *b)}
     try:
-        return signed(difference(a, b, same_supports=len(shots) == 1).miou)
+        return signed(difference(a, b, same_supports=share_supports(a, b)).miou)
     except NoEpisodes:
         return NEEDS_NEW

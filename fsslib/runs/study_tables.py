@@ -20,6 +20,15 @@ from fsslib.runs.study import Study, load_study
 SHOWN_THRESHOLDS = (0.3, 0.5, 0.7)
 """Of the nine that results hold."""
 
+ABSENCE = {
+    "auroc": "auroc",
+    "believed": "present_believed",
+    "refused": "absent_refused",
+    "marked": "marked_when_absent",
+    "empty": "miou_refusing",
+}
+"""Names in pages of what results say of absent objects."""
+
 
 def study_results(name: str, rows: Sequence[str] = ()) -> dict[str, list[dict[str, Any]]]:
     """What is published of some rows of a study, or of all: row -> results, in the order of `rows`
@@ -157,3 +166,31 @@ def _map_cells(facts: Sequence[dict[str, Any]], thresholds: Sequence[float]) -> 
         costs = [f"{mean(score, at):.0f}" for score in ("recall", "coverage", "precision")]
         cells.append(" / ".join(costs))
     return cells
+
+
+def absence_table(name: str, rows: Sequence[str]) -> str:
+    """A Markdown table in percent of rows whose every second query shows no object, means over
+    folds and seeds; rows without such results are left out."""
+    heads = ["row", "AUROC", "95 %", "calibrated on", "present, believed", "absent, refused"]
+    heads += ["marked where nothing is", "mIoU of all", "refused left empty"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    for row, results in study_results(name, rows).items():
+        facts = [result["absence"] | {"all": result["miou"]} for result in results]
+        means = {
+            key: 100 * float(np.mean([fact[key] for fact in facts]))
+            for key in facts[0]
+            if isinstance(facts[0][key], float)
+        }
+        low, high = (100 * bound for bound in _auroc_interval(facts))
+        cells = [row, f"{means['auroc']:.1f}", f"{low:.1f}–{high:.1f}", facts[0]["calibrated_on"]]
+        shown = ("present_believed", "absent_refused", "marked_when_absent", "all", "miou_refusing")
+        lines.append("| " + " | ".join([*cells, *(f"{means[key]:.1f}" for key in shown)]) + " |")
+    return "\n".join(lines)
+
+
+def _auroc_interval(facts: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """Of the mean, whose folds are independent lists."""
+    halves = [(high - low) / 2 for low, high in (fact["auroc_interval"] for fact in facts)]
+    mean = float(np.mean([fact["auroc"] for fact in facts]))
+    half = float(np.sqrt(np.square(halves).sum())) / len(facts)
+    return max(mean - half, 0.0), min(mean + half, 1.0)

@@ -27,6 +27,8 @@ OTHER = {
     "selection": "test_fold",
     "coco_folds": "contiguous",
     "train_list": "sbd_aug",
+    "question": "stranger",
+    "queries": "half_absent",
 }
 
 
@@ -40,6 +42,10 @@ def test_every_field_is_in_the_hash():
     hashes |= {coco.hash, replace(coco, coco_folds=OTHER["coco_folds"]).hash}
     held_out = replace(base, selection="held_out_base", held_out=3)
     assert len(hashes | {base.hash, held_out.hash}) == len(own) + 3
+
+
+def test_fields_that_came_later_leave_older_hashes_as_they_were():
+    assert Protocol.preset("scenes10i", episodes=100).hash == "05e0b6dbe3f1"
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,8 @@ def test_presets_are_valid(benchmark):
         ({"way": 0}, "way=0: expected at least 1"),
         ({"shot": 0}, "shot=0"),
         ({"episodes": 0}, "episodes=0"),
+        ({"episodes": 7, "queries": "half_absent"}, "episodes=7 .*expected an even number"),
+        ({"question": "word"}, "question='word': expected one of"),
         ({"image_size": 8}, "image_size=8"),
         ({"border": "count"}, "border='count'"),
         ({"fit": "crop"}, "fit='crop': expected one of"),

@@ -13,11 +13,11 @@ from PIL import Image
 
 import fsslib
 from fsslib.config import ConfigError
+from fsslib.evaluation.absence import Answers, sureness
 from fsslib.methods.base import FewShotSegmenter, Prediction
 from fsslib.own_pictures import choice, evidence, segmenting
 from fsslib.own_pictures.answer import Segmentation
 from fsslib.own_pictures.command import main
-from fsslib.own_pictures.refusal import Answers, scores
 from fsslib.own_pictures.segmenting import segment
 from fsslib.own_pictures.tiles import starts, tiled
 from fsslib.own_pictures.ways import WAYS
@@ -277,7 +277,7 @@ def test_what_is_shown_and_saved(method, tmp_path):
 def test_not_there():
     probability = torch.zeros(2, 20, 20)
     probability[0, :2, :2] = 0.9
-    assert scores(probability).tolist() == pytest.approx([0.9, 0])
+    assert sureness(probability).tolist() == pytest.approx([0.9, 0])
     answers = Answers(np.array([0.9, 0.8, 0.4]), np.array([0.1, 0.3, 0.5]))
     assert answers.auroc == pytest.approx(8 / 9)
     threshold = answers.best_threshold()

@@ -1,0 +1,89 @@
+"""Figures of what results say: differences with their intervals, scores against seconds, pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from fsslib.runs.claim_rules import CONTRADICTED, FAILS, HOLDS, OPEN, Measured
+from fsslib.runs.claims import Judged
+from fsslib.runs.leaderboard import Entry, Pairwise
+from fsslib.viz.overlay import palette
+
+COLOURS = dict(zip((FAILS, HOLDS, OPEN, CONTRADICTED), palette(4) / 255, strict=True))
+
+
+def claims_figure(known: Sequence[Judged], title: str) -> Figure:
+    """Our differences on each claim with 95 % intervals, in the colour of the verdict: filled where
+    they are paired. Claims without a difference are named, and bare."""
+    lines = [(each, found) for each in known for found in [*each.measured.values()] or [None]]
+    figure, axis = plt.subplots(figsize=(7.5, 1.1 + 0.24 * len(lines)), layout="constrained")
+    axis.axvline(0, color="0.6", lw=1)
+    for place, (each, found) in enumerate(lines):
+        colour = COLOURS[each.verdict]
+        if isinstance(found, Measured):
+            low, high = found.interval()
+            axis.plot([low, high], [place, place], color=colour, lw=2)
+            face = colour if found.paired else "white"
+            axis.plot(found.estimate, place, "o", color=colour, mfc=face, ms=6)
+        else:
+            axis.plot(0, place, "x", color=colour, ms=6)
+    axis.set_yticks(
+        range(len(lines)), [f"{each.claim.id} · {each.claim.where}" for each, _ in lines]
+    )
+    axis.set_ylim(len(lines) - 0.5, -0.5)
+    axis.set(xlabel="our difference in points, positive as the claim has it", title=title)
+    axis.set_xscale("symlog", linthresh=5)
+    ticks = [-30, -10, -5, -2, 0, 2, 5, 10, 30]
+    axis.set_xlim(-50, 50)
+    axis.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
+    keys = [Line2D([], [], color=c, lw=3, label=v) for v, c in COLOURS.items()]
+    keys.append(Line2D([], [], color="0.4", marker="x", ls="", label="no row tests it"))
+    axis.legend(handles=keys, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+    plt.close(figure)  # shown by whoever asked, once
+    return figure
+
+
+def leaderboard_figure(board: Sequence[Entry], title: str) -> Figure:
+    """mIoU with its interval over seconds an episode, by places; hollow where no bench has measured
+    the seconds, a square where something was trained for the task."""
+    figure, axis = plt.subplots(figsize=(9, 5.2), layout="constrained")
+    plain, reads = palette(2) / 255
+    for place, entry in enumerate(board, 1):
+        colour, marker = reads if entry.reads_names else plain, "s" if entry.parameters else "o"
+        style = {"color": colour, "marker": marker, "mfc": colour if entry.benched else "white"}
+        axis.errorbar(entry.seconds, entry.miou, entry.half, ms=7, elinewidth=1, **style)
+        label = f"{place}  {entry.row}{' (reads names)' if entry.reads_names else ''}"
+        axis.plot([], [], ls="", label=label, **style)
+        spot = (entry.seconds, entry.miou)
+        axis.annotate(str(place), spot, (6, 4), textcoords="offset points", fontsize=8)
+    axis.set(xscale="log", xlabel="seconds an episode", ylabel="mIoU in percent", title=title)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("{x:g}")
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+    plt.close(figure)  # shown by whoever asked, once
+    return figure
+
+
+def pairwise_figure(pairs: Pairwise, title: str) -> Figure:
+    """How probable it is that the row is better than the column; bold where that is sure."""
+    count = len(pairs.rows)
+    side = 2.2 + 0.42 * count
+    figure, axis = plt.subplots(figsize=(side + 1, side), layout="constrained")
+    image = axis.imshow(100 * pairs.probability, cmap="RdBu", vmin=0, vmax=100)
+    for i, j in np.argwhere(~np.isnan(pairs.probability)):
+        value = 100 * pairs.probability[i, j]
+        dark = abs(value - 50) > 35
+        weight = "bold" if pairs.sure[i, j] else "normal"
+        style = {"ha": "center", "va": "center", "fontsize": 7, "weight": weight}
+        axis.text(j, i, f"{value:.0f}", color="white" if dark else "black", **style)
+    axis.set_xticks(range(count), pairs.rows, rotation=60, ha="right", fontsize=8)
+    axis.set_yticks(range(count), pairs.rows, fontsize=8)
+    axis.set(title=title)
+    figure.colorbar(image, label="probability of improvement in percent", shrink=0.7)
+    plt.close(figure)  # shown by whoever asked, once
+    return figure
