@@ -1,7 +1,10 @@
-// What an explorer needs of the page: keys that are pressed in its controls stay there, every
-// control has a name that can be read aloud, and its picture has an alternative text.
+// What an explorer needs of the page: keys that are pressed in its controls stay there (but Ctrl or
+// Cmd with a key, such as Ctrl+S, is the page's), every control has a name that can be read aloud, and
+// its picture has an alternative text.
 
 const BOX = ".fsslib-explorer";
+const SUPPRESS = "data-lm-suppress-shortcuts";
+const ofPage = (event) => event.ctrlKey || event.metaKey;
 
 function nameControls(box) {
   for (const row of box.querySelectorAll(".widget-inline-hbox, .widget-toggle-buttons, .widget-radio")) {
@@ -33,8 +36,16 @@ function describePicture(box, alt) {
 }
 
 function settle(box, model) {
-  box.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab and Notebook 7 look for this
-  const keep = (event) => event.stopPropagation();
+  const keep = (event) => {
+    if (!ofPage(event)) event.stopPropagation();
+  };
+  // JupyterLab and Notebook 7 look for this mark before they take a key as a shortcut. They listen on
+  // the document in the capture phase, so that the mark is set on the window, before them.
+  const mark = (event) => {
+    if (box.contains(event.target)) box.toggleAttribute(SUPPRESS, !ofPage(event));
+  };
+  box.toggleAttribute(SUPPRESS, true);
+  window.addEventListener("keydown", mark, true);
   box.addEventListener("keydown", keep);
   const tend = () => {
     nameControls(box);
@@ -47,6 +58,7 @@ function settle(box, model) {
   return () => {
     watch.disconnect();
     box.removeEventListener("keydown", keep);
+    window.removeEventListener("keydown", mark, true);
     model.off("change:alt", tend);
   };
 }

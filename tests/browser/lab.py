@@ -12,6 +12,7 @@ PANEL = "window.jupyterapp?.shell?.currentWidget"
 OPEN = f"path => {PANEL}?.context?.isReady && {PANEL}.context.path === path"
 """The notebook `path` is in front, with all its cells."""
 
+SAVED = f"() => !{PANEL}.context.model.dirty"
 WAITS = f"() => {PANEL}.sessionContext.session?.kernel?.status === 'idle'"
 
 STATE = f"""async () => {{
@@ -45,6 +46,13 @@ SCROLL = f"""async text => {{
   return number;
 }}"""
 """Asked of the model: the page holds no text of lines that nobody sees."""
+
+COUNTED = f"""text => {PANEL}.content.widgets
+  .find(cell => cell.model.sharedModel.getSource().includes(text)).model.executionCount"""
+"""Which execution of its kernel a cell was last; null while it has not been, or is."""
+
+KERNEL_KNOWN = f"async () => {{ await {PANEL}.sessionContext.session.kernel.info; }}"
+"""The kernel has said what language it speaks, which JupyterLab may write into the notebook."""
 
 WORKSPACES = count()
 
@@ -95,7 +103,7 @@ class Lab:
 
     def save(self) -> None:
         self.command("docmanager:save")
-        self.page.wait_for_function(f"() => !{PANEL}.context.model.dirty")
+        self.page.wait_for_function(SAVED)
 
     def state(self) -> dict:
         return self.page.evaluate(STATE)
@@ -113,9 +121,10 @@ class Lab:
     def run(self, text: str) -> None:
         """Run that cell by the keys that everybody uses, and wait."""
         self.cell(text).locator(".cm-content").click()
+        before = self.page.evaluate(COUNTED, text)
         self.page.keyboard.press("Shift+Enter")
-        self.page.wait_for_timeout(200)  # until the kernel has heard of it
-        self.page.wait_for_function(WAITS, timeout=60_000)
+        answered = f"([text, before]) => ![null, before].includes(({COUNTED})(text)) && ({WAITS})()"
+        self.page.wait_for_function(answered, arg=[text, before], timeout=60_000)
 
     def output(self, text: str) -> str:
         """What that cell has printed."""

@@ -3,6 +3,7 @@
 from playwright.sync_api import expect
 
 from browser.controls import FOCUSABLE, astray
+from browser.lab import KERNEL_KNOWN
 from browser.pointing import drag
 
 FIRST = "00_start_here.ipynb"
@@ -10,7 +11,7 @@ FIRST = "00_start_here.ipynb"
 
 def test_opening_a_lesson_changes_nothing(lab):
     lab.show(FIRST)
-    lab.page.wait_for_timeout(1000)  # the kernel's answer on its language comes after it is ready
+    lab.page.evaluate(KERNEL_KNOWN)
     assert not lab.state()["dirty"]
 
 

@@ -57,9 +57,14 @@ class Painter {
 
   listen() {
     // What is typed here is meant for the painter: no shortcut of the notebook may see it.
+    // But Ctrl or Cmd with a key, such as Ctrl+S, is, undo and redo apart; who looks for the mark does
+    // so on the document, after the window.
+    const ofPage = (event) => (event.ctrlKey || event.metaKey) && !/^[zy]$/i.test(event.key);
     for (const kind of ["keydown", "keyup", "keypress"]) {
-      this.root.addEventListener(kind, (event) => event.stopPropagation());
+      this.root.addEventListener(kind, (event) => ofPage(event) || event.stopPropagation());
     }
+    const mark = (event) => this.root.toggleAttribute("data-lm-suppress-shortcuts", !ofPage(event));
+    window.addEventListener("keydown", mark, true);
     this.canvas.addEventListener("focus", () => this.show());
     const heard = [
       ["change:_runs", () => this.drawing.load(this.model.get("_runs"))],
@@ -72,6 +77,7 @@ class Painter {
     const resized = new ResizeObserver(() => this.show());
     resized.observe(this.canvas);
     this.stop = () => {
+      window.removeEventListener("keydown", mark, true);
       heard.forEach(([name, act]) => this.model.off(name, act));
       resized.disconnect();
     };
