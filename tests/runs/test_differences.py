@@ -15,7 +15,7 @@ from fsslib.runs import provenance, results_list, staleness, studies, study_page
 from fsslib.runs import study as study_files
 from fsslib.runs.__main__ import main
 from fsslib.runs.compare_command import results_of
-from fsslib.runs.differences import difference, listing
+from fsslib.runs.differences import difference, listing, share_supports
 from fsslib.runs.results import episodes_beside, published_folder, read_results
 from fsslib.runs.results_list import COLUMNS, lines
 from fsslib.runs.study import read_study
@@ -230,3 +230,14 @@ def test_a_page_reads_its_numbers(published, monkeypatch):
         path.unlink()
     with_page(published)
     assert "Better has (not published)" in study_page.write_page("small").read_text()
+
+
+def test_rows_share_supports_unless_shots_or_strangers_part_them():
+    def row(**protocol):
+        return [{"protocol": {"shot": 1, "question": "as_drawn"} | protocol}]
+
+    older = [{"protocol": {"shot": 1}}]
+    assert share_supports(row(), row()) and share_supports(older, row(question="wrong_word"))
+    assert share_supports(row(question="no_background"), row())
+    assert not share_supports(row(question="stranger"), row())
+    assert not share_supports(row(shot=5), row())

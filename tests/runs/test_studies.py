@@ -17,8 +17,14 @@ from fsslib.runs.staleness import MARK
 from fsslib.runs.status import BusyError, RunError
 from fsslib.runs.studies import run_study
 from fsslib.runs.study import load_study, sweeps_folder
-from fsslib.runs.study_page import page
-from fsslib.runs.study_tables import map_table, study_results, study_table, sweep_table
+from fsslib.runs.study_page import filled, page
+from fsslib.runs.study_tables import (
+    absence_table,
+    map_table,
+    study_results,
+    study_table,
+    sweep_table,
+)
 
 NAMES = sorted(path.stem for path in sweeps_folder().glob("*.yaml"))
 SMALL = {
@@ -99,6 +105,30 @@ def test_rows_that_read_the_querys_labels_are_marked(study):
     lines = study_table("small").splitlines()
     assert lines[2].startswith("| pfenet |") and lines[3].startswith("| tested † |")
     assert lines[4:] == ["", lines[-1]] and lines[-1].startswith("† ")
+
+
+def test_absent_objects_have_a_table_and_numbers_for_texts(study, monkeypatch):
+    study, _ = study
+    work = studies.run
+    facts = {"auroc": 0.8, "auroc_interval": [0.7, 0.9], "calibrated_on": "base"}
+    facts |= {"present_believed": 0.9, "absent_refused": 0.6, "marked_when_absent": 0.2}
+    facts |= {"miou_refusing": 0.3, "sureness": {"present": [1.0], "absent": [0.0]}}
+
+    def run(template, parameters):
+        folder = work(template, parameters)
+        path = folder / "results.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"absence": facts}))
+        return folder
+
+    monkeypatch.setattr(studies, "run", run)
+    run_study(study, ["tested", "pfenet"])
+    line = absence_table("small", ["tested"]).splitlines()[2]
+    # Two folds by two seeds: half of 20 points over the root of four.
+    assert line == "| tested | 80.0 | 75.0–85.0 | base | 90.0 | 60.0 | 20.0 | 20.0 | 30.0 |"
+    text = "{auroc:tested} {believed:tested} {refused:tested} {marked:tested} {empty:tested}"
+    assert filled(text, study, study_results("small")) == "80.0 90.0 60.0 20.0 30.0"
+    (bare,) = {filled("{auroc:base}", study, study_results("small"))}
+    assert bare == "(not published)"
 
 
 def test_maps_have_a_table_of_their_own(study, monkeypatch):

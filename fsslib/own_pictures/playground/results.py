@@ -82,7 +82,8 @@ def shown_maps(answer: Answer) -> str:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         level = (values - low) / (high - low) if high > low else np.zeros_like(values)
         colours = matplotlib.colormaps["viridis"](level, bytes=True)[..., :3]
-        caption = f"<small>{escape(name)}<br>{low:.2f} … {high:.2f}</small>"
+        broken = escape(name).replace("_", "_<wbr>")
+        caption = f"<small>{broken}<br>{low:.2f} … {high:.2f}</small>"
         image = _image(colours, f"map {name} of {answer.entry.name}", MAP_SIDE)
         figures.append(_figure(image, caption, MAP_SIDE))
     rows = "".join(figures)
@@ -108,10 +109,11 @@ def _figure(body: str, caption: str, width: int) -> str:
 
 def _image(pixels: UInt8[np.ndarray, "h w 3"], alt: str, side: int) -> str:
     """As HTML, its longer side `side` pixels on the page."""
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "JPEG", quality=90)
+    content, cells = io.BytesIO(), max(pixels.shape) < side / 2
+    kind = "png" if cells else "jpeg"  # JPEG would mix the colours of neighbouring cells
+    Image.fromarray(pixels).save(content, kind, quality=90)
     data = base64.b64encode(content.getvalue()).decode("ascii")
     wide = f"width:{side}px" if pixels.shape[1] >= pixels.shape[0] else f"height:{side}px"
-    style = f"{wide};image-rendering:{'pixelated' if max(pixels.shape) < side / 2 else 'auto'}"
-    source = f"data:image/jpeg;base64,{data}"
+    style = f"{wide};image-rendering:{'pixelated' if cells else 'auto'}"
+    source = f"data:image/{kind};base64,{data}"
     return f'<img alt="{escape(alt)}" style="{style}" src="{source}">'

@@ -73,7 +73,7 @@ def test_equal_maps_are_shown_once_under_all_of_their_names(playground):
     ramp = answer.segmentation.maps["prior"]
     maps = {"prior": ramp, "other": 1 - ramp, "prior_per_shot": ramp.copy()}
     html = shown_maps(replace(answer, segmentation=replace(answer.segmentation, maps=maps)))
-    assert html.count("<img") == 2 and "prior, prior_per_shot<br>" in html
+    assert html.count("<img") == 2 and "prior, prior_<wbr>per_<wbr>shot<br>" in html
 
 
 @pytest.mark.parametrize(
