@@ -21,6 +21,7 @@ from fsslib.data.episode import Episode
 from fsslib.data.scenes import CLASS_NAMES
 from fsslib.encoders.clip_vit import ClipViT
 from fsslib.encoders.grid_encoders import ClipGrid
+from fsslib.encoders.talk2dino import TextToDino
 from fsslib.layers.weighted_pooling import DinoiserHeads
 from fsslib.methods import METHODS, PRIORS, PriorSpec, build_method, parts_of
 from fsslib.methods.base import FewShotSegmenter
@@ -30,6 +31,7 @@ from fsslib.methods.clip_dinoiser import ClipDinoiser
 from fsslib.methods.clip_dinoiser.config import DinoiserConfig, Variant
 from fsslib.methods.mask_makers import build_mask_maker
 from fsslib.methods.pi_clip import ClipPriorConfig, ClipPriors
+from fsslib.methods.talk2dino import DinoWords
 from fsslib.methods.words import WordConfig, WordGuided, WordMasks
 
 SIZE = 33
@@ -154,6 +156,8 @@ def _part(name: str, backbone: Any) -> Any:
         return ClipGrid(_clip(patch=8), "tokens").freeze()  # 16 cells
     if name == "masks":
         return build_mask_maker("clusters")
+    if name == "dino_words":
+        return DinoWords(_clip(), TextToDino((24, 32)), "plain")
     raise ValueError(f"{name!r}: build this part in small here")
 
 

@@ -22,6 +22,7 @@ from fsslib.encoders.clip_loading import load_clip
 from fsslib.encoders.grid import GridEncoder
 from fsslib.encoders.grid_encoders import build_grid_encoder
 from fsslib.encoders.stages import StageBackbone
+from fsslib.encoders.talk2dino import TextToDino
 from fsslib.grammar import parse_group
 from fsslib.layers.weighted_pooling import DinoiserHeads
 from fsslib.methods import METHODS, PriorSpec, build_method, parts_of
@@ -32,6 +33,7 @@ from fsslib.methods.clip_dinoiser.model import ClipDinoiser
 from fsslib.methods.mask_makers import MaskMaker, build_mask_maker
 from fsslib.methods.n_way import any_way
 from fsslib.methods.pi_clip import ClipPriorConfig, ClipPriors
+from fsslib.methods.talk2dino import DinoWords
 from fsslib.methods.words import WordConfig, WordMasks
 
 BASE_CLASSES = tuple(range(1, 16))
@@ -102,6 +104,7 @@ def make_parts(
         ClipDinoiser: lambda: _dinoiser(clip(words)),
         GridEncoder: lambda: build_grid_encoder(words, _weights(words)),
         MaskMaker: build_mask_maker,
+        DinoWords: lambda: DinoWords(clip(words), TextToDino((clip(words).dim, clip(words).dim))),
     }
     wanted = {name: kind for name, kind in types.items() if kind is not StageBackbone}
     if foreign := [name for name, kind in wanted.items() if kind not in makers]:

@@ -25,6 +25,12 @@ class LicenceWarning(UserWarning):
     """Weights that are about to be downloaded have a licence with conditions of its own."""
 
 
+def text_map_licence(path: str) -> str:
+    """Of a map from words to DINO's cells: as the card beside it says. Talk2DINO's have none."""
+    told = card_beside(Path(path)).get("licence") if Path(path).is_file() else None
+    return told or "none given by its authors (Talk2DINO's are): all rights reserved"
+
+
 def timm_licence(name: str) -> str:
     """Of timm's weights of "timm/ARCHITECTURE.TAG", in words; "unknown" where timm names none."""
     from timm.models import get_pretrained_cfg  # a second, which others need not wait

@@ -32,6 +32,11 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "none": lambda hidden: hidden,
 }
+GET_IT = (
+    "Talk2DINO's map has no licence, so that none is shipped or downloaded; get "
+    "weights/vitb_mlp_infonce.pth from its authors' repository (lorebianchi98/Talk2DINO) and give "
+    "its path"
+)
 HEAD_SCALE = 0.125
 """1/sqrt(64), which the released code has for heads of any size."""
 BACKGROUND = 0.55
@@ -49,7 +54,7 @@ class TextToDino(nn.Module):
 
     def __init__(self, sides: tuple[int, ...], activation: Activation = "tanh") -> None:
         super().__init__()
-        self.activation = activation
+        self.activation, self.sides = activation, sides
         self.linear_layer = nn.Linear(sides[0], sides[1])
         self.hidden_layers = nn.ModuleList(
             nn.Linear(into, out) for into, out in pairwise(sides[1:])
@@ -76,11 +81,7 @@ def load_text_map(path: Path | str, activation: Activation = "tanh") -> TextToDi
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsError(
-            f"{path}: no such file. Talk2DINO's map has no licence, so that none is shipped or "
-            "downloaded; get weights/vitb_mlp_infonce.pth from its authors' repository "
-            "(lorebianchi98/Talk2DINO) and give its path"
-        )
+        raise WeightsError(f"{path}: no such file. {GET_IT}")
     state = read_state(path)
     layers = ["linear_layer", *sorted(k for k in state if re.fullmatch(r"hidden.*\.weight", k))]
     weights = [state.get(f"{name.removesuffix('.weight')}.weight") for name in layers]

@@ -107,6 +107,28 @@ class TimmViT(GridEncoder):
             inputs, indices=[self.block], norm=norm, output_fmt="NLC", **options
         )[0]
 
+    def qkv(self, inputs: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "3 b heads n d"]:
+        """Queries, keys and values of the block that is read; class and register tokens first.
+
+        Raises:
+            ValueError: a RoPE ViT or SAM's, whose attention is made of more than these, or the
+                first block.
+        """
+        if not isinstance(self.model, VisionTransformer) or self.block == 0:
+            raise ValueError(
+                f"block {self.block} of {self.name}: queries, keys and values are read of plain "
+                "ViTs, from their second block on"
+            )
+        self._require_fitting(inputs)
+        options = {"stop_early": True, "intermediates_only": True, "return_prefix_tokens": True}
+        cells, prefix = self.model.forward_intermediates(
+            inputs, indices=[self.block - 1], norm=False, output_fmt="NLC", **options
+        )[0]
+        block = self.model.blocks[self.block]
+        flat = block.attn.qkv(block.norm1(torch.cat([prefix, cells], 1)))
+        query, key, value = flat.unflatten(2, (3, block.attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return torch.stack([block.attn.q_norm(query), block.attn.k_norm(key), value])
+
     def _require_fitting(self, inputs: Tensor) -> None:
         rows, columns = inputs.shape[-2:]
         if rows % self.stride or columns % self.stride:

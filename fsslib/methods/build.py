@@ -20,6 +20,7 @@ from fsslib.methods.mask_makers import MaskMaker
 from fsslib.methods.pi_clip.priors import ClipPriors
 from fsslib.methods.prior_guided import PriorGuided
 from fsslib.methods.prior_source import PRIORS, CombinedPriors, PriorSource
+from fsslib.methods.talk2dino import DinoWords
 from fsslib.methods.words import WordMasks
 from fsslib.settings import Settings, suitable_preset
 
@@ -28,6 +29,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "base": (BaseLearner, "a trained base learner"),
     "clip": (ClipPriors, "ClipPriors(…)"),
     "words": (WordMasks, "WordMasks(…)"),
+    "dino_words": (DinoWords, "DinoWords(…), names in a DINO's space"),
     "extractor": (PriorExtractor, "a backbone that was pretrained without labels"),
     "dinoiser": (ClipDinoiser, "ClipDinoiser(…)"),
     "encoder": (GridEncoder, "a frozen encoder of cells, build_grid_encoder(…)"),

@@ -33,6 +33,7 @@ METHODS: Registry = Registry(
         "prior_threshold": "fsslib.methods.baselines",
         "prototype": "fsslib.methods.baselines",
         "qgnet": "fsslib.methods.qgnet",
+        "talk2dino": "fsslib.methods.talk2dino",
         "word_mask": "fsslib.methods.lfss.pseudo_masks",
     },
 )

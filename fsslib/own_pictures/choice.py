@@ -1,23 +1,23 @@
 """Which method answers, and why: what `method="auto"` takes of the weights at hand.
 
-`WAYS` is a table, best first; the first row whose encoders and question fit is taken, and its
-reason is part of the answer. For the embedded encoders the order is that of published scores on
-Scenes-10i (`papermill_runs/published`); for others it is what needs no training, which this
-repository has not measured.
+`ways.WAYS` is a table, best first; the first row whose encoders and question fit is taken, and its
+reason is part of the answer. `WAYS.md` shows the scores that it is made by.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fsslib.config import ConfigError
-from fsslib.grammar import parse_group
+from fsslib.grammar import format_group, parse_group
 from fsslib.methods.registry import METHODS
-from fsslib.own_pictures.encoders import EMBEDDED, Encoder, encoder_of
+from fsslib.own_pictures.encoders import EMBEDDED, encoder_of
+from fsslib.own_pictures.ways import PHOTOGRAPH_SIDE, SCENES_SIDE, WAYS, Question
 from fsslib.own_pictures.words import all_known, require_known_words
 
 if TYPE_CHECKING:
@@ -25,84 +25,6 @@ if TYPE_CHECKING:
 
 MEGABYTES = 512
 """Of memory for what encoders say of pictures, so that a second question on them is cheap."""
-SCENES_SIDE, PHOTOGRAPH_SIDE = 97, 473
-"""Sides of the networks' inputs in pixels: as trained here, and as published."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is known of the objects.
-
-    Attributes:
-        masks: whether supports and their masks are given.
-        named: whether all classes have names; `known`: names that the embedded CLIPs have read.
-    """
-
-    masks: bool
-    named: bool
-    known: bool
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to answer.
-
-    Attributes:
-        encoder: the family of `encoders.encoder_of` that it reads.
-        masks, named, known: what it needs of the question.
-        parameters: of the run template `evaluate`; "{weights}" stands for the encoder's text.
-        side: of the network's square input, in pixels.
-    """
-
-    encoder: str
-    parameters: Mapping[str, str]
-    side: int = PHOTOGRAPH_SIDE
-    masks: bool = False
-    named: bool = False
-    known: bool = False
-
-    def fits(self, encoder: Encoder, question: Question) -> bool:
-        """Whether it reads this encoder, and has all that it needs."""
-        needs = ((self.masks, question.masks), (self.named, question.named))
-        enough = all(had for needed, had in (*needs, (self.known, question.known)) if needed)
-        return self.encoder == encoder.family and enough
-
-
-WAYS = {
-    "mask and word: PFENet on PI-CLIP's priors": Way(
-        EMBEDDED,
-        {"method": "pfenet", "prior": "pi_clip", "head": "shipped"},
-        SCENES_SIDE,
-        masks=True,
-        known=True,
-    ),
-    "a mask alone: CLIP-DINOiser with supports": Way(
-        EMBEDDED, {"method": "clip_dinoiser variant=correspondence"}, SCENES_SIDE, masks=True
-    ),
-    "a word alone: PI-CLIP's visual-text prior": Way(
-        EMBEDDED,
-        {"method": "clip_prior", "prior": "pi_clip preset=scenes vvp=false"},
-        SCENES_SIDE,
-        known=True,
-    ),
-    "nothing trained: the nearer of two prototypes": Way(
-        "backbone", {"method": "prototype", "backbone": "{weights}"}, masks=True
-    ),
-    "nothing trained: FSSDINO's prototypes and Gram map": Way(
-        "timm_vit", {"method": "fssdino preset=official", "encoder": "{weights}"}, masks=True
-    ),
-    "nothing trained: PI-CLIP's visual-text prior": Way(
-        "open_clip",
-        {"method": "clip_prior", "prior": "pi_clip preset=official vvp=false", "clip": "{weights}"},
-        named=True,
-    ),
-    "nothing trained: PI-CLIP's visual prior": Way(
-        "open_clip",
-        {"method": "clip_prior", "prior": "pi_clip preset=official vtp=false", "clip": "{weights}"},
-        masks=True,
-    ),
-}
-"""By the reason, one clause that the answer gives; best first, for each family of encoders."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +77,7 @@ def choose(masks: bool, names: Sequence[str], weights: str, way: int, shot: int)
     if not masks and not names:
         raise ConfigError("neither masks nor class_name: mark the object, or name it")
     encoder = encoder_of(weights)
-    question = Question(masks, bool(names), all_known(names))
+    question = Question(masks, bool(names), all_known(names), way > 1)
     for reason, row in WAYS.items():
         if row.fits(encoder, question):
             filled = {k: v.format(weights=encoder.text) for k, v in row.parameters.items()}
@@ -180,6 +102,24 @@ def stated(method: str, way: int, shot: int) -> Choice:
     head = {"head": "shipped"} if kind.trainable else {}
     given = {"method": method, **head, "way": way, "shot": shot}
     return Choice(tuple(given.items()), "as asked", SCENES_SIDE)
+
+
+def talk_to_dino(
+    text_map: Path | str,
+    encoder: str = "timm/vit_base_patch14_reg4_dinov2",
+    clip: str = "ViT-B-16-quickgelu weights=openai",
+    way: int = 1,
+) -> Choice:
+    """Talk2DINO's words, for `segment(query, class_name="dog", method=talk_to_dino("map.pth"))`.
+
+    Args:
+        text_map: its authors' file, which has no licence: none is shipped or downloaded.
+        encoder, clip: the networks that it was learned on.
+        way: the number of names.
+    """
+    parts = format_group(None, {"text_map": str(text_map)})
+    given = {"method": "talk2dino", "encoder": encoder, "clip": clip, "parts": parts}
+    return Choice(tuple({**given, "way": way, "shot": 1}.items()), "as asked", PHOTOGRAPH_SIDE)
 
 
 @lru_cache(maxsize=4)

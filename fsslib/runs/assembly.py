@@ -20,6 +20,7 @@ from fsslib.encoders.grid import GridEncoder
 from fsslib.encoders.grid_encoders import build_grid_encoder
 from fsslib.encoders.pass_cache import Cache, PassCache
 from fsslib.encoders.stages import StageBackbone
+from fsslib.encoders.talk2dino import load_text_map
 from fsslib.encoders.weights import read_state
 from fsslib.files import data_root
 from fsslib.interop.heads import brought_parts, load_head, untrained_base
@@ -35,6 +36,7 @@ from fsslib.methods.mask_makers import MaskMaker, build_mask_maker
 from fsslib.methods.n_way import any_way
 from fsslib.methods.pi_clip import ClipPriors
 from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner
+from fsslib.methods.talk2dino import DinoWords
 from fsslib.methods.words import WordGuided, WordMasks
 from fsslib.runs.evaluate_config import EvaluateConfig
 from fsslib.runs.groups import ClipWeights
@@ -86,6 +88,11 @@ class Workshop:
     def mask_maker(self) -> MaskMaker:
         return build_mask_maker(self.config.trained_parts.masks)
 
+    def dino_words(self) -> DinoWords:
+        self.config.trained_parts.require_text_map()
+        text_map = load_text_map(self.config.trained_parts.text_map)
+        return DinoWords(self.config.clip_weights_of("dino_words").load(), text_map)
+
     def prior_extractor(self) -> StageBackbone:
         chosen = self.config.trained_parts.prior_extractor
         return build_backbone(chosen.name, chosen.weights).remember(self.cache)
@@ -124,6 +131,7 @@ BEFORE_SEED: dict[Any, Callable[[Workshop], Any]] = {
     ClipDinoiser: Workshop.dinoiser,
     GridEncoder: Workshop.grid_encoder,
     MaskMaker: Workshop.mask_maker,
+    DinoWords: Workshop.dino_words,
 }
 """Who makes parts of a type. These draw random numbers, which nothing later may depend on."""
 AFTER_SEED: dict[Any, Callable[[Workshop], Any]] = {

@@ -20,7 +20,6 @@ from fsslib.data.episode_files import read_episode_file
 from fsslib.data.loading import TrainingEpisodes
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
-from fsslib.encoders.licences import licence_of
 from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.storage import halved
@@ -205,7 +204,6 @@ class Experiment:
         about_head = ("run", "git", "training", "selected_step", "protocol")
         trained = bool(self.training)
         seen = [(name, seen_by(name, weights)) for name, weights in self.config.encoders]
-        licences = [(name, licence_of(name, weights)) for name, weights in self.config.encoders]
         return {
             "run": self.config.run_name,
             "method": self.config.method_class.name,
@@ -217,7 +215,7 @@ class Experiment:
             "guidance": self.config.guided_by,
             "supervision": self.config.supervision,
             "encoders_have_seen": {name: what for name, what in seen if what},
-            "licences": {name: what for name, what in licences if what},
+            "licences": {name: what for name, what in self.config.licences if what},
             "protocol": self.protocol.to_dict(),
             "protocol_hash": self.protocol.hash,
             "evaluation_precision": self.config.evaluation_precision,

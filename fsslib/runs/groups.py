@@ -266,6 +266,9 @@ class PartsConfig(Settings):
     """Who draws the masks of GF-SAM's, Matcher's and PerSAM's points: clusters, superpixels, sam, a
     SAM's name on the hub, or the folder of one."""
 
+    text_map: str | None = None
+    """Of Talk2DINO, from CLIP's texts to DINO's cells: its authors' file, which has no licence."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.masks != type(self).masks:
@@ -280,6 +283,16 @@ class PartsConfig(Settings):
         if head is not None:
             raise ConfigError(f"{parameter}={text!r}: expected changes as name=value alone")
         return strict(cls, changes)
+
+    def require_text_map(self) -> None:
+        """ConfigError unless Talk2DINO's map is named, and there."""
+        if self.text_map is None:
+            from fsslib.encoders.talk2dino import GET_IT
+
+            raise ConfigError(f"text_map is not given. {GET_IT}, parts='text_map=FILE'")
+        from fsslib.runs.required import require_file
+
+        require_file("text_map", self.text_map)
 
     @property
     def prior_extractor(self) -> Weights:

@@ -24,6 +24,7 @@ EMBEDDED_CLIP = {
     "words": "scenes-clip-rn",
     "clip": "scenes-clip-vit",
     "dinoiser": "scenes-clip-vit",
+    "dino_words": "scenes-clip-vit",
 }
 """The CLIP of each part that has one, where none is named."""
 
@@ -189,6 +190,15 @@ class MethodGroups(RunConfig):
         return own + [proxy for one in self.networks for proxy in proxies_of(one)]
 
     @property
+    def licences(self) -> list[tuple[str, str | None]]:
+        """Of the weights of each of them, and of a map from words to cells, as far as is known."""
+        from fsslib.encoders.licences import licence_of, text_map_licence
+
+        named = [(name, licence_of(name, weights)) for name, weights in self.encoders]
+        path = self.trained_parts.text_map
+        return named + ([("text_map", text_map_licence(path))] if path else [])
+
+    @property
     def networks(self) -> list[Weights | EncoderConfig]:
         """The same with what else their answers depend on."""
         known = {"backbone": lambda: self.backbone_weights}
@@ -220,12 +230,15 @@ class MethodGroups(RunConfig):
         }
 
     def _of_cells(self) -> dict[str, Any]:
-        """What is read of an encoder of cells, and who draws masks; nothing where there is none."""
+        """What is read of an encoder of cells, who draws masks, and what leads from words to cells;
+        nothing where there is none."""
         about: dict[str, Any] = {}
         if "encoder" in self.part_types:
             about["encoder"] = None  # told among the encoders
         if "masks" in self.part_types:
             about["masks"] = resolved(self.trained_parts.masks)
+        if "dino_words" in self.part_types:
+            about["text_map"] = resolved(self.trained_parts.text_map or "")
         return about
 
     def require_files(self) -> None:
@@ -238,6 +251,8 @@ class MethodGroups(RunConfig):
             require_file("base", trained.base, ["shipped"])
         if "dinoiser" in parts:
             require_file("heads", trained.heads, ["shipped", "teachers"])
+        if "dino_words" in parts:
+            trained.require_text_map()
 
     def require_readable(self) -> None:
         """ConfigError for groups that say what is impossible, or what nobody would read."""
@@ -263,6 +278,7 @@ class MethodGroups(RunConfig):
         """ConfigError for what is given and read by nobody."""
         readers = {"base": ("base",), "dinoiser": ("heads",), "extractor": ("extractor",)}
         readers |= {"extractor": ("extractor", "extractor_weights"), "masks": ("masks",)}
+        readers |= {"dino_words": ("text_map",)}
         given = self.trained_parts.changed()
         for part, names in readers.items():
             unread = [name for name in names if name in given]

@@ -17,7 +17,6 @@ from huggingface_hub import try_to_load_from_cache
 from fsslib.config import ConfigError
 from fsslib.data.registry import load_benchmark
 from fsslib.data.sampler import test_episodes
-from fsslib.encoders.licences import licence_of
 from fsslib.encoders.weights import WeightsError
 from fsslib.evaluation.evaluator import evaluate
 from fsslib.grammar import format_group, parse_group
@@ -60,8 +59,7 @@ def check(study: Study, rows: Sequence[str] = ()) -> Iterator[Checked]:
 
 def licences(config: EvaluateConfig) -> tuple[str, ...]:
     """Of each frozen encoder's weights."""
-    named = ((name, licence_of(name, weights)) for name, weights in config.encoders)
-    return tuple(f"{name}: {licence or 'not known'}" for name, licence in named)
+    return tuple(f"{name}: {licence or 'not known'}" for name, licence in config.licences)
 
 
 def _trouble(config: EvaluateConfig) -> str:

@@ -15,11 +15,12 @@ import fsslib
 from fsslib.config import ConfigError
 from fsslib.evaluation.absence import Answers, sureness
 from fsslib.methods.base import FewShotSegmenter, Prediction
-from fsslib.own_pictures import choice, segmenting
+from fsslib.own_pictures import choice, evidence, segmenting
 from fsslib.own_pictures.answer import Segmentation
 from fsslib.own_pictures.command import main
 from fsslib.own_pictures.segmenting import segment
 from fsslib.own_pictures.tiles import starts, tiled
+from fsslib.own_pictures.ways import WAYS
 
 
 class Redness(FewShotSegmenter):
@@ -157,15 +158,16 @@ def chosen(masks, names, weights):
     ("masks", "names", "weights", "label", "reason"),
     [
         (True, ("fish",), "scenes", "pfenet+pi_clip", "mask and word"),
-        (True, (), "scenes", "clip_dinoiser+correspondence", "a mask alone"),
-        (True, ("zebra",), "scenes", "clip_dinoiser+correspondence", "a mask alone"),
+        (True, (), "scenes", "gfsam_maps", "a mask alone"),
+        (True, ("zebra",), "scenes", "gfsam_maps", "a mask alone"),
         (False, ("fish",), "scenes", "clip_prior", "a word alone"),
-        (True, (), "imagenet", "prototype", "nothing trained"),
-        (True, ("zebra",), "timm/resnet26d", "prototype", "nothing trained"),
-        (True, (), "dinov2", "fssdino", "nothing trained: FSSDINO"),
-        (True, ("zebra",), "dinov3", "fssdino", "nothing trained: FSSDINO"),
+        (True, (), "imagenet", "grid_prototype", "nothing trained"),
+        (True, ("zebra",), "timm/resnet26d", "grid_prototype", "nothing trained"),
+        (True, (), "dinov2", "gfsam_maps", "nothing trained: GF-SAM"),
+        (True, ("zebra",), "dinov3", "gfsam_maps", "nothing trained: GF-SAM"),
         (False, ("zebra",), "openai", "clip_prior", "visual-text prior"),
-        (True, (), "laion2b_s34b_b88k", "clip_prior", "visual prior"),
+        (True, ("zebra",), "openai", "clip_prior", "visual-text prior"),
+        (True, (), "laion2b_s34b_b88k", "gfsam_maps", "CLIP's cells"),
     ],
 )
 def test_auto_takes_what_the_weights_allow_and_says_why(masks, names, weights, label, reason):
@@ -174,10 +176,38 @@ def test_auto_takes_what_the_weights_allow_and_says_why(masks, names, weights, l
     assert made.image_size == (97 if weights == "scenes" else 473)
 
 
+@pytest.mark.parametrize(
+    ("names", "weights", "label"),
+    [
+        (("fish", "mug"), "scenes", "hdmnet+pi_clip"),
+        (("zebra", "cup"), "scenes", "clip_prior"),
+        ((), "dinov2", "grid_prototype"),
+        (("zebra", "cup"), "openai", "clip_prior"),
+    ],
+)
+def test_several_classes_have_ways_of_their_own(names, weights, label):
+    made = choice.choose(True, names, weights, 2, 1)
+    assert made.label == label and dict(made.parameters)["way"] == 2
+    assert "pi_clip" not in label or "words" in made.reason
+
+
+@pytest.mark.parametrize("reason", WAYS)
+def test_no_way_is_worse_than_what_it_was_chosen_from(reason):
+    """By the published episodes: no other row is better by more than its interval."""
+    assert WAYS[reason].rows, "no published score stands for it"
+    for chosen, patterns in WAYS[reason].rows.items():
+        other = evidence.rival(chosen, patterns)
+        assert other is None or not other[2], f"{chosen}: {other[0]} is {other[1]}"
+
+
+def test_the_page_of_ways_shows_the_published_scores():
+    assert evidence.PAGE.read_text() == evidence.page(), "python -m fsslib.own_pictures.evidence"
+
+
 def test_the_clip_of_a_tag_has_the_activation_that_it_was_trained_with():
-    quick = dict(chosen(True, (), "openai").parameters)["clip"]
+    quick = dict(chosen(False, ("dog",), "openai").parameters)["clip"]
     assert quick == "ViT-B-16-quickgelu weights=openai"
-    plain = dict(chosen(True, (), "laion2b_s34b_b88k").parameters)["clip"]
+    plain = dict(chosen(False, ("dog",), "laion2b_s34b_b88k").parameters)["clip"]
     assert plain == "ViT-B-16 weights=laion2b_s34b_b88k"
 
 
@@ -199,8 +229,8 @@ def test_words_and_weights_that_nobody_knows(given, message):
 def test_a_vit_of_timm_answers():
     vit = "timm/vit_tiny_patch16_224 weights=random"
     answer = segment(SUPPORT, SUPPORT, MASK, weights=vit, image_size=64)
-    assert answer.method == "fssdino" and answer.mask.shape == (40, 60)
-    assert answer.present == (None,) and answer.maps["best"].shape == answer.maps["gram"].shape
+    assert answer.method == "gfsam_maps" and answer.mask.shape == (40, 60)
+    assert answer.present == (None,) and answer.maps["mean"].shape == answer.maps["contrast"].shape
 
 
 def test_a_method_by_name_has_the_head_that_ships():
@@ -227,7 +257,7 @@ def test_the_embedded_encoders_are_warned_of_before_they_answer(method, monkeypa
 
 def test_thresholds_hold_as_they_were_measured_alone(method, monkeypatch):
     monkeypatch.setattr(segmenting, "build", lambda chosen: method)
-    monkeypatch.setattr(segmenting, "thresholds", lambda: {"clip_dinoiser+correspondence": 0.5})
+    monkeypatch.setattr(segmenting, "thresholds", lambda: {"gfsam_maps": 0.5})
     square_one = (SUPPORT[:, :40], SUPPORT[:, :40], MASK[:, :40])
     assert segment(*square_one, weights="scenes").threshold == 0.5
     assert segment(*square_one, weights="scenes", image_size=64).threshold is None

@@ -13,6 +13,7 @@ from fsslib.runs.preflight import check, check_table, licences
 from fsslib.runs.study import Study, load_study
 
 SWEEPS = ("frontier_pascal5i", "frontier_coco20i")
+VIT_S = "timm/vit_small_patch16_dinov3"
 SMALL = {
     "timm/vit_large_patch14_dinov2": "timm/vit_small_patch14_dinov2",
     "timm/vit_large_patch16_dinov3": "timm/vit_small_patch16_dinov3",
@@ -93,15 +94,32 @@ def test_a_clip_is_tried_at_random_and_weights_that_cannot_be_had_stop_no_check(
     assert next(check(study)).hours is None
 
 
+ROWS = [(name, row) for name in SWEEPS for row in load_study(name).rows if "5shot" not in row]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SWEEPS)
-def test_a_sweep_runs_at_full_size_on_a_miniature_tree(name, folders, tmp_path):
-    """One episode a row, with random weights of ViT-S/14 and ViT-S/16; INSID3 at 512 pixels, with
-    fewer directions than such a network has channels."""
+@pytest.mark.parametrize(("name", "row"), ROWS)
+def test_a_sweep_runs_at_full_size_on_a_miniature_tree(name, row, folders, tmp_path):
+    """One episode a row, with random weights of ViT-S/14 and ViT-S/16 at 518 and 512 pixels; so
+    INSID3, whose own 1024 would take a minute, and with fewer directions than a ViT-S has."""
     study = small(name, folders[name])
     study.rows["dinov3l_insid3"] |= {"method": "insid3 components=300 size=512", "image_size": 512}
     study.rows["dinov3l_prototype"] |= {"method": "grid_prototype size=512", "image_size": 512}
-    for job in study.jobs():
-        results = Experiment(parse(job.template, job.parameters), tmp_path / job.name).evaluate()
-        assert results["episodes"] == 1 and 0 <= results["miou"] <= 1
-        assert (tmp_path / job.name / "episodes.csv.gz").is_file()
+    (job,) = study.jobs([row])
+    results = Experiment(parse(job.template, job.parameters), tmp_path / "run").evaluate()
+    assert results["episodes"] == 1 and 0 <= results["miou"] <= 1
+    assert (tmp_path / "run" / "episodes.csv.gz").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_check_of_a_sweep_tells_data_weights_licence_and_hours(name, folders):
+    """Of a row whose weights are not here: it is timed with random ones."""
+    study = load_study(name)
+    extra = {"root": str(folders[name]), "workers": 0, "device": "cpu"}
+    rows = {"dinov3b_fssdino": study.rows["dinov3b_fssdino"] | {"encoder": VIT_S}}
+    (one,) = check(replace(study, rows=rows, always=study.always | extra, folds=(0,)), [])
+    assert "weights of timm/vit_small_patch16_dinov3, downloaded" in one.trouble
+    assert one.hours > 0 and "DINOv3 License" in one.licences[0]
+    text = check_table([one])
+    assert "dinov3b_fssdino | 1 |" in text and "hours, one run after the other" in text
