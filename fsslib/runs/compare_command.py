@@ -45,10 +45,12 @@ def compare_command(options: argparse.Namespace) -> int:
 
 
 def results_command(options: argparse.Namespace) -> int:
-    """Write the list of published results."""
+    """Write the list of published results, and the front page's table of them."""
+    from fsslib.runs.leaderboard import write_front_page
     from fsslib.runs.results_list import write_list
 
-    print(f"written: {shown_path(write_list())}")
+    for path in (write_list(), write_front_page()):
+        print(f"written: {shown_path(path)}")
     return 0
 
 

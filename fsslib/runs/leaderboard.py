@@ -4,6 +4,7 @@ surely better; all read from published results and bench tables."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,18 @@ from jaxtyping import Float64
 
 from fsslib.config import ConfigError
 from fsslib.evaluation import holm
-from fsslib.files import PACKAGE, read_json
+from fsslib.files import PACKAGE, atomic_path, read_json, repository
 from fsslib.runs.differences import NoEpisodes, difference, share_supports
 from fsslib.runs.results import mean_and_half, published_folder
+from fsslib.runs.study_tables import study_results
 
 Results = Mapping[str, Sequence[dict[str, Any]]]
+
+FRONT = (
+    *("hdmnet+pi_clip", "pfenet+pi_clip", "word", "clip_gfsam_maps", "clip_gfsam", "clip_insid3"),
+    *("clip_prototype", "clip_fssdino", "hdmnet", "pfenet", "resnet_prototype", "all_foreground"),
+)
+"""Rows of the study `frontier` that README.md shows, on the fold that all of them have."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +99,11 @@ def _cost(result: dict[str, Any], rows: Sequence[dict]) -> dict[str, float] | No
     asked = {"name": config["method"], "prior": config["prior"]}
     asked |= {"size": protocol["image_size"], "shot": protocol["shot"], "way": protocol["way"]}
     network = result["run"].rpartition("shot_")[2]
+    # What reads cells of any encoder is measured on the bench's CLIP.
+    asked["clip" if config.get("encoder") == network else "backbone"] = network
     for row in rows:
         what = row["what"]
-        if asked.items() <= what.items() and network in (what["backbone"], what["clip"]):
+        if asked.items() <= what.items():
             seconds = float(np.median(row["milliseconds"])) / 1000 / row["units"]
             return {"seconds": seconds, "mebibytes": row["peak_mib"]}
     return None
@@ -160,3 +170,20 @@ def leaderboard_table(board: Sequence[Entry]) -> str:
         cells += [f"{entry.parameters:,}", "yes" if entry.reads_names else "", folds]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def with_leaderboard(text: str) -> str:
+    """A document with today's table between `<!-- leaderboard -->` and `<!-- end -->`."""
+    results = study_results("frontier")
+    table = leaderboard_table(entries({row: results[row] for row in FRONT}, folds=[0]))
+    between = re.compile(r"(<!-- leaderboard -->\n).*?(<!-- end -->)", re.S)
+    return between.sub(lambda match: f"{match[1]}\n{table}\n\n{match[2]}", text)
+
+
+def write_front_page() -> Path:
+    """README.md with today's table; where it lies."""
+    path = repository() / "README.md"
+    text = with_leaderboard(path.read_text())
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+    return path
