@@ -13,20 +13,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from fsslib.config import ConfigError
+from fsslib.config import ConfigError, strict
 from fsslib.evaluation import holm
 from fsslib.files import PACKAGE, atomic_path, read_json, repository
 from fsslib.runs.differences import NoEpisodes, difference, share_supports
 from fsslib.runs.results import mean_and_half, published_folder
+from fsslib.runs.study import Page, load_study
 from fsslib.runs.study_tables import study_results
 
 Results = Mapping[str, Sequence[dict[str, Any]]]
-
-FRONT = (
-    *("hdmnet+pi_clip", "pfenet+pi_clip", "word", "clip_gfsam_maps", "clip_gfsam", "clip_insid3"),
-    *("clip_prototype", "clip_fssdino", "hdmnet", "pfenet", "resnet_prototype", "all_foreground"),
-)
-"""Rows of the study `frontier` that README.md shows, on the fold that all of them have."""
 
 
 @dataclass(frozen=True)
@@ -173,9 +168,11 @@ def leaderboard_table(board: Sequence[Entry]) -> str:
 
 
 def with_leaderboard(text: str) -> str:
-    """A document with today's table between `<!-- leaderboard -->` and `<!-- end -->`."""
+    """A document with today's table between `<!-- leaderboard -->` and `<!-- end -->`: the
+    rows that the study `frontier` puts in front, on the fold that all of them have."""
+    rows = strict(Page, load_study("frontier").page).front
     results = study_results("frontier")
-    table = leaderboard_table(entries({row: results[row] for row in FRONT}, folds=[0]))
+    table = leaderboard_table(entries({row: results[row] for row in rows}, folds=[0]))
     between = re.compile(r"(<!-- leaderboard -->\n).*?(<!-- end -->)", re.S)
     return between.sub(lambda match: f"{match[1]}\n{table}\n\n{match[2]}", text)
 
