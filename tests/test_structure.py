@@ -2,6 +2,7 @@
 
 import ast
 import json
+from collections import Counter
 
 from repository_files import (
     LESSONS,
@@ -10,6 +11,7 @@ from repository_files import (
     PLAYGROUND,
     PUBLISHED,
     REPORTS,
+    ROOT,
     SOLUTIONS,
     TEMPLATES,
     absolute_paths,
@@ -195,3 +197,9 @@ def test_imports_go_downwards_only(path):
     named = {name: name.split(".")[1] for name in imports(path) if name != "fsslib"}
     wrong = sorted(name for name, target in named.items() if target not in may)
     assert not wrong, f"{room} may not import {wrong}; it may import from {sorted(may)}"
+
+
+def test_no_two_test_modules_share_a_name():
+    """pytest imports them by it, since folders of tests are no packages."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not [name for name, count in names.items() if count > 1]

@@ -89,8 +89,11 @@ def _bench_rows() -> list[dict[str, Any]]:
 
 
 def _cost(result: dict[str, Any], rows: Sequence[dict]) -> dict[str, float] | None:
-    """What the bench has of a result's method on its networks, with its shots."""
+    """What the bench has of a result's method on its networks, with its shots; None of one with
+    settings of its own."""
     config, protocol = result["config"], result["protocol"]
+    if config.get("parts"):
+        return None
     asked = {"name": config["method"], "prior": config["prior"]}
     asked |= {"size": protocol["image_size"], "shot": protocol["shot"], "way": protocol["way"]}
     network = result["run"].rpartition("shot_")[2]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator
 
 from fsslib.runs.claim_rules import CONTRADICTED, FAILS, HOLDS, OPEN, Measured
 from fsslib.runs.claims import Judged
@@ -20,25 +22,29 @@ COLOURS = dict(zip((FAILS, HOLDS, OPEN, CONTRADICTED), palette(4) / 255, strict=
 def claims_figure(known: Sequence[Judged], title: str) -> Figure:
     """Our differences on each claim with 95 % intervals, in the colour of the verdict: filled where
     they are paired. Claims without a difference are named, and bare."""
-    lines = [(each, found) for each in known for found in [*each.measured.values()] or [None]]
+    lines = [
+        (each, name, measured)
+        for each in known
+        for name, measured in (each.measured or {each.claim.where: None}).items()
+    ]
     figure, axis = plt.subplots(figsize=(7.5, 1.1 + 0.24 * len(lines)), layout="constrained")
     axis.axvline(0, color="0.6", lw=1)
-    for place, (each, found) in enumerate(lines):
+    for place, (each, _, measured) in enumerate(lines):
         colour = COLOURS[each.verdict]
-        if isinstance(found, Measured):
-            low, high = found.interval()
+        if isinstance(measured, Measured):
+            low, high = measured.interval()
             axis.plot([low, high], [place, place], color=colour, lw=2)
-            face = colour if found.paired else "white"
-            axis.plot(found.estimate, place, "o", color=colour, mfc=face, ms=6)
+            face = colour if measured.paired else "white"
+            axis.plot(measured.estimate, place, "o", color=colour, mfc=face, ms=6)
         else:
             axis.plot(0, place, "x", color=colour, ms=6)
-    axis.set_yticks(
-        range(len(lines)), [f"{each.claim.id} · {each.claim.where}" for each, _ in lines]
-    )
+    # A row's study is that of the figure's paper in nearly all of them.
+    names = [f"{each.claim.id}: {re.sub(r'[a-z_]+/', '', name)}" for each, name, _ in lines]
+    axis.set_yticks(range(len(lines)), names, fontsize=8)
     axis.set_ylim(len(lines) - 0.5, -0.5)
     axis.set(xlabel="our difference in points, positive as the claim has it", title=title)
-    axis.set_xscale("symlog", linthresh=5)
-    ticks = [-30, -10, -5, -2, 0, 2, 5, 10, 30]
+    axis.set_xscale("symlog", linthresh=3)
+    ticks = [-30, -3, 0, 3, 30]
     axis.set_xlim(-50, 50)
     axis.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
     keys = [Line2D([], [], color=c, lw=3, label=v) for v, c in COLOURS.items()]
@@ -62,8 +68,9 @@ def leaderboard_figure(board: Sequence[Entry], title: str) -> Figure:
         spot = (entry.seconds, entry.miou)
         axis.annotate(str(place), spot, (6, 4), textcoords="offset points", fontsize=8)
     axis.set(xscale="log", xlabel="seconds an episode", ylabel="mIoU in percent", title=title)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_formatter("{x:g}")
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     plt.close(figure)  # shown by whoever asked, once
     return figure

@@ -73,6 +73,7 @@ class Lab:
 
     def show(self, notebook: str, kernel: bool = True) -> None:
         """Open a notebook below the server's folder, with a kernel that waits, or with none."""
+        self.page.bring_to_front()  # behind another one it draws no frames, and `state` waits
         wanted = {"shouldStart": kernel, "canStart": kernel, "autoStartDefault": kernel}
         self.command("docmanager:open", path=notebook, kernelPreference=wanted)
         self.page.wait_for_function(OPEN, arg=notebook)
