@@ -87,7 +87,8 @@ def parse_preset(parameter: str, text: str) -> tuple[str, dict[str, Any]]:
     return preset, changes
 
 
-def _reads_as_itself(text: str) -> bool:
+def reads_as_itself(text: str) -> bool:
+    """Whether YAML takes a bare text for that text, not for a number, a list, nothing, …"""
     try:
         return plain_yaml(text) == text
     except ValueError:
@@ -100,7 +101,7 @@ def format_group(head: str | None, changes: Mapping[str, Any]) -> str:
     for name, value in changes.items():
         plain = list(value) if isinstance(value, tuple) else value
         text = value if isinstance(value, str) else json.dumps(plain, separators=(",", ":"))
-        if isinstance(value, str) and not _reads_as_itself(value):
+        if isinstance(value, str) and not reads_as_itself(value):
             # "1" as text is not the number 1.
             text = yaml.safe_dump(value, default_style='"', width=math.inf).strip()
         words.append(

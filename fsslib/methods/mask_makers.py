@@ -7,13 +7,13 @@ masks (`priors/point_masks.py`). Anyone's own is a `MaskMaker`, given to `build_
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fsslib.config import ConfigError
 from fsslib.encoders.sam import USUAL_SAM, Sam, load_sam
+from fsslib.files import local_path
 from fsslib.priors.point_masks import PointMasks, cluster_masks, superpixel_masks
 
 
@@ -79,7 +79,7 @@ STAND_INS: dict[str, type[MaskMaker]] = {kind.name: kind for kind in (FeatureClu
 def require_mask_maker(text: str) -> None:
     """ConfigError unless `build_mask_maker` knows the text."""
     known = text in STAND_INS or text == SamMasks.name
-    if not known and "/" not in text and not (text and Path(text).is_dir()):
+    if not known and "/" not in text and not (text and local_path(text).is_dir()):
         raise ConfigError(
             f"masks={text!r}: expected one of {[*STAND_INS, SamMasks.name]}, a SAM's name on the "
             f"hub such as {USUAL_SAM}, or the folder of one"

@@ -125,9 +125,9 @@ def _end(process: subprocess.Popen) -> None:
 
 def _reason(count: int, talk: str, errors: list[dict[str, Any]]) -> Exception:
     """Why the workers ended: the one that was killed, or else the first error that one told. When
-    one is killed, others fail for want of it."""
+    one is killed, others fail for want of it, or are ended by torchrun with SIGTERM."""
     ends = [(int(rank), -int(code)) for rank, code in _ENDED.findall(talk)]
-    for rank, number in sorted(ends):
+    for rank, number in sorted(ends, key=lambda end: (end[1] == signal.SIGTERM, end)):
         if number > 0:
             name = signal.Signals(number).name
             why = ", perhaps for want of memory" if name == "SIGKILL" else ""

@@ -37,7 +37,7 @@ TEMPLATES = {
 
 def whole_files(folder: Path) -> list[Path]:
     """All but what a kill between write and rename left under a temporary name."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(PARTIAL))
+    return sorted(path for path in folder.glob("*") if not path.name.startswith(PARTIAL))
 
 
 def content(folder: Path) -> dict[str, Any]:

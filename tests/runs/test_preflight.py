@@ -117,7 +117,8 @@ def test_the_check_of_a_sweep_tells_data_weights_licence_and_hours(name, folders
     """Of a row whose weights are not here: it is timed with random ones."""
     study = load_study(name)
     extra = {"root": str(folders[name]), "workers": 0, "device": "cpu"}
-    rows = {"dinov3b_fssdino": study.rows["dinov3b_fssdino"] | {"encoder": VIT_S}}
+    row = study.rows["dinov3b_fssdino"] | {"encoder": VIT_S, "reference": None}
+    rows = {"dinov3b_fssdino": row}
     (one,) = check(replace(study, rows=rows, always=study.always | extra, folds=(0,)), [])
     assert "weights of timm/vit_small_patch16_dinov3, downloaded" in one.trouble
     assert one.hours > 0 and "DINOv3 License" in one.licences[0]

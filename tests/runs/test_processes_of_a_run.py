@@ -107,8 +107,10 @@ def test_nothing_is_started_for_one_process_or_inside_of_a_worker(monkeypatch):
     assert in_processes(len, parse("train", {"processes": 2}), Path()) is False
 
 
-def test_the_killed_one_is_named_though_another_failed_for_want_of_it_first():
-    talk = """E1123 api.py:1010] failed (exitcode: 1) local_rank: 0 (pid: 71) of binary: python
+@pytest.mark.parametrize("exitcode", [1, -15])
+def test_the_killed_one_is_named_though_another_failed_for_want_of_it_first(exitcode):
+    """By itself, or ended by torchrun."""
+    talk = f"""E1123 api.py:1010] failed (exitcode: 1) local_rank: 0 (pid: 71) of binary: python
 Failures:
 [1]:
   rank      : 1 (local_rank: 1)
@@ -116,10 +118,10 @@ Failures:
 Root Cause (first observed failure):
 [0]:
   rank      : 0 (local_rank: 0)
-  exitcode  : 1 (pid: 71)
+  exitcode  : {exitcode} (pid: 71)
 """
     assert str(processes._reason(2, talk, [])).startswith(
-        "process 1 of 2 (0 to 1) was ended by SIG"
+        "process 1 of 2 (0 to 1) was ended by SIGKILL"
     )
 
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fsslib.files import runs_folder, shown_path
+from fsslib.grammar import reads_as_itself
 from fsslib.runs.job import Job
 from fsslib.runs.sweeps.launch import Order
 
@@ -37,7 +36,7 @@ def arguments(job: Job, path: Callable[[Path], str] = str) -> list[str]:
 
 def as_text(value: Any) -> str:
     """A value as `-p name=` reads it back: bare where YAML takes a text for that text."""
-    if isinstance(value, str) and yaml.safe_load(value) == value:
+    if isinstance(value, str) and reads_as_itself(value):
         return value
     return json.dumps(value, ensure_ascii=False)
 

@@ -159,8 +159,8 @@ def test_words_that_nobody_here_knows(playground, asked):
 def test_other_weights_have_another_menu(playground, asked):
     asked.clear()
     playground.weights.value = "imagenet"
-    assert [name for _, name, _ in asked] == ["prototype, by mask"]
-    assert list(playground.columns.pairs) == ["prototype, by mask"]
+    assert [name for _, name, _ in asked] == ["grid_prototype, by mask"]
+    assert list(playground.columns.pairs) == ["grid_prototype, by mask"]
 
 
 def test_a_case_is_saved_as_it_is_without_the_switches(playground, tmp_path):
