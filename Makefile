@@ -25,7 +25,10 @@ SUITABLE = $(eval SUITABLE := $(shell \
 	"$(ACTIVE)/bin/python" -P -c '$(NEEDED); $(HERE)' 2>/dev/null && echo yes))$(SUITABLE)
 PYTHON = $(if $(SUITABLE),"$(ACTIVE)/bin/python",$(VENV)/bin/python)
 
-LESSONS = notebooks/*.ipynb notebooks/solutions/*.ipynb
+# The longest first, so that no process ends up alone with one of them.
+LONG_TEST = tests/runs/test_sweeps.py
+LONG = $(wildcard $(foreach n,70 34 43 41,notebooks/$(n)_*.ipynb notebooks/solutions/$(n)_*.ipynb))
+LESSONS = $(LONG) $(filter-out $(LONG),$(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb))
 
 .PHONY: help demo test browser check lab playground environment
 .DELETE_ON_ERROR:
@@ -48,11 +51,11 @@ test: environment
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@echo "== 2 of 4: tests, a small run of every run template among them (pytest)"
-	@$(PYTHON) -m pytest -n 3 --dist worksteal --ignore tests/browser
+	@$(PYTHON) -m pytest -n 3 --dist worksteal --ignore tests/browser $(LONG_TEST) tests
 	@echo "== 3 of 4: JupyterLab and Voilà, driven in a browser (pytest, Playwright)"
 	@$(PYTHON) -m pytest tests/browser
 	@echo "== 4 of 4: every lesson and its solutions, top to bottom (nbval)"
-	@$(PYTHON) -m pytest -o addopts= -p no:cacheprovider -n 3 --dist loadscope \
+	@$(PYTHON) -m pytest -o addopts= -p no:cacheprovider -n 3 --dist loadscope --no-loadscope-reorder \
 		--nbval-lax --nbval-current-env $(LESSONS)
 
 # One process: its tests share a browser and a JupyterLab.

@@ -89,6 +89,7 @@ def _embedded() -> Iterator[Entry]:
     yield entry("HDMNet", "mask", method="hdmnet", head="shipped", base="shipped")
     yield entry("PFENet's prior", "mask", method="prior_threshold")
     yield entry("nearest prototype", "mask", method="prototype")
+    yield entry("GF-SAM's maps", "mask", method="gfsam_maps")
 
 
 def _named(entries: Iterable[Entry]) -> dict[str, Entry]:

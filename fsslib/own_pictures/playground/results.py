@@ -35,9 +35,9 @@ def shown(answer: Answer, truth: UInt8[np.ndarray, "h w"] | None, threshold: flo
     small = [None if m is None else _small(m, Image.Resampling.NEAREST) for m in (mask, truth)]
     score = answer.iou(truth, threshold)
     known = "" if score is None else f"IoU {100 * score:.0f} %"
-    name = escape(answer.entry.name)
+    name = answer.entry.name
     alt = f"{name}: {100 * float(mask.mean()):.0f} % of the query marked{known and ', ' + known}"
-    head = f"<b>{name}</b><br>{known and known + ' · '}{answer.seconds:.2f} s"
+    head = f"<b>{escape(name)}</b><br>{known and known + ' · '}{answer.seconds:.2f} s"
     drawn = overlay(picture, small[0], small[1], enlarge=False)
     body = f"<div>{head}</div>{_image(drawn.pixels, alt, SIDE)}"
     return _figure(body, _believed(answer), WIDTH)
