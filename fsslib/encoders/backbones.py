@@ -53,7 +53,7 @@ def build_backbone(
     Args:
         name: one of `BACKBONES`, "timm/" and an architecture of timm (`timm_stages.py`), or
             `module:Class`, a `StageBackbone` (built with `dilated`, if it takes that).
-        weights: "scenes", "scenes-local" (of scenes-resnet: trained on scenes of several objects),
+        weights: "scenes", "scenes-single" (of scenes-resnet: weaker, it saw single objects alone),
             "imagenet", "random", or a path to a checkpoint file, also the official MoCo's; of
             timm's, "timm" or a tag. Random weights are only ever used when asked for by this name.
         dilated: output stride 8 (VGGs have no dilation).

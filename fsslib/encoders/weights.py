@@ -62,9 +62,9 @@ class Source:
 SOURCES = {
     (source.architecture, source.tag): source
     for source in (
-        Source("scenes", "scenes-resnet", "scenes-resnet.safetensors", "MIT", 7.0),
-        Source("scenes-local", "scenes-resnet", "scenes-resnet-local.safetensors", "MIT", 5.6),
-        Source("scenes", "scenes-moco", "scenes-moco.safetensors", "MIT", 7.0),
+        Source("scenes", "scenes-resnet", "scenes-resnet.safetensors", "MIT", 5.6),
+        Source("scenes-single", "scenes-resnet", "scenes-resnet-single.safetensors", "MIT", 5.6),
+        Source("scenes", "scenes-moco", "scenes-moco.safetensors", "MIT", 5.6),
         Source("imagenet", "resnet18", "ResNet18_Weights.IMAGENET1K_V1", "BSD-3", 44.7, "f37072fd"),
         Source("imagenet", "resnet50", "ResNet50_Weights.IMAGENET1K_V1", "BSD-3", 97.8, "0676ba61"),
         Source(
@@ -108,7 +108,7 @@ def weights_card(name: str) -> dict[str, Any]:
     """The card that ships beside embedded weights: command, seed, seconds, machine, accuracy.
 
     Args:
-        name: of the weights file, such as "scenes-resnet" or "scenes-resnet-local".
+        name: of the weights file, such as "scenes-resnet" or "scenes-resnet-single".
     """
     return read_json(SHIPPED / f"{name}.json")
 

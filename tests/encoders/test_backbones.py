@@ -172,13 +172,13 @@ def test_a_checkpoint_of_moco_gives_its_key_encoder_or_the_one_there_is(tmp_path
 
 
 def test_both_sets_of_embedded_weights_load_side_by_side():
-    first, second = (build_backbone("scenes-resnet", tag) for tag in ("scenes", "scenes-local"))
+    first, second = (build_backbone("scenes-resnet", tag) for tag in ("scenes", "scenes-single"))
     assert repr(first) == repr(second)
     assert network_digest(first) != network_digest(second)
-    assert all("no masks" in seen_by("scenes-resnet", tag) for tag in ("scenes", "scenes-local"))
+    assert all("no masks" in seen_by("scenes-resnet", tag) for tag in ("scenes", "scenes-single"))
     assert seen_by("scenes-resnet", "random") is None
-    with pytest.raises(WeightsError, match=r"\['scenes', 'scenes-local', 'random'\]"):
-        build_backbone("scenes-resnet", "local")
+    with pytest.raises(WeightsError, match=r"\['scenes', 'scenes-single', 'random'\]"):
+        build_backbone("scenes-resnet", "single")
 
 
 def test_large_pictures_go_one_by_one_and_come_out_the_same(monkeypatch):

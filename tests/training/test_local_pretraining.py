@@ -21,7 +21,7 @@ from fsslib.training.pretraining.naming import LocalClassifier, named_right, nam
 SMALL = {"scenes": 9, "steps": 4, "coarse_steps": 2, "batch_size": 4, "size": 48, "warmup": 1}
 SMALL |= {"coarse_size": 32, "validation_scenes": 8, "checkpoint_every": 1, "precision": "fp32"}
 SMALL |= {"horizon": 60, "cooldown": 1}
-CONFIG = PretrainConfig.preset("local", **SMALL)
+CONFIG = PretrainConfig.preset("scenes", **SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_a_batch_is_a_function_of_its_step(album):
 
 def test_labels_are_those_of_the_pictures_and_an_epoch_shows_each_once(album):
     plain = {"size_jitter": 0.0, "colour_jitter": 0.0, "coarse_steps": 0}
-    config = PretrainConfig.preset("local", **SMALL | plain)
+    config = PretrainConfig.preset("scenes", **SMALL | plain)
     batches, seen = LabelledBatches(album, config), []
     for images, shown in (batches[0], batches[1]):
         for image, row in zip(images, shown, strict=True):
@@ -57,7 +57,7 @@ def test_labels_are_those_of_the_pictures_and_an_epoch_shows_each_once(album):
 
 
 def test_sides_vary_in_whole_cells(album):
-    config = PretrainConfig.preset("local", **SMALL | {"steps": 40, "coarse_steps": 20})
+    config = PretrainConfig.preset("scenes", **SMALL | {"steps": 40, "coarse_steps": 20})
     batches = LabelledBatches(album, config)
     sides = [batches[step][0].shape[-1] for step in range(40)]
     assert set(sides[:20]) <= {24, 32, 40} and set(sides[20:]) <= {40, 48, 56}
@@ -138,7 +138,7 @@ def test_it_learns_what_single_cells_show(tmp_path, monkeypatch, album):
     """On nine pictures, whose loss it must bring well below that of a guess at random."""
     monkeypatch.setattr("fsslib.training.pretraining.backbone._album", lambda *_: album)
     changes = {"steps": 50, "batch_size": 8, "coarse_steps": 20, "lr": 1e-3}
-    config = PretrainConfig.preset("local", **SMALL | changes | {"checkpoint_every": 50})
+    config = PretrainConfig.preset("scenes", **SMALL | changes | {"checkpoint_every": 50})
     pretrain_backbone(config, tmp_path, report=lambda _: None)
     losses = list(loss_curve(tmp_path / "metrics.jsonl").values())
     assert losses[-1] < losses[0] and losses[-1] < 2 * math.log(40)
@@ -165,7 +165,7 @@ def test_the_rate_falls_to_zero_from_wherever_the_cosine_has_it():
 )
 def test_wrong_settings_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
-        PretrainConfig.preset("local", **SMALL | changes)
+        PretrainConfig.preset("scenes", **SMALL | changes)
 
 
 def test_a_curve_is_the_mean_between_its_points(tmp_path):
@@ -178,8 +178,8 @@ def test_a_curve_is_the_mean_between_its_points(tmp_path):
 
 
 def test_the_card_tells_how_the_embedded_weights_came_about():
-    card, settings = weights_card("scenes-resnet-local"), PretrainConfig.preset("local")
-    assert card["command"] == "python -m fsslib.runs run pretrain_backbone -p recipe=local"
+    card, settings = weights_card("scenes-resnet"), PretrainConfig.preset("scenes")
+    assert card["command"] == "python -m fsslib.runs run pretrain_backbone"
     assert PretrainConfig(**card["settings"]) == settings
     assert card["pictures"] == settings.steps * settings.batch_size
     assert len(card["prototype"]["miou_and_interval_by_fold"]) == 4

@@ -156,7 +156,7 @@ class PretrainRunConfig(PretrainingRun):
     """Parameters of `pretrain_backbone.ipynb`: the embedded backbone learns to name objects."""
 
     recipe: str = "scenes"
-    """`scenes` (one object a picture), `local` (several), and changes: "scenes steps=1000"."""
+    """`scenes` (several objects a picture), `single` (one), and changes: "scenes steps=1000"."""
     episodes: Natural = 1000
     """Test episodes of each fold that the card's prototype score is measured on; 0: none."""
     seed: Natural = 0

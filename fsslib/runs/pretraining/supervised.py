@@ -54,7 +54,7 @@ BACKBONE_TASKS = {
     "several": "name the objects in scenes of one to four of Scenes-10i, 40 classes",
 }
 CHOSEN_ON = {
-    "local": "prototypes on 320 episodes of another edition of the benchmark (seed 1, 80 a fold) "
+    "scenes": "prototypes on 320 episodes of another edition of the benchmark (seed 1, 80 a fold) "
     "and the accuracy on 600 single objects of it, after trainings of one minute"
 }
 
