@@ -3,6 +3,7 @@
 # make browser  the lessons as a user sees them, in JupyterLab and Voilà in Chromium
 # make check  style and the tests that need neither a run, nor a lesson, nor a browser
 # make lab    the lessons in JupyterLab
+# make stubs  write the stubs of exercises into the lessons, from their solutions
 # make playground   the playground in the browser, as a page without code (Voilà)
 #
 # Each sets itself up. An active virtualenv or conda environment that holds fsslib from this folder
@@ -30,7 +31,7 @@ LONG_TEST = tests/runs/test_sweeps.py
 LONG = $(wildcard $(foreach n,70 34 43 41,notebooks/$(n)_*.ipynb notebooks/solutions/$(n)_*.ipynb))
 LESSONS = $(LONG) $(filter-out $(LONG),$(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb))
 
-.PHONY: help demo test browser check lab playground environment
+.PHONY: help demo test browser check lab stubs playground environment
 .DELETE_ON_ERROR:
 
 help:
@@ -39,6 +40,7 @@ help:
 	@echo "make browser  drive JupyterLab and Voilà in Chromium, as a user would"
 	@echo "make check  the style, and the tests that need neither a run, a lesson nor a browser"
 	@echo "make lab    open the lessons in JupyterLab"
+	@echo "make stubs  write the exercises' stubs into the lessons, from the solutions"
 	@echo "make playground  paint a mask, compare methods, on a page of its own"
 	@echo "Each makes what it needs in $(VENV) the first time."
 
@@ -72,6 +74,9 @@ check: environment
 lab: environment
 	@echo "Opening JupyterLab with notebooks/00_start_here.ipynb; Ctrl-C here stops it."
 	@$(PYTHON) -m jupyterlab $(LAB_FLAGS) notebooks/00_start_here.ipynb
+
+stubs: environment
+	@$(PYTHON) -m fsslib.viz.stubs
 
 # Voilà takes the next free port from 8866 on; PLAYGROUND_FLAGS="--no-browser" where there is none.
 playground: environment

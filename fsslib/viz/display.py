@@ -6,6 +6,8 @@ Panels bring both along. What matplotlib draws gets them by `use_sharp_figures()
 from __future__ import annotations
 
 import io
+import platform
+from importlib.metadata import version
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -44,6 +46,12 @@ def use_sharp_figures() -> None:
     formatters["text/plain"].for_type(Figure, _write_plain)
 
 
+def made_with(*packages: str) -> None:
+    """Print the versions that a notebook ran with: Python, fsslib, torch, and what is named."""
+    names = dict.fromkeys(("fsslib", "torch", *packages))
+    print("python", platform.python_version(), *(f"| {name} {version(name)}" for name in names))
+
+
 def chart_png(figure: Figure) -> tuple[bytes, dict[str, Any]]:
     """A figure as PNG of few colours, and its width on the page and alternative text."""
     content = io.BytesIO()
@@ -58,7 +66,10 @@ def chart_png(figure: Figure) -> tuple[bytes, dict[str, Any]]:
 
 
 def describe(figure: Figure) -> str:
-    """What a chart shows, from its titles, axes and legends: "Chart: mIoU over step: a, b"."""
+    """What a chart shows: its own label, or its titles, axes and legends: "Chart: mIoU over
+    step: a, b"."""
+    if figure.get_label():
+        return str(figure.get_label())
     heading = figure.get_suptitle()
     parts = dict.fromkeys(filter(None, map(_describe, figure.axes)))
     words = "; ".join(" ".join(part.split()) for part in parts)

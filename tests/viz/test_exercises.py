@@ -1,8 +1,10 @@
 """Exercises: a stub waits, a wrong answer says why, a right one is solved."""
 
 import pytest
+import torch
 
-from fsslib.viz.exercises import exercise
+from fsslib.viz import exercises
+from fsslib.viz.exercises import check, exercise
 
 
 def doubles(answer):
@@ -32,3 +34,67 @@ def test_a_stub_waits_and_other_errors_are_shown(capsys):
     assert capsys.readouterr().out == "double: waits for you\n"
     with pytest.raises(ZeroDivisionError):
         exercise(doubles)(lambda x: x / 0)
+
+
+GRID = torch.arange(12.0).reshape(3, 4) / 11
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "verdict"),
+    [
+        (lambda x: x, GRID, "answer: solved"),
+        (lambda x: 2 * x, GRID, "not yet: 2 at [2, 3], expected 1: yours is 2 times the expected"),
+        (lambda x: x + 0.5, GRID, ": yours is the expected +0.5"),
+        (lambda x: 1 - x, GRID, "yours is 1 minus the expected"),
+        (lambda x: x.T, GRID, "shape (4, 3), expected (3, 4): it is transposed"),
+        (lambda x: x[None], GRID, "expected (3, 4): the values are right, an axis of length 1"),
+        (lambda x: x / 0, GRID, "12 of 12 values are no finite number"),
+        (lambda x: None, GRID, "returned NoneType, expected a tensor (3, 4)"),
+        (lambda x: float(x.sum()), 6.0, "answer: solved"),
+        (lambda x: 5.0, 6.0, "not yet: 5, expected 6"),
+        (lambda x: (1.0, x), (1.0, GRID), "answer: solved"),
+        (lambda x: (1.0, x + 1), (1.0, GRID), "not yet: value 2: "),
+        (lambda x: "cat", "dog", "returned 'cat', expected 'dog'"),
+    ],
+)
+def test_a_check_says_what_is_off(answer, expected, verdict, capsys):
+    answer.__name__ = "answer"
+    check(answer, expected, GRID)
+    assert verdict in capsys.readouterr().out
+
+
+def test_a_check_draws_yours_beside_the_expected(capsys):
+    def plus(x):
+        return x + 1
+
+    def waits(x):
+        raise NotImplementedError
+
+    both = check(plus, lambda x: x, GRID)
+    assert both.titles == ("yours", "expected", "difference")
+    assert check(waits, GRID, GRID).titles == ("expected",)
+    assert "waits for you" in capsys.readouterr().out
+    line = check(plus, lambda x: x, GRID.flatten())
+    assert [text.get_text() for text in line.axes[0].get_legend().get_texts()] == [
+        "expected",
+        "yours",
+    ]
+    assert check(plus, 2.0, 1.0) is None
+
+
+def test_further_inputs_are_tried(capsys):
+    def first(x):
+        return x if x.ndim == 2 else x * 0
+
+    check(first, lambda x: x, GRID, more=[(GRID,), (GRID.flatten(),)])
+    assert "with other inputs (2): 0 at [11], expected 1" in capsys.readouterr().out
+
+
+def test_among_solutions_all_must_hold(monkeypatch):
+    monkeypatch.setattr(exercises, "_strict", False)
+    exercises.must_hold()
+    check(lambda x: x, GRID, GRID)
+    with pytest.raises(exercises.UnsolvedError, match="yours is the expected"):
+        check(lambda x: x + 1, GRID, GRID)
+    with pytest.raises(exercises.UnsolvedError, match="answer\\(2\\) is 2, not 4"):
+        exercise(doubles)(lambda x: x)

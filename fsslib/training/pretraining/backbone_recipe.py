@@ -1,7 +1,7 @@
 """Settings of the embedded backbone's pretraining, and its two recipes.
 
-`scenes` names all objects of scenes of one to four, by what single cells of two stages say; `single`
-names one object a picture, as ImageNet's classifiers do, and made weaker weights in less time.
+`scenes` names all objects of scenes of one to four, by what single cells of two stages say;
+`single` names one object a picture, as ImageNet's classifiers do: weaker weights in less time.
 """
 
 from __future__ import annotations

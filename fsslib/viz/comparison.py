@@ -1,0 +1,129 @@
+"""Two values side by side: in words what is off, in a picture where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from fsslib.viz.cells import Map
+from fsslib.viz.panel import panel
+from fsslib.viz.sharp import to_array
+
+Fault = str
+"""What is wrong, in a few words; empty where nothing is."""
+
+CHANNELS, NUMBERS = 4, 128  # the most that are drawn
+
+
+def compared(given: Any, wanted: Any, tolerance: float = 1e-4) -> Fault:
+    """What is off about `given`: its kind, its shape, values that are no numbers, or where it
+    differs most from `wanted` and by how much; and a likely slip (transposed, a factor, an offset,
+    reversed), if one explains all of it."""
+    if isinstance(wanted, tuple | list):
+        return _of_several(given, wanted, tolerance)
+    ours, theirs = _numbers(given), _numbers(wanted)
+    if theirs is None:
+        return "" if given == wanted else f"returned {given!r}, expected {wanted!r}"
+    if ours is None:
+        return f"returned {type(given).__name__}, expected {_kind(theirs)}"
+    if ours.shape != theirs.shape:
+        return f"shape {ours.shape}, expected {theirs.shape}{_reshaped(ours, theirs, tolerance)}"
+    if bad := int((~np.isfinite(ours) & np.isfinite(theirs)).sum()):
+        return f"{bad} of {ours.size} values are no finite number"
+    if _close(ours, theirs, tolerance):
+        return ""
+    place = np.unravel_index(int(np.nanargmax(np.abs(ours - theirs))), ours.shape)
+    where = f" at [{', '.join(map(str, place))}]" if place else ""
+    off = f"{ours[place]:.4g}{where}, expected {theirs[place]:.4g}"
+    return off + _slip(ours, theirs, tolerance)
+
+
+def drawn(given: Any, wanted: Any) -> Any:
+    """Yours, expected and difference (expected alone where `given` is None); None if the values are
+    neither maps nor a line of numbers."""
+    ours, theirs = _numbers(given), _numbers(wanted)
+    if theirs is None or not np.isfinite(theirs).any():
+        return None
+    if ours is not None and ours.shape != theirs.shape:
+        ours = None
+    if theirs.ndim == 1 and 1 < theirs.size <= NUMBERS:
+        return _lines(ours, theirs)
+    planes = theirs[None] if theirs.ndim == 2 else theirs
+    if planes.ndim != 3 or min(planes.shape[1:]) < 2 or len(planes) > CHANNELS:
+        return None
+    return _maps(None if ours is None else ours.reshape(planes.shape), planes)
+
+
+def _of_several(given: Any, wanted: Any, tolerance: float) -> Fault:
+    if not isinstance(given, tuple | list) or len(given) != len(wanted):
+        return f"returned {type(given).__name__}, expected {len(wanted)} values"
+    faults = [compared(*pair, tolerance) for pair in zip(given, wanted, strict=True)]
+    return next((f"value {n}: {fault}" for n, fault in enumerate(faults, 1) if fault), "")
+
+
+def _numbers(value: Any) -> np.ndarray | None:
+    if isinstance(value, int | float | bool | np.generic):
+        return np.asarray(value, np.float64)
+    if not hasattr(value, "shape"):
+        return None
+    return np.asarray(to_array(value.detach() if hasattr(value, "detach") else value), np.float64)
+
+
+def _kind(theirs: np.ndarray) -> str:
+    return f"a tensor {theirs.shape}" if theirs.shape else "a number"
+
+
+def _close(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> bool:
+    return ours.shape == theirs.shape and np.allclose(
+        ours, theirs, rtol=tolerance, atol=tolerance, equal_nan=True
+    )
+
+
+def _reshaped(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str:
+    if ours.ndim == 2 and _close(ours.T, theirs, tolerance):
+        return ": it is transposed"
+    if _close(ours.squeeze(), theirs.squeeze(), tolerance):
+        return ": the values are right, an axis of length 1 is too many or missing"
+    return ""
+
+
+def _slip(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str:
+    if ours.ndim == 2 and ours.shape[0] == ours.shape[1] and _close(ours.T, theirs, tolerance):
+        return ": it is transposed"
+    if _close(1 - ours, theirs, tolerance):
+        return ": yours is 1 minus the expected"
+    if ours.size > 1:
+        factor = float((ours * theirs).sum() / max((theirs**2).sum(), 1e-12))
+        if factor and _close(ours / factor, theirs, tolerance):
+            return f": yours is {factor:.4g} times the expected"
+        offset = float((ours - theirs).mean())
+        if _close(ours - offset, theirs, tolerance):
+            return f": yours is the expected {offset:+.4g}"
+    return ""
+
+
+def _lines(ours: np.ndarray | None, theirs: np.ndarray) -> Any:
+    figure, axis = plt.subplots(figsize=(5, 1.8))
+    axis.plot(theirs, "o-", ms=5, lw=3, alpha=0.5, label="expected")
+    if ours is not None:
+        axis.plot(ours, "s--", ms=3, lw=1, label="yours")
+    axis.set(xlabel="index", ylabel="value")
+    axis.legend(fontsize=8)
+    figure.tight_layout(pad=0.3)
+    plt.close(figure)
+    return figure
+
+
+def _maps(ours: np.ndarray | None, theirs: np.ndarray) -> Any:
+    low, high = float(np.nanmin(theirs)), float(np.nanmax(theirs))
+    rows = []
+    for channel, plane in enumerate(theirs):
+        row = [Map(plane, low, high)]
+        if ours is not None:
+            off = np.abs(ours[channel] - plane)
+            row = [Map(ours[channel], low, high), *row, Map(off, 0, max(high - low, 1e-12))]
+        rows.append(row)
+    titles = ["expected"] if ours is None else ["yours", "expected", "difference"]
+    return panel(rows, titles, side=220)
