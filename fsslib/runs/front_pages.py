@@ -1,7 +1,7 @@
 """Tables in documents that people write: README.md and the page of results.
 
-A document has `<!-- leaderboard -->` or `<!-- shipped -->`, then the table, then `<!-- end -->`; the
-table between them is made anew by `fsslib results`.
+A document has `<!-- leaderboard -->` or `<!-- shipped -->`, then the table, then `<!-- end -->`;
+the table between them is made anew by `fsslib results`.
 """
 
 from __future__ import annotations
