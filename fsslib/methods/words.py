@@ -12,14 +12,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
+from fsslib.config import Bound
 from fsslib.data.episode import Episode
 from fsslib.encoders.clip import ClipEncoder, Norm
 from fsslib.encoders.clip_dense import score_map
@@ -50,6 +51,9 @@ class WordConfig(Settings):
     last of 25 rows and columns when layer4 pools."""
     norm: Norm = "clip"
     """Statistics of the pictures; MaskCLIP's code uses ImageNet's."""
+    among: Annotated[int, Bound(least=2)] | None = None
+    """How many of the benchmark's names compete, the asked one among them, drawn for each name once
+    and for all; None: all (the paper's figures have few, its tables all)."""
 
     @classmethod
     def presets(cls) -> dict[str, dict[str, Any]]:
@@ -93,6 +97,7 @@ class WordMasks(nn.Module):
                 )
             words += BACKGROUND_NAMES[benchmark]
         self.words = tuple(words)
+        self.register_buffer("rivals", self._rivals(), persistent=False)
 
     @property
     def text(self) -> Float[Tensor, "names d"]:
@@ -100,9 +105,23 @@ class WordMasks(nn.Module):
         make = partial(self.encoder.encode_text, self.words, self.config.templates)
         return self.encoder.while_unchanged(f"{self.words} {self.config.templates}", make)
 
+    def _rivals(self) -> Bool[Tensor, "names all"] | None:
+        """Which names compete with each name, itself among them, and always those of the
+        background; None: all."""
+        if self.config.among is None or self.config.among >= len(self.names):
+            return None
+        rivals = torch.zeros(len(self.names), len(self.words), dtype=torch.bool)
+        rivals[:, len(self.names) :] = True
+        for own, name in enumerate(self.names):
+            others = [other for other in range(len(self.names)) if other != own]
+            others.sort(key=lambda other: hashlib.sha256(f"{name} {other}".encode()).digest())
+            rivals[own, [own, *others[: self.config.among - 1]]] = True
+        return rivals
+
     def _kind(self) -> str:
         """What scores depend on besides the picture."""
-        about = json.dumps([self.encoder.digest, self.words, asdict(self.config)])
+        settings = asdict(self.config) | {"among": None}  # scores are of all names
+        about = json.dumps([self.encoder.digest, self.words, settings])
         return f"scores-{hashlib.sha256(about.encode()).hexdigest()[:24]}"
 
     @torch.no_grad()
@@ -130,7 +149,11 @@ class WordMasks(nn.Module):
             raise ValueError(f"names {unknown}: expected some of {list(self.names[:5])}, …")
         target = torch.tensor([self.names.index(name) for name in names])
         target = target.to(images.device, non_blocking=True)
-        return word_mask(self.scores(images), target, size)
+        scores = self.scores(images)
+        if self.rivals is not None:
+            out = ~self.rivals[target][..., None, None]
+            scores = scores.masked_fill(out, torch.finfo(scores.dtype).min)
+        return word_mask(scores, target, size)
 
 
 PSEUDO = "support_pseudo_masks"

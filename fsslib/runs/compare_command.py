@@ -45,11 +45,11 @@ def compare_command(options: argparse.Namespace) -> int:
 
 
 def results_command(options: argparse.Namespace) -> int:
-    """Write the list of published results, and the front page's table of them."""
-    from fsslib.runs.leaderboard import write_front_page
+    """Write the list of published results, and the tables of them in documents."""
+    from fsslib.runs.front_pages import write_documents
     from fsslib.runs.results_list import write_list
 
-    for path in (write_list(), write_front_page()):
+    for path in (write_list(), *write_documents()):
         print(f"written: {shown_path(path)}")
     return 0
 

@@ -4,7 +4,6 @@ surely better; all read from published results and bench tables."""
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from fsslib.config import ConfigError, strict
+from fsslib.config import ConfigError
 from fsslib.evaluation import holm
-from fsslib.files import PACKAGE, atomic_path, read_json, repository
+from fsslib.files import PACKAGE, read_json
 from fsslib.runs.differences import NoEpisodes, difference, share_supports
 from fsslib.runs.results import mean_and_half, published_folder
-from fsslib.runs.study import Page, load_study
-from fsslib.runs.study_tables import study_results
 
 Results = Mapping[str, Sequence[dict[str, Any]]]
 
@@ -168,22 +165,3 @@ def leaderboard_table(board: Sequence[Entry]) -> str:
         cells += [f"{entry.parameters:,}", "yes" if entry.reads_names else "", folds]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def with_leaderboard(text: str) -> str:
-    """A document with today's table between `<!-- leaderboard -->` and `<!-- end -->`: the
-    rows that the study `frontier` puts in front, on the fold that all of them have."""
-    rows = strict(Page, load_study("frontier").page).front
-    results = study_results("frontier")
-    table = leaderboard_table(entries({row: results[row] for row in rows}, folds=[0]))
-    between = re.compile(r"(<!-- leaderboard -->\n).*?(<!-- end -->)", re.S)
-    return between.sub(lambda match: f"{match[1]}\n{table}\n\n{match[2]}", text)
-
-
-def write_front_page() -> Path:
-    """README.md with today's table; where it lies."""
-    path = repository() / "README.md"
-    text = with_leaderboard(path.read_text())
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)
-    return path

@@ -42,6 +42,7 @@ class Page:
     text: str = ""
     tables: dict = field(default_factory=dict)
     absence: dict = field(default_factory=dict)
+    maps: dict = field(default_factory=dict)
     front: tuple[str, ...] = ()
     """Rows that README.md shows, too."""
     findings: tuple[str, ...] = ()

@@ -105,6 +105,19 @@ def test_background_names_take_cells_away():
         WordMasks(clip, NAMES, WordConfig(background="names"), "elsewhere")
 
 
+def test_among_fewer_names_a_word_wins_more_cells():
+    pictures = painted(2, 1).query_image
+    few, all_ = words(among=2), words(among=3)
+    assert all_.rivals is None and few.rivals.sum(1).tolist() == [2, 2, 2]
+    assert few.rivals.diagonal().all() and "rivals" not in few.state_dict()
+    names = ["class0", "class1"]
+    more, less = few(pictures, names, (8, 8)), all_(pictures, names, (8, 8))
+    assert (more.mask >= less.mask)[~less.empty].all()
+    assert torch.equal(few.scores(pictures), all_.scores(pictures))
+    with pytest.raises(ValueError, match="among=1"):
+        words(among=1)
+
+
 def test_nothing_of_the_annotation_is_read():
     """The same prediction whatever the support's mask says; with guidance="mask" it matters."""
     episodes = painted(2, 1)

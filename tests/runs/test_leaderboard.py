@@ -7,7 +7,6 @@ import pytest
 from simulated import World
 
 from fsslib.evaluation.episode_table import write_table
-from fsslib.files import repository
 from fsslib.methods.shipped import load_shipped
 from fsslib.runs import leaderboard
 from fsslib.runs.leaderboard import (
@@ -15,7 +14,6 @@ from fsslib.runs.leaderboard import (
     leaderboard_table,
     pairwise,
     trained_parameters,
-    with_leaderboard,
 )
 from fsslib.viz.evidence import leaderboard_figure, pairwise_figure
 
@@ -96,9 +94,3 @@ def test_pairs_are_told_apart_only_where_their_episodes_say_so(tmp_path):
     assert not pairs.sure[1, 2] and 0.01 < pairs.probability[1, 2] < 0.99
     assert np.isnan(pairs.probability[3]).all() and np.isnan(np.diag(pairs.probability)).all()
     assert len(pairwise_figure(pairs, "all").axes[0].texts) == 6
-
-
-def test_the_front_page_shows_todays_table():
-    text = (repository() / "README.md").read_text()
-    assert "| hdmnet+pi_clip |" in text
-    assert with_leaderboard(text) == text, "run `fsslib results`"
