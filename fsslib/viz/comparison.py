@@ -9,7 +9,6 @@ import numpy as np
 
 from fsslib.viz.cells import Map
 from fsslib.viz.panel import panel
-from fsslib.viz.sharp import to_array
 
 Fault = str
 """What is wrong, in a few words; empty where nothing is."""
@@ -68,7 +67,7 @@ def _numbers(value: Any) -> np.ndarray | None:
         return np.asarray(value, np.float64)
     if not hasattr(value, "shape"):
         return None
-    return np.asarray(to_array(value.detach() if hasattr(value, "detach") else value), np.float64)
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, np.float64)
 
 
 def _kind(theirs: np.ndarray) -> str:

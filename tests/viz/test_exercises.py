@@ -98,3 +98,10 @@ def test_among_solutions_all_must_hold(monkeypatch):
         check(lambda x: x + 1, GRID, GRID)
     with pytest.raises(exercises.UnsolvedError, match="answer\\(2\\) is 2, not 4"):
         exercise(doubles)(lambda x: x)
+
+
+def test_three_maps_are_no_colours(capsys):
+    maps = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0))
+    drawing = check(lambda x: 2 * x, lambda x: x, maps)
+    assert "yours is 2 times" in capsys.readouterr().out
+    assert len(drawing.titles) == 9, "three rows of yours, expected and difference"
