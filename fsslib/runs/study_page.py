@@ -89,7 +89,7 @@ def page(study: Study) -> str:
 
 def _caveats(results: Results) -> list[str]:
     """What tables and intervals do not hold: retraining, and results that recorded no code."""
-    trained = any(job["trained"] and "training" in job for of in results.values() for job in of)
+    trained = any(job.get("trained") and "training" in job for of in results.values() for job in of)
     return [*([RETRAINED] if trained else []), *unrecorded(results)]
 
 

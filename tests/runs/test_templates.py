@@ -98,6 +98,7 @@ def test_baselines_evaluate(method, tmp_path):
 
 def test_backbone_pretraining_ships_weights_and_card(tmp_path):
     small = {"steps": 2, "batch_size": 2, "size": 33, "validation_scenes": 4, "workers": 0}
+    small |= {"coarse_steps": 0, "horizon": 2, "cooldown": 0, "scenes": 8}
     folder = run("pretrain_backbone", {**small, "episodes": 2}, tmp_path)
     card = json.loads((folder / "scenes-resnet.json").read_text())
     assert card["pictures"] == 4 and card["seen"].startswith("all 40 classes")
