@@ -13,7 +13,7 @@ from fsslib.evaluation.evaluator import evaluate
 from fsslib.files import read_json
 from fsslib.methods.shipped import FOLDER, load_shipped, shipped_card
 from fsslib.runs.config import parse, parse_card
-from fsslib.runs.results import published, published_folder, table
+from fsslib.runs.results import mean_and_half, published, published_folder, table
 
 RESULTS = published()
 
@@ -42,10 +42,13 @@ def test_pfenet_beats_every_baseline_beyond_the_intervals(fold):
 def test_the_page_shows_the_published_numbers():
     text = (published_folder() / "README.md").read_text()
     for result in RESULTS:
-        for score in ("miou", "fb_iou"):
-            low, high = result[f"{score}_interval"]
-            cell = f"{100 * result[score]:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-            assert cell in text, f"{result['folder'].name}: {cell}"
+        low, high = result["miou_interval"]
+        cell = f"{100 * result['miou']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+        assert cell in text, f"{result['folder'].name}: {cell}"
+    for method in {result["method"] for result in RESULTS}:
+        of_method = [r | {"fold": r["protocol"]["fold"]} for r in RESULTS if r["method"] == method]
+        mean, half = mean_and_half(of_method, "fb_iou")
+        assert f"{mean:.1f} ± {half:.1f} |" in text, f"{method}: mean FB-IoU"
     row = table(RESULTS[:1], ["one"]).splitlines()[2]
     assert f"{100 * RESULTS[0]['miou']:.1f}" in row
 
