@@ -5,6 +5,7 @@
 # make lab    the lessons in JupyterLab
 # make stubs  write the stubs of exercises into the lessons, from their solutions
 # make playground   the playground in the browser, as a page without code (Voilà)
+# make book   all lessons with their outputs, claims, results and the API, as a website in build/book/html
 #
 # Each sets itself up. An active virtualenv or conda environment that holds fsslib from this folder
 # is used as it is; otherwise .venv is made here, once.
@@ -17,7 +18,7 @@ ACTIVE := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX))
 
 # What must be importable, and fsslib from here: -P keeps the working directory out of it.
 NEEDED := import fsslib, torch, torchvision, papermill, nbconvert, ipywidgets, jupyterlab, \
-	anywidget, voila, playwright, pytest, xdist, nbval, ruff, beartype, hypothesis, distributed, dask_jobqueue, rich
+	anywidget, voila, playwright, myst_nb, pytest, xdist, nbval, ruff, beartype, hypothesis, distributed, dask_jobqueue, rich
 HERE := import pathlib, sys; sys.exit(pathlib.Path(fsslib.__file__).parents[1] != pathlib.Path.cwd())
 
 # Looked at when first needed, then remembered: the active environment if it is suitable.
@@ -31,7 +32,7 @@ LONG_TEST = tests/runs/test_sweeps.py
 LONG = $(wildcard $(foreach n,70 34 43 41,notebooks/$(n)_*.ipynb notebooks/solutions/$(n)_*.ipynb))
 LESSONS = $(LONG) $(filter-out $(LONG),$(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb))
 
-.PHONY: help demo test browser check lab stubs playground environment
+.PHONY: help demo test browser check lab stubs playground book environment
 .DELETE_ON_ERROR:
 
 help:
@@ -42,6 +43,7 @@ help:
 	@echo "make lab    open the lessons in JupyterLab"
 	@echo "make stubs  write the exercises' stubs into the lessons, from the solutions"
 	@echo "make playground  paint a mask, compare methods, on a page of its own"
+	@echo "make book   lessons, claims, results and API as a website that needs no server"
 	@echo "Each makes what it needs in $(VENV) the first time."
 
 demo: environment
@@ -83,6 +85,9 @@ playground: environment
 	@echo "Opening the playground; cases are saved in notebooks/cases. Ctrl-C here stops it."
 	@$(PYTHON) -m voila $(PLAYGROUND_FLAGS) --theme=light notebooks/90_playground.ipynb
 
+book: environment
+	@$(PYTHON) notebooks/book/build.py
+
 # The stamp holds the folder's path: a moved folder's .venv points to where it was.
 environment:
 	@if [ -n "$(SUITABLE)" ]; then \
@@ -118,7 +123,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Installing fsslib and its dependencies in $(VENV): about 6 GB with CUDA wheels and"
 	@echo "4 minutes the first time. Nothing outside this folder is changed."
 	@quiet=-q; [ ! -t 1 ] || quiet=; $(VENV)/bin/python -m pip install $$quiet \
-		--disable-pip-version-check -c constraints.txt -e '.[notebooks,test,cluster]' || { \
+		--disable-pip-version-check -c constraints.txt -e '.[notebooks,test,cluster,book]' || { \
 		echo "The installation did not finish; what is above says why. Run this again to go on." >&2; \
 		exit 1; \
 	}

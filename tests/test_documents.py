@@ -141,7 +141,7 @@ def test_pyproject_is_the_only_list_of_dependencies():
     assert not others, f"second lists of dependencies: {others}; pyproject.toml is the one"
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     rest = [entry for entry in conda if not str(entry).startswith("python=")]
-    assert rest == ["pip", {"pip": ["-e .[notebooks,test,cluster]"]}], (
+    assert rest == ["pip", {"pip": ["-e .[notebooks,test,cluster,book]"]}], (
         f"environment.yml lists {rest}"
     )
 

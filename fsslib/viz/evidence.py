@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from fsslib.runs.claim_rules import CONTRADICTED, FAILS, HOLDS, OPEN, Measured
 from fsslib.runs.claims import Judged
 from fsslib.runs.leaderboard import Entry, Pairwise
+from fsslib.runs.switches import Lists, Move
 from fsslib.viz.overlay import palette
 
 COLOURS = dict(zip((FAILS, HOLDS, OPEN, CONTRADICTED), palette(4) / 255, strict=True))
@@ -92,5 +93,54 @@ def pairwise_figure(pairs: Pairwise, title: str) -> Figure:
     axis.set_yticks(range(count), pairs.rows, fontsize=8)
     axis.set(title=title)
     figure.colorbar(image, label="probability of improvement in percent", shrink=0.7)
+    plt.close(figure)  # shown by whoever asked, once
+    return figure
+
+
+def moves_figure(known: Sequence[Move], title: str) -> Figure:
+    """A panel for each switch: how far it moves each method, with 95 % intervals; filled where
+    the move is paired, hollow where the switch draws other episodes."""
+    switches = list(dict.fromkeys(move.switch for move in known))
+    methods = list(dict.fromkeys(move.method for move in known))[::-1]
+    size = (2.2 + 1.9 * len(switches), 1.4 + 0.3 * len(methods))
+    figure, axes = plt.subplots(
+        1, len(switches), figsize=size, sharey=True, squeeze=False, layout="constrained"
+    )
+    told, open_ = palette(2) / 255
+    for axis, switch in zip(axes[0], switches, strict=True):
+        axis.axvline(0, color="0.6", lw=1)
+        for move in (move for move in known if move.switch == switch):
+            place, colour = methods.index(move.method), told if move.told else open_
+            axis.plot(move.interval, [place, place], color=colour, lw=2)
+            face = colour if move.paired else "white"
+            axis.plot(move.points, place, "o", color=colour, mfc=face, ms=6)
+        axis.set(title=switch.replace("_", " "), xlabel="points")
+        axis.margins(x=0.15, y=0.08)
+    axes[0, 0].set_yticks(range(len(methods)), methods)
+    keys = [Line2D([], [], color=told, lw=3, label="told from zero")]
+    keys.append(Line2D([], [], color=open_, lw=3, label="not told"))
+    keys.append(Line2D([], [], color="0.4", marker="o", mfc="white", ls="", label="other episodes"))
+    figure.legend(handles=keys, loc="outside right upper", fontsize=8)
+    figure.suptitle(title)
+    plt.close(figure)  # shown by whoever asked, once
+    return figure
+
+
+def lists_figure(known: Sequence[Lists], title: str) -> Figure:
+    """Scores of each method on several lists: the first with its own interval, the others as
+    marks."""
+    figure, axis = plt.subplots(figsize=(7.5, 1.2 + 0.34 * len(known)), layout="constrained")
+    first, others = palette(2) / 255
+    for place, each in enumerate(known):
+        bar = {"color": first, "elinewidth": 2, "marker": "o", "ms": 6}
+        axis.errorbar(each.scores[0], place, xerr=each.half, **bar)
+        further = each.scores[1:]
+        axis.plot(further, [place] * len(further), "|", color=others, ms=12, mew=1.5)
+    axis.set_yticks(range(len(known)), [each.method for each in known])
+    axis.set_ylim(len(known) - 0.5, -0.5)
+    axis.set(xlabel="mIoU in percent", title=title)
+    keys = [Line2D([], [], color=first, marker="o", label="first list, 95 %")]
+    keys.append(Line2D([], [], color=others, marker="|", ls="", ms=12, label="another list"))
+    axis.legend(handles=keys, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     plt.close(figure)  # shown by whoever asked, once
     return figure
