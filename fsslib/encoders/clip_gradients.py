@@ -104,7 +104,7 @@ def class_gradients(
     images: Images | None = None,
     normalised: bool = False,
 ) -> ClassGradients:
-    """Gradients of each picture's first prompt (PI-CLIP, Eqs. 4-5).
+    """Gradients of each picture's first prompt (PI-CLIP, Eq. 3).
 
     The score is the softmax probability of prompt 0 among the picture's prompts, of the *mean patch
     token* after `ln_post`. Its gradient reaches `ln_1` of the last block only through that block's

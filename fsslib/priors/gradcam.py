@@ -1,6 +1,6 @@
 """Class activation maps from activations and gradients (Grad-CAM, and PI-CLIP's use of it).
 
-PI-CLIP (Wang et al., CVPR 2024, Eqs. 4-5; spec a) weighs the channels of the last block's input by
+PI-CLIP (Wang et al., CVPR 2024, Eqs. 3-4) weighs the channels of the last block's input by
 the mean gradient of the target prompt's *softmax probability*. Its code normalises the map twice,
 which matters: raw maxima are between 1e-6 and 1e-2, next to an epsilon of 1e-7.
 """

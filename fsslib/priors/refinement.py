@@ -1,9 +1,9 @@
-"""PIR: a rough prior spread along the attention of a Vision Transformer (PI-CLIP, Eqs. 9-12).
+"""PIR: a rough prior spread along the attention of a Vision Transformer (PI-CLIP, Eqs. 9-11).
 
 Attention says which cells belong together. Averaged over the last blocks and made nearly doubly
 stochastic, it becomes a matrix that carries the prior from cell to cell, inside the boxes around
 what the prior is sure of. Where PI-CLIP's paper and code differ: the code squares R once more (a
-relic of CLIP-ES), and masks the columns of R where Eq. 12 prints a mask on its result.
+relic of CLIP-ES), and masks the columns of R where Eq. 11 prints a mask on its result.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def refine(
     Args:
         boxes: a mask of 0 and 1; None spreads everything everywhere.
         box_on: mask the "columns" of R, that is the prior that is spread (the code), or the
-            "result" (Eq. 12 as printed).
+            "result" (Eq. 11 as printed).
     """
     flat = prior.flatten(1)
     mask = torch.ones_like(flat) if boxes is None else boxes.flatten(1).to(flat.dtype)

@@ -44,7 +44,7 @@ class ClipPriorConfig(Settings):
     square: bool = False
     """R R in place of R (the code)."""
     box_on: BoxOn = "columns"
-    """Where the box mask goes: on the columns of R (the code), on the result (Eq. 12)."""
+    """Where the box mask goes: on the columns of R (the code), on the result (Eq. 11)."""
     threshold: Fraction = 0.4
     """Of the box mask, in parts of the map's maximum."""
     blocks: Count = 8
@@ -66,7 +66,7 @@ class ClipPriorConfig(Settings):
 
     @classmethod
     def presets(cls) -> dict[str, dict[str, Any]]:
-        """`paper`: Eqs. 4-12 as printed, with the code's prompts. `official`: as the released code
+        """`paper`: Eqs. 1-11 as printed, with the code's prompts. `official`: as the released code
         runs, labels included. `scenes`: as the code but for the labels, in one pass."""
         return {
             "paper": {"vvp_layers": 1, "stretch": True, "box_on": "result"},
