@@ -1,4 +1,4 @@
-"""From dense features and class embeddings to score maps (MaskCLIP; LFSS Eq. 1 and spec a.1).
+"""From dense features and class embeddings to score maps (MaskCLIP; LFSS Eq. 1).
 
 Prompt denoising and key smoothing are MaskCLIP's two optional clean-ups. LFSS removes queries and
 keys and never mentions denoising, so both are off unless called.

@@ -1,4 +1,4 @@
-"""From scores of class names to the mask of one of them (LFSS Sec. 3.1, spec a.3).
+"""From scores of class names to the mask of one of them (LFSS Sec. 3.3).
 
 Each cell goes to the name that fits best, as MaskCLIP does it. Names of what is no object may take
 part and are then background; the paper has none.
