@@ -1,4 +1,4 @@
-"""Contrastive pretraining of a prior extractor (QGNet, Sec. III-B; its release has no code for it).
+"""Contrastive pretraining of a prior extractor (QGNet, Sec. IV-A; its release has no code for it).
 
 Undilated, as MoCo's encoders are; for maps it is dilated afterwards. The loss first rises to
 ln(K+1), what guessing costs, while the queue fills with keys that are told from random ones by
