@@ -1,7 +1,7 @@
 """Several prototypes of one object: superpixel-guided clustering.
 
 ASGNet (Li et al., CVPR 2021) puts seeds far from the mask's border and lets each gather what is
-near and looks alike; LFSS (Wang et al., ICASSP 2024, Sec. 3.3, "distributed prototypes") moves the
+near and looks alike; LFSS (Wang et al., ICASSP 2024, Sec. 3.4, "distributed prototypes") moves the
 seeds to where the *query* is most alike first. Nothing is learned. Eq. 10 of LFSS is read as in
 ASGNet's code, pixel against centre.
 

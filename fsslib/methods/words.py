@@ -1,7 +1,7 @@
 """Masks from a word instead of an annotation: what LFSS starts from, and any method can be given.
 
 A CLIP says of every cell which of the benchmark's names fits best; the cells that go to the
-episode's class are its pseudo mask (MaskCLIP; LFSS Sec. 3.1). All names take part, those of novel
+episode's class are its pseudo mask (MaskCLIP; LFSS Sec. 3.3). All names take part, those of novel
 classes too, also in training: that is what "language-guided" means in this setting.
 """
 

@@ -1,4 +1,4 @@
-"""LFSS's masks before anything is learned: from the word, and refined by the pair (VLMD, Sec. 3.1).
+"""LFSS's masks before anything is learned: from the word, and refined by the pair (VLMD, Sec. 3.3).
 
 As a method of its own it is the first check of every experiment with words, and Table 3.
 """
