@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import MISSING
 from typing import Any, get_args, get_origin
@@ -167,9 +168,9 @@ def _plain(value: Any) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    """Up to the first full stop that ends a sentence, without it."""
+    """Up to the first full stop that ends a sentence, without it; no number follows one."""
     whole = " ".join(text.split())
-    return whole.partition(". ")[0].rstrip(".")
+    return re.split(r"\.\s+(?![0-9])", whole)[0].rstrip(".")
 
 
 def _literal(value: Any) -> str:

@@ -180,3 +180,9 @@ def test_cards_of_older_versions_are_still_read():
     config = parse_card("train", older)
     assert config.training.max_grad_norm == 1.0 and config.training.batch_size == 4
     assert config.method_settings.dim == 16
+
+
+def test_a_description_does_not_end_at_an_abbreviation():
+    """`Eqs. 1-4` has a full stop that ends no sentence."""
+    (line,) = (line for line in TOPICS["priors"]().splitlines() if line.startswith("pfenet:"))
+    assert "Eqs. 1-4)" in line and not line.endswith("(Eqs")
