@@ -29,7 +29,7 @@ PYTHON = $(if $(SUITABLE),"$(ACTIVE)/bin/python",$(VENV)/bin/python)
 
 # The longest first, so that no process ends up alone with one of them.
 LONG_TEST = tests/runs/test_sweeps.py
-LONG = $(wildcard $(foreach n,70 34 43 41,notebooks/$(n)_*.ipynb notebooks/solutions/$(n)_*.ipynb))
+LONG = $(wildcard $(foreach n,34 43 03 70 72 41,notebooks/$(n)_*.ipynb notebooks/solutions/$(n)_*.ipynb))
 LESSONS = $(LONG) $(filter-out $(LONG),$(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb))
 
 .PHONY: help demo test browser check lab stubs playground book environment
