@@ -37,11 +37,15 @@ def browser():
         yield browser
 
 
+LEFT_OUT = shutil.ignore_patterns(".ipynb_checkpoints", "cases")
+"""What a user has, and a clone has not: a test saves a case of its own."""
+
+
 @pytest.fixture(scope="package")
 def workplace(tmp_path_factory):
     """A copy of the notebooks; this Python's version, which JupyterLab writes in, is in already."""
     folder = tmp_path_factory.mktemp("browser") / "notebooks"
-    shutil.copytree(ROOT / "notebooks", folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(ROOT / "notebooks", folder, ignore=LEFT_OUT)
     for path in folder.glob("*.ipynb"):
         book = nbformat.read(path, as_version=4)
         book.metadata.language_info.version = platform.python_version()

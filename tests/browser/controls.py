@@ -1,11 +1,11 @@
 """Every kind of control in a notebook, and keys pressed in it."""
 
 import ast
-import re
 from pathlib import Path
 
 import ipywidgets
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from playwright.sync_api import Locator
 
 from browser.lab import Lab
@@ -74,7 +74,7 @@ def sources() -> list[str]:
     """Code of the lessons, of their solutions and of the package."""
     books = [nbformat.read(p, as_version=4) for p in sorted((ROOT / "notebooks").rglob("*.ipynb"))]
     cells = [c.source for book in books for c in book.cells if c.cell_type == "code"]
-    plain = [re.sub(r"^\s*[%!].*$", "", cell, flags=re.M) for cell in cells]
+    plain = [TransformerManager().transform_cell(cell) for cell in cells]
     return plain + [p.read_text() for p in sorted((ROOT / "fsslib").rglob("*.py"))]
 
 

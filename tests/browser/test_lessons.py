@@ -18,7 +18,7 @@ def test_opening_a_lesson_changes_nothing(lab):
 def test_lesson_runs_and_its_slider_shows_another_picture(lab):
     lab.show(FIRST)
     lab.run_all(240)
-    cell = lab.cell("explorer(draw")
+    cell = lab.cell("explorer(")
     picture = cell.locator(".jp-OutputArea .jp-OutputArea img")  # of the explorer's own output
     before = picture.get_attribute("src")
     drag(lab.page, cell.get_by_role("slider"), 80)
