@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 from base64 import b64decode
+from functools import cache
 from pathlib import Path
 
 import nbformat
 from api import api_pages
-from generated import generated_pages
+from course import course_pages
+from papers import paper_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -42,7 +45,7 @@ def gather(source: Path) -> None:
                 cell.source = with_links(cell.source, path, source)
         (source / place(path)).parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(book, source / place(path))
-    for name, text in {**generated_pages(), **api_pages()}.items():
+    for name, text in (course_pages() | paper_pages() | api_pages()).items():
         write(source / name, text)
     write(source / "alternatives.json", json.dumps(alternatives))
 
@@ -52,7 +55,7 @@ def files(patterns: tuple[str, ...]) -> list[Path]:
 
 
 def place(path: Path) -> Path:
-    """Where a page of the repository lies in the book: the book's own pages come to the top."""
+    """Where a file of the repository lies in the book: the book's own pages come to the top."""
     inside = path.relative_to(ROOT)
     if inside.parts[:2] == ("notebooks", "book"):
         return Path(inside.name)
@@ -77,25 +80,20 @@ def with_links(text: str, path: Path, source: Path) -> str:
         there = (path.parent / name).resolve()
         if not there.is_file() or not there.is_relative_to(ROOT):
             return label
-        if there.suffix not in (".md", ".ipynb") or there not in known():
-            copy = source / there.relative_to(ROOT)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(there, copy)
-        here, to = place(path), place(there) if there in known() else there.relative_to(ROOT)
-        up = Path(*[".."] * len(here.parent.parts)) if here.parent.parts else Path()
+        to = place(there)
+        if there not in pages():
+            (source / to).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(there, source / to)
         anchor = mark + anchor if there.suffix == ".md" else ""
-        return f"{image}[{label}]({(up / to).as_posix()}{anchor})"
+        return f"{image}[{label}]({os.path.relpath(to, place(path).parent)}{anchor})"
 
     return LINK.sub(link, text)
 
 
-_known: set[Path] = set()
-
-
-def known() -> set[Path]:
-    """Pages of the repository that are pages of the book."""
-    _known.update({} if _known else files(PAGES + NOTEBOOKS))
-    return _known
+@cache
+def pages() -> set[Path]:
+    """Files of the repository that are pages of the book."""
+    return set(files(PAGES + NOTEBOOKS))
 
 
 def still(book: nbformat.NotebookNode) -> dict[str, str]:

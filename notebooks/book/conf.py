@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from docutils import nodes
+
 project = "fsslib"
 author = "the maintainers of fsslib"
 copyright = "the maintainers of fsslib, MIT licence"
@@ -30,8 +32,6 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 def alternative_texts(app, doctree):
     """Pictures of notebooks are named by their digest, which leads to their alternative texts."""
-    from docutils import nodes
-
     texts = json.loads((Path(app.srcdir) / "alternatives.json").read_text())
     for image in doctree.findall(nodes.image):
         if not image.get("alt"):
