@@ -112,12 +112,10 @@ def _mean(results: Sequence[dict[str, Any]], fold: int, score: str) -> float:
     return float(np.mean([r[score] for r in results if r["fold"] == fold]))
 
 
-def fold_cells(results: Sequence[dict[str, Any]]) -> list[str]:
-    """A table's row: mIoU of each fold, mean with half of its interval, FB-IoU, seeds."""
-    folds = {result["fold"] for result in results}
-    cells = [
-        f"{100 * _mean(results, fold, 'miou'):.1f}" if fold in folds else "" for fold in range(4)
-    ]
+def fold_cells(results: Sequence[dict[str, Any]], folds: Sequence[int]) -> list[str]:
+    """A table's row: mIoU of each of `folds`, mean with half of its interval, FB-IoU, seeds."""
+    known = {result["fold"] for result in results}
+    cells = [f"{100 * _mean(results, fold, 'miou'):.1f}" if fold in known else "" for fold in folds]
     mean, half = mean_and_half(results)
     seeds = sorted({result["seed"] for result in results})
     spread = ""

@@ -17,6 +17,9 @@ def changes(results: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted({each for result in results for each in changed_since(result) or ()})
 
 
+NAMED = 6  # rows, at most, in a legend
+
+
 def marked(name: str, results: Sequence[Mapping[str, Any]]) -> str:
     """A row's name, with a mark if it is stale."""
     return f"{name} {MARK}" if changes(results) else name
@@ -43,4 +46,7 @@ def unrecorded(rows: Rows) -> list[str]:
 
 
 def _which(names: Sequence[str], rows: Rows) -> str:
-    return ", ".join(names) if len(names) < len(rows) else "all rows"
+    """Few rows by name; of many how many, since each has its mark."""
+    if len(names) == len(rows):
+        return "all rows"
+    return ", ".join(names) if len(names) <= NAMED else f"{len(names)} of {len(rows)} rows"

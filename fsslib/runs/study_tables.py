@@ -111,13 +111,14 @@ def score_table(
     """
     shown = {row: results[row] for row in rows or results if row in results}
     paired = difference_cells(results, references) if references else {}
-    heads = ["row", *(f"fold {fold}" for fold in range(4)), "mean", "FB-IoU", "seeds"]
+    folds = sorted({result["fold"] for of_row in shown.values() for result in of_row})
+    heads = ["row", *(f"fold {fold}" for fold in folds), "mean", "FB-IoU", "seeds"]
     heads += ["difference to", "mIoU", "p"] if paired else []
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     privileged = {row for row, runs in shown.items() if runs[0]["privileged_query_labels"]}
     for row, of_row in shown.items():
         name = marked(f"{row} †" if row in privileged else row, of_row)
-        cells = [name, *fold_cells(of_row)]
+        cells = [name, *fold_cells(of_row, folds)]
         if paired:
             compared = paired[row][0] and references.get(row, "")
             cells += [compared, *paired[row]]

@@ -6,6 +6,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from fsslib.viz.cells import Map
 from fsslib.viz.panel import panel
@@ -14,6 +16,7 @@ Fault = str
 """What is wrong, in a few words; empty where nothing is."""
 
 CHANNELS, NUMBERS = 4, 128  # the most that are drawn
+FEW = 12  # numbers, drawn as bars
 
 
 def compared(given: Any, wanted: Any, tolerance: float = 1e-4) -> Fault:
@@ -104,25 +107,42 @@ def _slip(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> str:
 
 
 def _lines(ours: np.ndarray | None, theirs: np.ndarray) -> Any:
-    figure, axis = plt.subplots(figsize=(5, 1.8))
-    axis.plot(theirs, "o-", ms=5, lw=3, alpha=0.5, label="expected")
-    if ours is not None:
-        axis.plot(ours, "s--", ms=3, lw=1, label="yours")
+    """Bars for a few numbers, whose indices are no scale; points on a line for many."""
+    figure, axis = plt.subplots(figsize=(6, 2), layout="constrained")
+    places = np.arange(len(theirs))
+    if len(theirs) <= FEW:
+        _bars(axis, places, ours, theirs)
+    else:
+        axis.plot(theirs, "o-", ms=5, lw=3, alpha=0.5, label="expected")
+        if ours is not None:
+            axis.plot(ours, "s--", ms=3, lw=1, label="yours")
     axis.set(xlabel="index", ylabel="value")
-    axis.legend(fontsize=8)
-    figure.tight_layout(pad=0.3)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     plt.close(figure)
     return figure
 
 
+def _bars(axis: Axes, places: np.ndarray, ours: np.ndarray | None, theirs: np.ndarray) -> None:
+    shift = 0.0 if ours is None else 0.2
+    axis.bar(places - shift, theirs, 0.38, label="expected")
+    if ours is not None:
+        axis.bar(places + shift, ours, 0.38, label="yours")
+    axis.axhline(0, color="0.4", lw=0.8)
+    axis.set_xlim(-0.6, max(len(places), 4) - 0.4)
+
+
 def _maps(ours: np.ndarray | None, theirs: np.ndarray) -> Any:
+    """One map: yours, expected and difference beside each other; several: a row of each, in whose
+    columns the channels stand."""
     low, high = float(np.nanmin(theirs)), float(np.nanmax(theirs))
-    rows = []
-    for channel, plane in enumerate(theirs):
-        row = [Map(plane, low, high)]
-        if ours is not None:
-            off = np.abs(ours[channel] - plane)
-            row = [Map(ours[channel], low, high), *row, Map(off, 0, max(high - low, 1e-12))]
-        rows.append(row)
-    titles = ["expected"] if ours is None else ["yours", "expected", "difference"]
-    return panel(rows, titles, side=220)
+    kinds = {"expected": [Map(plane, low, high) for plane in theirs]}
+    if ours is not None:
+        span = max(high - low, 1e-12)
+        yours = [Map(plane, low, high) for plane in ours]
+        off = [Map(plane, 0, span) for plane in np.abs(ours - theirs)]
+        kinds = {"yours": yours, **kinds, "difference": off}
+    if len(theirs) == 1:
+        return panel([[cell for row in kinds.values() for cell in row]], list(kinds), side=240)
+    channels = [f"channel {number}" for number in range(len(theirs))]
+    return panel(list(kinds.values()), channels, row_names=list(kinds), side=240)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
@@ -18,6 +19,9 @@ from fsslib.runs.switches import Lists, Move
 from fsslib.viz.overlay import palette
 
 COLOURS = dict(zip((FAILS, HOLDS, OPEN, CONTRADICTED), palette(4) / 255, strict=True))
+
+SIDES = 11 * np.array([(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7)])
+"""Where a number may stand beside its spot, in points, the preferred side first."""
 
 
 def claims_figure(known: Sequence[Judged], title: str) -> Figure:
@@ -45,12 +49,13 @@ def claims_figure(known: Sequence[Judged], title: str) -> Figure:
     axis.set_ylim(len(lines) - 0.5, -0.5)
     axis.set(xlabel="our difference in points, positive as the claim has it", title=title)
     axis.set_xscale("symlog", linthresh=3)
-    ticks = [-30, -3, 0, 3, 30]
+    ticks = [-30, -10, -3, 0, 3, 10, 30]
     axis.set_xlim(-50, 50)
     axis.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
     keys = [Line2D([], [], color=c, lw=3, label=v) for v, c in COLOURS.items()]
     keys.append(Line2D([], [], color="0.4", marker="x", ls="", label="no row tests it"))
-    axis.legend(handles=keys, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+    axis.xaxis.set_minor_locator(NullLocator())
+    figure.legend(handles=keys, loc="outside lower center", ncols=3, fontsize=8)
     plt.close(figure)  # shown by whoever asked, once
     return figure
 
@@ -66,28 +71,40 @@ def leaderboard_figure(board: Sequence[Entry], title: str) -> Figure:
         axis.errorbar(entry.seconds, entry.miou, entry.half, ms=7, elinewidth=1, **style)
         label = f"{place}  {entry.row}{' (reads names)' if entry.reads_names else ''}"
         axis.plot([], [], ls="", label=label, **style)
-        spot = (entry.seconds, entry.miou)
-        axis.annotate(str(place), spot, (6, 4), textcoords="offset points", fontsize=8)
     axis.set(xscale="log", xlabel="seconds an episode", ylabel="mIoU in percent", title=title)
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_locator(NullLocator())
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+    figure.draw_without_rendering()  # the layout settles, so that places on the page are known
+    _number(axis, [(entry.seconds, entry.miou) for entry in board])
     plt.close(figure)  # shown by whoever asked, once
     return figure
+
+
+def _number(axis: Axes, spots: Sequence[tuple[float, float]]) -> None:
+    """1, 2, … beside these spots, each on the side where it is farthest from spots and numbers."""
+    scale = 72 / axis.figure.dpi  # pixels to points
+    taken = [scale * place for place in axis.transData.transform(spots)]
+    for number, (spot, place) in enumerate(zip(spots, taken[: len(spots)], strict=True), 1):
+        room = [min(np.hypot(*(place + side - other)) for other in taken) for side in SIDES]
+        side = SIDES[int(np.argmax(np.round(room)))]
+        style = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": 8}
+        axis.annotate(str(number), spot, tuple(side), **style)
+        taken.append(place + side)
 
 
 def pairwise_figure(pairs: Pairwise, title: str) -> Figure:
     """How probable it is that the row is better than the column; bold where that is sure."""
     count = len(pairs.rows)
-    side = 2.2 + 0.42 * count
+    side = 2.2 + 0.46 * count
     figure, axis = plt.subplots(figsize=(side + 1, side), layout="constrained")
     image = axis.imshow(100 * pairs.probability, cmap="RdBu", vmin=0, vmax=100)
     for i, j in np.argwhere(~np.isnan(pairs.probability)):
         value = 100 * pairs.probability[i, j]
         dark = abs(value - 50) > 35
         weight = "bold" if pairs.sure[i, j] else "normal"
-        style = {"ha": "center", "va": "center", "fontsize": 7, "weight": weight}
+        style = {"ha": "center", "va": "center", "fontsize": 9, "weight": weight}
         axis.text(j, i, f"{value:.0f}", color="white" if dark else "black", **style)
     axis.set_xticks(range(count), pairs.rows, rotation=60, ha="right", fontsize=8)
     axis.set_yticks(range(count), pairs.rows, fontsize=8)

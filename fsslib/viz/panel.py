@@ -148,7 +148,7 @@ def _bar(low: float, high: float, digits: int, side: int) -> Image.Image:
     ramp = viridis(np.linspace(0, 1, length)[None].repeat(BAR, 0), 0, 1)
     canvas.paste(Image.fromarray(ramp), ((side - length) // 2, 0))
     for value, x in ((low, (side - length) // 2), (high, (side + length) // 2)):
-        text = f"{round(value, digits):g}".replace("-", "\N{MINUS SIGN}")
+        text = f"{round(value, digits) + 0.0:g}".replace("-", "\N{MINUS SIGN}")
         _write(canvas, [text], (x, BAR + 1), SMALL)
     return canvas
 

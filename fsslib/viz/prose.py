@@ -5,6 +5,7 @@ What a lesson says of its results is made of them, so that text and output canno
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +23,51 @@ class Prose:
 
 def conclude(text: str) -> Prose:
     """What was seen, why, and what to remember; the one place where a result is judged."""
-    text = " ".join(text.split())
+    text = _unbroken(" ".join(text.split()))
     return Prose(f"> **Conclusion.** {text}", f"Conclusion. {text}")
 
 
 def reveal(text: str, title: str = "What happened") -> Prose:
     """The answer to a prediction, folded until it is asked for."""
-    text = text.strip()
-    folded = f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
-    return Prose(folded, f"{title}: {' '.join(text.split())}")
+    folded = f"<details><summary>{title}</summary>\n\n{text.strip()}\n\n</details>"
+    return Prose(_unbroken(folded), _unbroken(f"{title}: {' '.join(text.split())}"))
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Prose:
+    """A table that a narrow page can show, which printed columns are too wide for: what is no text
+    stands at the right, a number with a fraction with one digit of it.
+
+    Args:
+        heads: of the columns.
+        rows: their cells; every row as long as `heads`.
+        title: a line above.
+    """
+    lines = [[_cell(cell) for cell in row] for row in rows]
+    sides = ["---:" if _numeric(column) else "---" for column in zip(*rows, strict=True)]
+    marked = [" | ".join(line) for line in (list(heads), sides or ["---"] * len(heads), *lines)]
+    above = f"**{title}**\n\n" if title else ""
+    text = above + "\n".join(f"| {line} |" for line in marked)
+    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+    plain = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in (list(heads), *lines)
+    ]
+    return Prose(text, "\n".join([*([title] if title else []), *plain]))
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.1f}" if isinstance(value, float) else str(value)
+    return text.replace("-", "\N{MINUS SIGN}", 1) if _is_negative(text) else text
+
+
+def _is_negative(text: str) -> bool:
+    return text.startswith("-") and text[1:2].isdigit()
+
+
+def _numeric(column: Sequence[object]) -> bool:
+    return all(not isinstance(cell, str) for cell in column)
+
+
+def _unbroken(text: str) -> str:
+    """A number and its percent sign stay on one line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")

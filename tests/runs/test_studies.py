@@ -89,8 +89,8 @@ def test_a_study_becomes_runs_and_a_table(study):
     assert json.loads(card.read_text()) == {"made by": "train_base"}
     rows = study_table("small").splitlines()
     # Means over seeds: 10.5 and 30.5; the two folds' half intervals of 3 in quadrature, over two.
-    assert rows[2] == "| pfenet | 10.5 |  | 30.5 |  | 20.5 ± 2.1 | 20.5 | 2 (spread 0.7) |"
-    assert rows[3] == "| tested | 10.0 |  | 30.0 |  | 20.0 ± 2.1 | 20.0 | 2 (spread 0.0) |"
+    assert rows[2] == "| pfenet | 10.5 | 30.5 | 20.5 ± 2.1 | 20.5 | 2 (spread 0.7) |"
+    assert rows[3] == "| tested | 10.0 | 30.0 | 20.0 ± 2.1 | 20.0 | 2 (spread 0.0) |"
     assert study_table("small", ["tested"]).splitlines()[2:] == rows[3:]
 
 
@@ -224,7 +224,7 @@ def test_a_sweeps_results_stay_in_its_folders(study, tmp_path, monkeypatch):
     monkeypatch.setattr(studies, "run", run)
     run_study(study, ["pfenet"], published=False)
     assert not (tmp_path / "published").exists()
-    row = "| pfenet | 20.0 |  | 20.0 |  | 20.0 ± 7.1 | 50.0 | 2 (spread 0.0) |"
+    row = "| pfenet | 20.0 | 20.0 | 20.0 ± 7.1 | 50.0 | 2 (spread 0.0) |"
     assert sweep_table(study).splitlines()[2:] == [row]
     run_study(study, ["pfenet"], missing=True, published=False)
     assert done == ["train"] * 4, "what has finished is not missing"

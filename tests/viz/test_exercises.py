@@ -104,4 +104,13 @@ def test_three_maps_are_no_colours(capsys):
     maps = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0))
     drawing = check(lambda x: 2 * x, lambda x: x, maps)
     assert "yours is 2 times" in capsys.readouterr().out
-    assert len(drawing.titles) == 9, "three rows of yours, expected and difference"
+    assert drawing.titles == ("channel 0", "channel 1", "channel 2", *[""] * 6)
+    assert drawing.alt.startswith("yours; expected; difference")
+
+
+def test_a_few_numbers_are_bars_and_many_a_line(capsys):
+    few = check(lambda x: 2 * x, lambda x: x, torch.arange(5.0)).axes[0]
+    many = check(lambda x: 2 * x, lambda x: x, torch.arange(40.0)).axes[0]
+    assert [len(bars) for bars in few.containers] == [5, 5] and not many.containers
+    assert [len(line.get_xdata()) for line in many.lines] == [40, 40]
+    assert all(float(tick).is_integer() for tick in few.get_xticks())

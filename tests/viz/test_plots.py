@@ -10,11 +10,16 @@ from PIL import Image
 from stand_ins import random_episodes
 
 from fsslib.data.episode import Episode, stack
+from fsslib.data.protocol import Protocol
+from fsslib.data.reader import EpisodeReader
+from fsslib.data.registry import load_benchmark
+from fsslib.data.sampler import test_episodes as listed
 from fsslib.viz import plots
 from fsslib.viz.cells import as_map
-from fsslib.viz.display import chart_png, describe, mimebundle
+from fsslib.viz.display import chart_png, describe, mimebundle, set_up
 from fsslib.viz.panel import GAP, MARGIN, SIDE, panel
 from fsslib.viz.runs import show_contrast, show_curves, show_predictions
+from fsslib.viz.sharp import enlarged
 
 
 def single(shot: int = 2, way: int = 1) -> Episode:
@@ -153,3 +158,20 @@ def test_contrast_curves_have_a_line_of_what_guessing_costs():
     assert lines["global: ln(K+1)"].get_ydata()[0] == 6.0
     looks = [{"step": 10, "prototype_miou": 0.1, "prototype_auroc": 0.7}]
     assert len(show_contrast(losses + looks).axes[1].lines) == 2
+
+
+def test_one_call_sets_a_lesson_up(monkeypatch):
+    threads = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    protocol = Protocol.preset("scenes10i", fold=2, episodes=3)
+    with torch.enable_grad():
+        episodes = set_up(protocol)
+        gradients = torch.is_grad_enabled()
+        set_up(protocol, gradients=True)
+        assert torch.is_grad_enabled()
+    assert threads == [1, 1] and not gradients
+    assert episodes.query_mask.shape == (3, 97, 97)
+    benchmark = load_benchmark(protocol)
+    first = EpisodeReader(benchmark, protocol).read(listed(benchmark, protocol)[0])
+    assert torch.equal(episodes.query_image[0], first.query_image)
+    assert len(enlarged(episodes[0].query_image)) > 97  # it is known, and drawn anew

@@ -1,12 +1,35 @@
 """Prose made by code is Markdown where that is shown, else plain text."""
 
-from fsslib.viz.prose import conclude, reveal
+import pytest
+
+from fsslib.viz.prose import conclude, reveal, table
 
 
 def test_conclusions_and_answers_are_markdown_and_plain_text():
     bundle = conclude("We saw 12.3 %,\n because of that.")._repr_mimebundle_()
-    assert bundle["text/markdown"] == "> **Conclusion.** We saw 12.3 %, because of that."
-    assert bundle["text/plain"] == "Conclusion. We saw 12.3 %, because of that."
+    assert bundle["text/markdown"] == "> **Conclusion.** We saw 12.3\xa0%, because of that."
+    assert bundle["text/plain"] == "Conclusion. We saw 12.3\xa0%, because of that."
     bundle = reveal("12.3 %\n\n- and more")._repr_mimebundle_()
-    assert bundle["text/markdown"].startswith("<details><summary>What happened</summary>\n\n12.3 %")
-    assert bundle["text/plain"] == "What happened: 12.3 % - and more"
+    assert bundle["text/markdown"].startswith(
+        "<details><summary>What happened</summary>\n\n12.3\xa0%"
+    )
+    assert bundle["text/plain"] == "What happened: 12.3\xa0% - and more"
+
+
+def test_tables_align_numbers_and_stay_readable_as_text():
+    shown = table(["method", "mIoU", "n"], [["word", 56.64, 3], ["none", -0.5, 12]], "Two methods")
+    bundle = shown._repr_mimebundle_()
+    assert bundle["text/markdown"].splitlines() == [
+        "**Two methods**",
+        "",
+        "| method | mIoU | n |",
+        "| --- | ---: | ---: |",
+        "| word | 56.6 | 3 |",
+        "| none | \N{MINUS SIGN}0.5 | 12 |",
+    ]
+    assert bundle["text/plain"].splitlines()[2].split() == ["word", "56.6", "3"]
+
+
+def test_a_row_of_another_length_than_the_heads_is_refused():
+    with pytest.raises(ValueError, match="argument"):
+        table(["a", "b"], [["1"]])
