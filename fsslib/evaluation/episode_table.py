@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Float64, Int64
 
 from fsslib.files import atomic_path
 
@@ -67,6 +67,22 @@ class EpisodeTable:
         table = np.zeros((len(self), len(self.class_ids()), 2), np.int64)
         np.put_along_axis(table, column[..., None], self.areas[:, 2:, :2], axis=1)
         return table
+
+    def sizes(self) -> Float64[np.ndarray, " episodes"]:
+        """Fraction of each query's pixels that its objects take, of all classes that are asked
+        for; pixels that are not scored count in neither."""
+        pixels = self.areas[:, 0, 1] + self.areas[:, 1, 0]
+        return self.areas[:, 1, 2] / np.maximum(pixels, 1)
+
+    def subset(self, chosen: Bool[np.ndarray, " episodes"]) -> EpisodeTable:
+        """Those episodes alone, in their order."""
+        numbers = np.flatnonzero(chosen)
+        return EpisodeTable(
+            tuple(self.queries[number] for number in numbers),
+            tuple(self.supports[number] for number in numbers),
+            self.classes[numbers],
+            self.areas[numbers],
+        )
 
     def pooled(self) -> Int64[np.ndarray, "episodes 2 2"]:
         """Intersection and union of background and foreground."""

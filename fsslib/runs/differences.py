@@ -14,6 +14,7 @@ from fsslib.runs.staleness import legend, marked
 
 Results = Sequence[dict[str, Any]]
 NEEDS_NEW = "needs a new evaluation"
+NO_SUCH_OBJECTS = "no such objects"
 EXPLAINED = (
     "Differences are paired, on the folds that both rows have, with 95 % intervals over query "
     "pictures; p is corrected for all of a table's differences (Holm)."
@@ -24,14 +25,26 @@ class NoEpisodes(ConfigError):
     """A result of an older version, which kept no episodes."""
 
 
-def difference(a: Results, b: Results, same_supports: bool = True) -> Comparison:
+class NothingLeft(ConfigError):
+    """No episode of a fold has an object of the size asked for."""
+
+
+def difference(
+    a: Results,
+    b: Results,
+    same_supports: bool = True,
+    sizes: tuple[float, float] | None = None,
+) -> Comparison:
     """How much better the runs `a` are than `b`, on the folds that both have.
 
     Args:
         a, b: results of one row each, with their `file`.
+        sizes: only episodes whose objects take a fraction of the query from the first up to the
+            second; None: all.
 
     Raises:
         NoEpisodes: a result has no table of episodes beside it.
+        NothingLeft: no episode has an object of these sizes.
         ConfigError: nothing in common, or other lists; says where they part.
     """
     folds = {_fold(result) for result in a} & {_fold(result) for result in b}
@@ -39,15 +52,17 @@ def difference(a: Results, b: Results, same_supports: bool = True) -> Comparison
         both = [sorted({_fold(result) for result in each}) for each in (a, b)]
         raise ConfigError(f"folds {both[0]} beside {both[1]}: expected one in common at least")
     try:
-        tables = (_tables([r for r in each if _fold(r) in folds]) for each in (a, b))
+        tables = (_tables([r for r in each if _fold(r) in folds], sizes) for each in (a, b))
         return compare(*tables, same_supports=same_supports)
-    except NoEpisodes:
+    except (NoEpisodes, NothingLeft):
         raise
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
 
-def _tables(results: Results) -> dict[tuple[int, int], EpisodeTable]:
+def _tables(
+    results: Results, sizes: tuple[float, float] | None = None
+) -> dict[tuple[int, int], EpisodeTable]:
     tables = {}
     for result in results:
         path, key = episodes_beside(Path(result["file"])), (_fold(result), _seed(result))
@@ -61,6 +76,13 @@ def _tables(results: Results) -> dict[tuple[int, int], EpisodeTable]:
                 f"two results of fold {key[0]} and seed {key[1]}; name the folder of one row's runs"
             )
         tables[key] = read_table(path)
+        if sizes:
+            of_each = tables[key].sizes()
+            tables[key] = tables[key].subset((sizes[0] <= of_each) & (of_each < sizes[1]))
+            if not len(tables[key]):
+                raise NothingLeft(
+                    f"fold {key[0]}: no object takes {sizes[0]} to {sizes[1]} of a query"
+                )
     return tables
 
 

@@ -43,6 +43,7 @@ class Page:
     tables: dict = field(default_factory=dict)
     absence: dict = field(default_factory=dict)
     maps: dict = field(default_factory=dict)
+    sizes: dict = field(default_factory=dict)
     front: tuple[str, ...] = ()
     """Rows that README.md shows, too."""
     findings: tuple[str, ...] = ()

@@ -28,14 +28,24 @@ from typing import Any
 
 from fsslib.config import ConfigError, strict
 from fsslib.files import atomic_path
-from fsslib.runs.differences import NEEDS_NEW, NoEpisodes, difference, share_supports, signed
+from fsslib.runs.differences import (
+    NEEDS_NEW,
+    NO_SUCH_OBJECTS,
+    NoEpisodes,
+    NothingLeft,
+    difference,
+    share_supports,
+    signed,
+)
 from fsslib.runs.results import mean_and_half, published_folder
 from fsslib.runs.staleness import unrecorded
 from fsslib.runs.study import Page, Study, load_study
 from fsslib.runs.study_tables import (
     ABSENCE,
+    SIZES,
     absence_table,
     map_table,
+    size_table,
     study_results,
     study_table,
 )
@@ -47,11 +57,17 @@ MAPS_SHOW = (
     "pictures whose object is the darker part, the mean difference of object and background, and "
     "above three thresholds recall / coverage / precision."
 )
+SIZES_SHOW = (
+    "mIoU in percent by the fraction of the query's pixels that its object takes, counted from the "
+    "published episodes; in brackets paired differences with 95 % intervals."
+)
 RETRAINED = (
     "A retraining with the same settings and seed moved a row by 0.3 points on another machine "
     "(`pfenet+pi_clip` of the study `pi_clip`, fold 3: 62.8 in place of 63.1); intervals do not "
     "hold it, nor what another seed does where there is one."
 )
+
+SMALL, *_, LARGE = SIZES.values()
 
 Results = dict[str, list[dict[str, Any]]]
 
@@ -81,6 +97,8 @@ def page(study: Study) -> str:
         blocks += [f"## {title}", absence_table(study.name, rows)]
     for title, rows in content.maps.items():
         blocks += [f"## {title}", MAPS_SHOW, map_table(study.name, rows)]
+    for title, rows in content.sizes.items():
+        blocks += [f"## {title}", SIZES_SHOW, size_table(study.name, rows)]
     if content.findings:
         blocks += ["## What it says", *(filled(f, study, results) for f in content.findings)]
     blocks.append(f"This page is made by `fsslib study {study.name} --page`.")
@@ -100,6 +118,10 @@ def filled(text: str, study: Study, results: Results) -> str:
         ConfigError: a kind of number or a row that there is not.
     """
     kinds = {"score": _score, "fb_iou": _fb_iou, "minus": _minus, "gain": _gain}
+    kinds |= {
+        "gain_on_small": partial(_gain, sizes=SMALL),
+        "gain_on_large": partial(_gain, sizes=LARGE),
+    }
     kinds |= {name: partial(_absence, name) for name in ABSENCE}
 
     def number(match: re.Match) -> str:
@@ -109,7 +131,7 @@ def filled(text: str, study: Study, results: Results) -> str:
         if kind not in kinds:
             known = sorted([*kinds, "points"])
             raise ConfigError(f"{match[0]}: expected one of {known} before the colon")
-        if kind == "gain" and len(rows) == 1:
+        if kind.startswith("gain") and len(rows) == 1:
             rows.append(study.references().get(rows[0], rows[0]))
         chosen = [_of(row, study, results) for row in rows]
         return kinds[kind](*chosen) if all(chosen) else MISSING
@@ -146,8 +168,12 @@ def _absence(name: str, results: list[dict[str, Any]]) -> str:
     return f"{100 * sum(values) / len(values):.1f}" if values else MISSING
 
 
-def _gain(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> str:
+def _gain(
+    a: list[dict[str, Any]], b: list[dict[str, Any]], sizes: tuple[float, float] | None = None
+) -> str:
     try:
-        return signed(difference(a, b, same_supports=share_supports(a, b)).miou)
+        return signed(difference(a, b, share_supports(a, b), sizes).miou)
     except NoEpisodes:
         return NEEDS_NEW
+    except NothingLeft:
+        return NO_SUCH_OBJECTS

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from fsslib.files import read_json
-from fsslib.runs.differences import EXPLAINED, difference_cells
+from fsslib.runs.differences import (
+    EXPLAINED,
+    NEEDS_NEW,
+    NO_SUCH_OBJECTS,
+    NoEpisodes,
+    NothingLeft,
+    difference,
+    difference_cells,
+    share_supports,
+    signed,
+)
 from fsslib.runs.job import Job
 from fsslib.runs.results import fold_cells
 from fsslib.runs.staleness import legend, marked
@@ -19,6 +29,10 @@ from fsslib.runs.study import Study, load_study
 
 SHOWN_THRESHOLDS = (0.3, 0.5, 0.7)
 """Of the nine that results hold."""
+
+SIZES = {"under 8 %": (0.0, 0.08), "8 to 16 %": (0.08, 0.16), "over 16 %": (0.16, 1.01)}
+"""Fractions of a query's pixels that its object takes; about a fifth, a half and the rest of the
+test lists of Scenes-10i."""
 
 ABSENCE = {
     "auroc": "auroc",
@@ -167,6 +181,39 @@ def _map_cells(facts: Sequence[dict[str, Any]], thresholds: Sequence[float]) -> 
         costs = [f"{mean(score, at):.0f}" for score in ("recall", "coverage", "precision")]
         cells.append(" / ".join(costs))
     return cells
+
+
+def size_table(name: str, rows: Sequence[str]) -> str:
+    """A Markdown table in percent: mIoU of some rows by how much of the query its object takes, and
+    for rows that the study compares with another the paired difference with its 95 % interval.
+
+    Raises:
+        ConfigError: an unknown row, or lists that are not the same.
+    """
+    references = load_study(name).references()
+    results = study_results(name, [*rows, *_also(rows, references)])
+    heads = ["row", "difference to", *SIZES]
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    for row in (row for row in rows if row in results):
+        reference = references.get(row, "")
+        against = reference if reference in results and reference != row else ""
+        cells = [_at_size(results[row], results.get(against), sizes) for sizes in SIZES.values()]
+        lines.append("| " + " | ".join([row, against, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _at_size(
+    of_row: list[dict[str, Any]], reference: list[dict[str, Any]] | None, sizes: tuple[float, float]
+) -> str:
+    other = reference or of_row
+    try:
+        known = difference(of_row, other, share_supports(of_row, other), sizes).miou
+    except NoEpisodes:
+        return NEEDS_NEW
+    except NothingLeft:
+        return NO_SUCH_OBJECTS
+    score = f"{100 * known.a:.1f}"
+    return f"{score} ({signed(known)})" if reference else score
 
 
 def absence_table(name: str, rows: Sequence[str]) -> str:

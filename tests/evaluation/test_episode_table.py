@@ -42,6 +42,18 @@ def test_a_table_holds_what_the_meter_counted(scores, tmp_path):
         assert (hit, union) == (row["intersection"], row["union"])
 
 
+def test_sizes_are_fractions_of_what_is_scored(scores):
+    table = scores[0].table
+    for size, areas in zip(table.sizes(), table.areas, strict=True):
+        objects, background = areas[1, 2], areas[0, 2]
+        assert size == objects / (objects + background)
+    some = table.subset(table.sizes() > np.median(table.sizes()))
+    assert 0 < len(some) < len(table) and some.sizes().min() > np.median(table.sizes())
+    everything = table.subset(np.full(len(table), True))
+    assert everything.queries == table.queries and everything.supports == table.supports
+    assert np.array_equal(everything.by_class(), table.by_class())
+
+
 def test_a_thousand_episodes_take_little_room(tmp_path):
     (table,) = World(10).lists(np.random.default_rng(0), 1000, methods=1)
     for name in ("a", "b"):

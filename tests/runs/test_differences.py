@@ -9,7 +9,7 @@ import yaml
 from simulated import World
 
 from fsslib.config import ConfigError
-from fsslib.evaluation import write_table
+from fsslib.evaluation import compare, read_table, write_table
 from fsslib.files import write_json
 from fsslib.runs import provenance, results_list, staleness, studies, study_page
 from fsslib.runs import study as study_files
@@ -19,7 +19,7 @@ from fsslib.runs.differences import difference, listing, share_supports
 from fsslib.runs.results import episodes_beside, published_folder, read_results
 from fsslib.runs.results_list import COLUMNS, lines
 from fsslib.runs.study import read_study
-from fsslib.runs.study_tables import study_table
+from fsslib.runs.study_tables import size_table, study_table
 
 ROWS = ("reference", "better", "old", "other_list")
 
@@ -241,3 +241,37 @@ def test_rows_share_supports_unless_shots_or_strangers_part_them():
     assert share_supports(row(question="no_background"), row())
     assert not share_supports(row(question="stranger"), row())
     assert not share_supports(row(shot=5), row())
+
+
+def test_differences_by_the_size_of_the_object(published, monkeypatch):
+    known = {}
+    for row in ("reference", "better"):
+        for fold in (0, 1):
+            path = episodes_beside(published / "small" / f"{row}_f{fold}_s0.json")
+            table = read_table(path)
+            # Half of the episodes show a small object, on the same queries in both rows.
+            table.areas[:, 1:, 2] = np.where(np.arange(100) % 4 < 2, 1000, 8000)[:, None]
+            write_table(table, path)
+            known[row, fold] = table
+    heads, _, plain, better = size_table("small", ["reference", "better"]).splitlines()
+    assert heads == "| row | difference to | under 8 % | 8 to 16 % | over 16 % |"
+    small = [
+        compare(*(known[row, f].subset(np.arange(100) % 4 < 2) for row in ("better", "reference")))
+        for f in (0, 1)
+    ]
+    cells = [cell.strip() for cell in better.split("|")[2:-1]]
+    gain = 100 * np.mean([one.miou.difference for one in small])
+    assert cells[0] == "reference" and f"({gain:+.1f} [" in cells[1]
+    assert cells[2] == "no such objects" and cells[3] != cells[1]
+    assert plain.split("|")[3].strip() == f"{100 * np.mean([one.miou.b for one in small]):.1f}"
+    assert "needs a new evaluation" in size_table("small", ["old"])
+    with_page(
+        published,
+        text="{gain_on_small:better}; {gain_on_large:better}",
+        sizes={"By size": ["better"]},
+    )
+    monkeypatch.setattr(study_page, "published_folder", lambda: published)
+    text = study_page.write_page("small").read_text()
+    assert f"{gain:+.1f} [" in text.partition(";")[0] and "## By size\n" in text
+    with_page(published, text="{gain_on_small:old}")
+    assert "needs a new evaluation" in study_page.write_page("small").read_text()
