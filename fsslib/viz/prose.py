@@ -5,9 +5,13 @@ What a lesson says of its results is made of them, so that text and output canno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+WRITTEN = re.compile(r"([+\N{MINUS SIGN}-]?\d[\d.,]*)?( ?(%|±|\[).*)?")
+"""A number as text, with its unit or interval; or nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ def reveal(text: str, title: str = "What happened") -> Prose:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Prose:
-    """A table that a narrow page can show, which printed columns are too wide for: what is no text
-    stands at the right, a number with a fraction with one digit of it.
+    """A table that a narrow page can show, which printed columns are too wide for: numbers, also
+    written ones, stand at the right; one with a fraction has one digit of it.
 
     Args:
         heads: of the columns.
@@ -65,7 +69,7 @@ def _is_negative(text: str) -> bool:
 
 
 def _numeric(column: Sequence[object]) -> bool:
-    return all(not isinstance(cell, str) for cell in column)
+    return all(not isinstance(cell, str) or WRITTEN.fullmatch(cell) for cell in column)
 
 
 def _unbroken(text: str) -> str:

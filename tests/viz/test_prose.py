@@ -30,6 +30,12 @@ def test_tables_align_numbers_and_stay_readable_as_text():
     assert bundle["text/plain"].splitlines()[2].split() == ["word", "56.6", "3"]
 
 
+def test_written_numbers_stand_at_the_right_and_names_at_the_left():
+    rows = [["3 names", "+3.2 [2.1, 4.3]", "7 %", "12"], ["40", "", "0.5 %", "-"]]
+    lines = table(["row", "gain", "share", "count"], rows).text.splitlines()
+    assert lines[1] == "| --- | ---: | ---: | --- |"
+
+
 def test_a_row_of_another_length_than_the_heads_is_refused():
     with pytest.raises(ValueError, match="argument"):
         table(["a", "b"], [["1"]])
