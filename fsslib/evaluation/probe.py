@@ -31,7 +31,8 @@ SPLIT = "moco-val"
 
 
 class PrototypeProbe:
-    """`probe(backbone)` gives `prototype_miou` and `prototype_auroc` of its layer4, 0..1.
+    """`probe(backbone)` gives `prototype_miou` and `prototype_auroc` of its layer4, 0..1;
+    `probe(backbone, "layer2")` those of another layer.
 
     Args:
         images, labels: of the same pictures; 0 and 255 in a label stand for no class. The first
@@ -78,12 +79,12 @@ class PrototypeProbe:
         return cls(images, labels, len(benchmark.class_names))
 
     @torch.inference_mode()
-    def __call__(self, backbone: StageBackbone) -> dict[str, float]:
+    def __call__(self, backbone: StageBackbone, layer: str = "layer4") -> dict[str, float]:
         half = len(self.images) // 2
-        centre, prototypes = self._prototypes(backbone, slice(0, half))
+        centre, prototypes = self._prototypes(backbone, layer, slice(0, half))
         meter, areas = Meter(), []
         for part in self._parts(slice(half, len(self.images))):
-            features = F.normalize(self._layer4(backbone, part) - centre, dim=1)
+            features = F.normalize(self._features(backbone, layer, part) - centre, dim=1)
             scores = torch.einsum("bchw,kc->bkhw", features, prototypes).cpu()
             full = F.interpolate(scores, self.labels.shape[-2:], mode="bilinear")
             predictions = (full.argmax(1) + 1).to(torch.uint8)
@@ -95,14 +96,14 @@ class PrototypeProbe:
         return {"prototype_miou": meter.miou(), "prototype_auroc": sum(areas) / len(areas)}
 
     def _prototypes(
-        self, backbone: StageBackbone, chosen: slice
+        self, backbone: StageBackbone, layer: str, chosen: slice
     ) -> tuple[Float[Tensor, "c 1 1"], Float[Tensor, "classes c"]]:
         """The mean of all features, and unit vectors from there to each class's mean; zero for a
         class that no picture shows."""
         ids = torch.arange(1, self.classes + 1)[:, None, None]
         total, sums, areas, cells = 0.0, 0.0, 0.0, 0
         for part in self._parts(chosen):
-            features = self._layer4(backbone, part)
+            features = self._features(backbone, layer, part)
             masks = (self.labels[part][:, None] == ids).float().to(features.device)
             masks = F.adaptive_avg_pool2d(masks, features.shape[-2:])
             total, cells = total + features.sum((0, 2, 3)), cells + features[:, 0].numel()
@@ -111,8 +112,10 @@ class PrototypeProbe:
         centre = total / cells
         return centre[:, None, None], F.normalize(sums - areas * centre, dim=1)
 
-    def _layer4(self, backbone: StageBackbone, part: slice) -> Float[Tensor, "b c h w"]:
-        return backbone(self.images[part].to(backbone.mean.device)).layer4
+    def _features(
+        self, backbone: StageBackbone, layer: str, part: slice
+    ) -> Float[Tensor, "b c h w"]:
+        return getattr(backbone(self.images[part].to(backbone.mean.device)), layer)
 
     def _parts(self, chosen: slice) -> list[slice]:
         starts = range(chosen.start, chosen.stop, self.batch_size)

@@ -54,6 +54,17 @@ def test_a_common_offset_of_all_features_does_not_matter():
     assert probe(Shifted(False))["prototype_miou"] > 0.95
 
 
+def test_another_layer_can_be_read():
+    class Deep(Seen):
+        def forward(self, images):
+            seen = super().forward(images)
+            return Stages(seen.layer2, seen.layer3, torch.rand_like(seen.layer4))
+
+    probe = PrototypeProbe(*coloured(), classes=2)
+    assert probe(Deep(False), "layer2")["prototype_miou"] > 0.95
+    assert probe(Deep(False))["prototype_miou"] < 0.6
+
+
 def test_scenes_are_held_out_and_the_same_each_time():
     first, again = (PrototypeProbe.of_scenes(3, 32) for _ in range(2))
     assert torch.equal(first.images, again.images) and first.classes == 40
