@@ -112,10 +112,20 @@ def _mean(results: Sequence[dict[str, Any]], fold: int, score: str) -> float:
     return float(np.mean([r[score] for r in results if r["fold"] == fold]))
 
 
-def fold_cells(results: Sequence[dict[str, Any]], folds: Sequence[int]) -> list[str]:
-    """A table's row: mIoU of each of `folds`, mean with half of its interval, FB-IoU, seeds."""
+def fold_heads(folds: Sequence[int]) -> list[str]:
+    """Of `fold_cells`, up to the mean: of one fold alone, its score and interval stand together."""
+    names = [f"fold {fold}" for fold in folds]
+    return names if len(names) == 1 else [*names, "mean"]
+
+
+def fold_cells(
+    results: Sequence[dict[str, Any]], folds: Sequence[int], seeded: bool = True
+) -> list[str]:
+    """A table's row: mIoU of each of `folds`, mean with half of its interval, FB-IoU, and if it is
+    `seeded` the seeds and their spread."""
     known = {result["fold"] for result in results}
     cells = [f"{100 * _mean(results, fold, 'miou'):.1f}" if fold in known else "" for fold in folds]
+    cells = cells if len(folds) > 1 else []
     mean, half = mean_and_half(results)
     seeds = sorted({result["seed"] for result in results})
     spread = ""
@@ -123,4 +133,5 @@ def fold_cells(results: Sequence[dict[str, Any]], folds: Sequence[int]) -> list[
         means = [np.mean([r["miou"] for r in results if r["seed"] == seed]) for seed in seeds]
         spread = f" (spread {100 * np.std(means, ddof=1):.1f})"
     fb_iou = mean_and_half(results, "fb_iou")[0]
-    return [*cells, f"{mean:.1f} ± {half:.1f}", f"{fb_iou:.1f}", f"{len(seeds)}{spread}"]
+    scores = [*cells, f"{mean:.1f} ± {half:.1f}", f"{fb_iou:.1f}"]
+    return [*scores, f"{len(seeds)}{spread}"] if seeded else scores

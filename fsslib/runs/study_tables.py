@@ -22,7 +22,7 @@ from fsslib.runs.differences import (
     signed,
 )
 from fsslib.runs.job import Job
-from fsslib.runs.results import fold_cells
+from fsslib.runs.results import fold_cells, fold_heads
 from fsslib.runs.staleness import legend, marked
 from fsslib.runs.studies import SCORED, place
 from fsslib.runs.study import Study, load_study
@@ -126,13 +126,14 @@ def score_table(
     shown = {row: results[row] for row in rows or results if row in results}
     paired = difference_cells(results, references) if references else {}
     folds = sorted({result["fold"] for of_row in shown.values() for result in of_row})
-    heads = ["row", *(f"fold {fold}" for fold in folds), "mean", "FB-IoU", "seeds"]
+    several = any(result["seed"] for of_row in shown.values() for result in of_row)
+    heads = ["row", *fold_heads(folds), "FB-IoU", *(["seeds"] if several else [])]
     heads += ["difference to", "mIoU", "p"] if paired else []
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     privileged = {row for row, runs in shown.items() if runs[0]["privileged_query_labels"]}
     for row, of_row in shown.items():
         name = marked(f"{row} †" if row in privileged else row, of_row)
-        cells = [name, *fold_cells(of_row, folds)]
+        cells = [name, *fold_cells(of_row, folds, several)]
         if paired:
             compared = paired[row][0] and references.get(row, "")
             cells += [compared, *paired[row]]

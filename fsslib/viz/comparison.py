@@ -17,6 +17,7 @@ Fault = str
 
 CHANNELS, NUMBERS = 4, 128  # the most that are drawn
 FEW = 12  # numbers, drawn as bars
+SLENDER = 4  # how much longer than the other a side of a drawn matrix is at most
 
 
 def compared(given: Any, wanted: Any, tolerance: float = 1e-4) -> Fault:
@@ -136,6 +137,7 @@ def _maps(ours: np.ndarray | None, theirs: np.ndarray) -> Any:
     """One map: yours, expected and difference beside each other; several: a row of each, in whose
     columns the channels stand."""
     low, high = float(np.nanmin(theirs)), float(np.nanmax(theirs))
+    ours, theirs = (None if each is None else _stretched(each) for each in (ours, theirs))
     kinds = {"expected": [Map(plane, low, high) for plane in theirs]}
     if ours is not None:
         span = max(high - low, 1e-12)
@@ -146,3 +148,10 @@ def _maps(ours: np.ndarray | None, theirs: np.ndarray) -> Any:
         return panel([[cell for row in kinds.values() for cell in row]], list(kinds), side=240)
     channels = [f"channel {number}" for number in range(len(theirs))]
     return panel(list(kinds.values()), channels, row_names=list(kinds), side=240)
+
+
+def _stretched(planes: np.ndarray) -> np.ndarray:
+    """With cells so tall or wide that no side is longer than SLENDER times the other."""
+    height, width = planes.shape[1:]
+    tall, wide = (max(1, -(-a // (SLENDER * b))) for a, b in ((width, height), (height, width)))
+    return planes.repeat(tall, axis=1).repeat(wide, axis=2)

@@ -114,3 +114,11 @@ def test_a_few_numbers_are_bars_and_many_a_line(capsys):
     assert [len(bars) for bars in few.containers] == [5, 5] and not many.containers
     assert [len(line.get_xdata()) for line in many.lines] == [40, 40]
     assert all(float(tick).is_integer() for tick in few.get_xticks())
+
+
+def test_a_slender_matrix_is_drawn_with_tall_cells(capsys):
+    drawing = check(lambda x: 2 * x, lambda x: x, torch.rand(3, 128))
+    width, height = drawing.image.size
+    assert height > width / 3 / 4, (
+        "three maps beside each other, none longer than four times its height"
+    )
