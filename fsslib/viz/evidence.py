@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -43,8 +42,10 @@ def claims_figure(known: Sequence[Judged], title: str) -> Figure:
             axis.plot(measured.estimate, place, "o", color=colour, mfc=face, ms=6)
         else:
             axis.plot(0, place, "x", color=colour, ms=6)
-    # A row's study is that of the figure's paper in nearly all of them.
-    names = [f"{each.claim.id}: {re.sub(r'[a-z_]+/', '', name)}" for each, name, _ in lines]
+    # A row's study is that of the figure's paper in nearly all of them, and named where it is not.
+    names = [
+        f"{each.claim.id}: {name.replace(f'{each.claim.paper}/', '')}" for each, name, _ in lines
+    ]
     axis.set_yticks(range(len(lines)), names, fontsize=8)
     axis.set_ylim(len(lines) - 0.5, -0.5)
     axis.set(xlabel="our difference in points, positive as the claim has it", title=title)
@@ -54,6 +55,8 @@ def claims_figure(known: Sequence[Judged], title: str) -> Figure:
     axis.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
     keys = [Line2D([], [], color=c, lw=3, label=v) for v, c in COLOURS.items()]
     keys.append(Line2D([], [], color="0.4", marker="x", ls="", label="no row tests it"))
+    keys.append(_key("o", "paired", hollow=False))
+    keys.append(_key("o", "not paired", hollow=True))
     axis.xaxis.set_minor_locator(NullLocator())
     figure.legend(handles=keys, loc="outside lower center", ncols=3, fontsize=8)
     plt.close(figure)  # shown by whoever asked, once
@@ -75,11 +78,23 @@ def leaderboard_figure(board: Sequence[Entry], title: str) -> Figure:
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_locator(NullLocator())
+    for marker, meaning, hollow in (
+        ("s", "trained for the task", False),
+        ("o", "nothing trained", False),
+        ("o", "seconds not by the bench", True),
+    ):
+        axis.add_line(_key(marker, meaning, hollow))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     figure.draw_without_rendering()  # the layout settles, so that places on the page are known
     _number(axis, [(entry.seconds, entry.miou) for entry in board])
     plt.close(figure)  # shown by whoever asked, once
     return figure
+
+
+def _key(marker: str, meaning: str, hollow: bool) -> Line2D:
+    """What a mark means, whatever its colour."""
+    face = "white" if hollow else "0.4"
+    return Line2D([], [], color="0.4", marker=marker, mfc=face, ls="", label=meaning)
 
 
 def _number(axis: Axes, spots: Sequence[tuple[float, float]]) -> None:
