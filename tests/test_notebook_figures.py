@@ -5,6 +5,9 @@ import pytest
 from repository_files import LESSONS, REPORTS, SOLUTIONS, each, outputs, read
 
 PICTURES = ("image/png", "image/jpeg")
+NARROW = 86
+"""Characters that a window of 900 pixels shows before it breaks a printed line."""
+
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -25,6 +28,13 @@ def test_widgets_show_a_picture_where_no_kernel_is(path):
     views = [output.data for output in outputs(path) if WIDGET in output.get("data", {})]
     bare = [data["text/plain"] for data in views if not any(kind in data for kind in PICTURES)]
     assert not bare, f"without a kernel these show as text: {bare}"
+
+
+@each(LESSONS + REPORTS)
+def test_printed_lines_fit_a_narrow_page(path):
+    lines = [line for output in outputs(path) for line in output.get("text", "").splitlines()]
+    wide = [line for line in lines if len(line) > NARROW]
+    assert not wide, f"longer than {NARROW} characters: {wide}; use fsslib.viz.prose.table or wrap"
 
 
 @pytest.mark.parametrize("word", ["Dropdown(", "patch_picker", "set_matplotlib_formats"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import platform
+import textwrap
 from importlib.metadata import version
 from typing import Any
 
@@ -26,6 +27,7 @@ from fsslib.viz.overlay import palette
 from fsslib.viz.sharp import recognise
 
 SCALE = 2  # pixels a pixel of the page
+LINE = 80  # characters that a narrow page shows
 TONES = 96  # colours of a chart: lines and words need no more
 
 STYLE = {
@@ -75,7 +77,9 @@ def set_up(protocol: Protocol, gradients: bool = False) -> Episode:
 def made_with(*packages: str) -> None:
     """Print the versions that a notebook ran with: Python, fsslib, torch, and what is named."""
     names = dict.fromkeys(("fsslib", "torch", *packages))
-    print("python", platform.python_version(), *(f"| {name} {version(name)}" for name in names))
+    versions = [f"python {platform.python_version()}", *(f"{n} {version(n)}" for n in names)]
+    whole = " | ".join(text.replace(" ", "\N{NO-BREAK SPACE}") for text in versions)
+    print(textwrap.fill(whole, LINE, break_on_hyphens=False).replace("\N{NO-BREAK SPACE}", " "))
 
 
 def chart_png(figure: Figure) -> tuple[bytes, dict[str, Any]]:
