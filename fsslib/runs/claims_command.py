@@ -43,17 +43,19 @@ def claims_command(options: argparse.Namespace) -> int:
 
 def claims_table(known: Sequence[Judged]) -> str:
     """A Markdown table, what its signs mean, and how many claims have which verdict."""
-    lines = ["| | where | the paper says | its numbers | ours | verdict |", "|" + " --- |" * 6]
+    from fsslib.runs.results import markdown_lines
+
+    heads, rows = ["", "where", "the paper says", "its numbers", "ours", "verdict"], []
     for each in known:
         claim = each.claim
         numbers = "; ".join(each.numbers)
         if each.wrong:
             numbers += f" (not so: {'; '.join(each.wrong)})"
         cells = [claim.id, claim.where, claim.claim, numbers, ours(each), f"**{each.verdict}**"]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     counts = Counter(each.verdict for each in known)
     total = ", ".join(f"{number} {name}" for name, number in counts.most_common())
-    lines += ["", f"{len(known)} claims: {total}.", "", EXPLAINED]
+    lines = [*markdown_lines(heads, rows), "", f"{len(known)} claims: {total}.", "", EXPLAINED]
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from fsslib.config import ConfigError, shown
 from fsslib.evaluation import Comparison, Difference, EpisodeTable, compare, holm, read_table
 from fsslib.files import local_path
-from fsslib.runs.results import episodes_beside, table
+from fsslib.runs.results import episodes_beside, markdown_lines, table
 from fsslib.runs.staleness import legend, marked
 
 Results = Sequence[dict[str, Any]]
@@ -54,7 +54,7 @@ def difference(
     try:
         tables = (_tables([r for r in each if _fold(r) in folds], sizes) for each in (a, b))
         return compare(*tables, same_supports=same_supports)
-    except (NoEpisodes, NothingLeft):
+    except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError(str(error)) from error
@@ -145,19 +145,16 @@ def p_text(value: float) -> str:
 
 def comparison_table(comparison: Comparison, a: str, b: str) -> str:
     """A Markdown table of both scores in percent, and what it is made of in a sentence."""
-    lines = [
-        f"| score | {a} | {b} | difference | P(improvement) | p | over seeds |",
-        "|" + " --- |" * 7,
-    ]
+    heads, rows = ["score", a, b, "difference", "P(improvement)", "p", "over seeds"], []
     for name, one in (("mIoU", comparison.miou), ("FB-IoU", comparison.fb_iou)):
         scores = [f"{100 * one.a:.1f}", f"{100 * one.b:.1f}", signed(one)]
         over = one.seeds_interval
         seeds = f"[{100 * over[0]:.1f}, {100 * over[1]:.1f}]" if over else ""
-        cells = [name, *scores, f"{100 * one.probability:.1f} %", p_text(one.p_value), seeds]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append([name, *scores, f"{100 * one.probability:.1f} %", p_text(one.p_value), seeds])
     folds, count = ", ".join(map(str, comparison.folds)), len(comparison.seeds)
     hint = "" if comparison.miou.seeds_interval else " (from three on, their spread is shown, too)"
-    lines += [
+    lines = [
+        *markdown_lines(heads, rows),
         "",
         f"Paired over {comparison.episodes} episodes of {comparison.pictures} query pictures; "
         f"folds {folds}; {count} seed{'s' * (count > 1)}{hint}. {a} is the better one on "

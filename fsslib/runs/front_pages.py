@@ -13,7 +13,7 @@ from pathlib import Path
 from fsslib.config import strict
 from fsslib.files import atomic_path, repository
 from fsslib.runs.leaderboard import entries, leaderboard_table
-from fsslib.runs.results import mean_and_half, published, published_folder
+from fsslib.runs.results import markdown_lines, mean_and_half, published, published_folder
 from fsslib.runs.staleness import legend, marked
 from fsslib.runs.study import Page, load_study
 from fsslib.runs.study_tables import study_results
@@ -58,8 +58,7 @@ def front_table() -> str:
 def shipped_table() -> str:
     """mIoU and FB-IoU of the shipped heads and of what trains nothing, fold by fold."""
     heads = ["in percent", *(f"fold {fold}" for fold in range(4)), "mean", "mean FB-IoU"]
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    rows = {}
+    lines, rows = [], {}
     for method, name in SHIPPED.items():
         results = sorted(published(method), key=lambda result: result["protocol"]["fold"])
         results = [result | {"fold": result["protocol"]["fold"]} for result in results]
@@ -67,9 +66,9 @@ def shipped_table() -> str:
         for score in ("miou", "fb_iou"):
             mean, half = mean_and_half(results, score)
             cells.append(f"{mean:.1f} ± {half:.1f}")
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(cells)
         rows[name] = results
-    return "\n".join([*lines, *legend(rows)])
+    return "\n".join([*markdown_lines(heads, lines), *legend(rows)])
 
 
 def _interval(result: dict) -> str:

@@ -16,7 +16,7 @@ from fsslib.config import ConfigError
 from fsslib.evaluation import holm
 from fsslib.files import PACKAGE, read_json
 from fsslib.runs.differences import NoEpisodes, difference, share_supports
-from fsslib.runs.results import mean_and_half, published_folder
+from fsslib.runs.results import markdown_lines, mean_and_half, published_folder
 
 Results = Mapping[str, Sequence[dict[str, Any]]]
 
@@ -156,12 +156,12 @@ def pairwise(results: Results, rows: Sequence[str]) -> Pairwise:
 def leaderboard_table(board: Sequence[Entry]) -> str:
     """A Markdown table."""
     heads = ["", "mIoU", "seconds an episode", "peak MiB", "trained", "reads names", "folds"]
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    lines = []
     for entry in board:
         seconds = f"{entry.seconds:.3f}" + ("" if entry.benched else " °")
         memory = "" if entry.mebibytes is None else f"{entry.mebibytes:.1f}"
         folds = ", ".join(map(str, entry.folds))
         cells = [entry.row, f"{entry.miou:.1f} ± {entry.half:.1f}", seconds, memory]
         cells += [f"{entry.parameters:,}", "yes" if entry.reads_names else "", folds]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return "\n".join(markdown_lines(heads, lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,11 @@ def table(
     return "\n".join(f"| {line} |" for line in lines)
 
 
+def markdown_lines(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table, a line each for its head, the rule below it and its rows."""
+    return ["| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows)]
+
+
 def mean_and_half(results: Sequence[dict[str, Any]], score: str = "miou") -> tuple[float, float]:
     """Mean over folds and seeds in percent, and half of its 95 % interval over test episodes, whose
     lists differ from fold to fold but not from seed to seed (where nothing is trained, seeds are
@@ -113,25 +118,24 @@ def _mean(results: Sequence[dict[str, Any]], fold: int, score: str) -> float:
 
 
 def fold_heads(folds: Sequence[int]) -> list[str]:
-    """Of `fold_cells`, up to the mean: of one fold alone, its score and interval stand together."""
+    """Of `fold_cells`: one fold alone is its own mean."""
     names = [f"fold {fold}" for fold in folds]
     return names if len(names) == 1 else [*names, "mean"]
 
 
-def fold_cells(
-    results: Sequence[dict[str, Any]], folds: Sequence[int], seeded: bool = True
-) -> list[str]:
-    """A table's row: mIoU of each of `folds`, mean with half of its interval, FB-IoU, and if it is
-    `seeded` the seeds and their spread."""
+def fold_cells(results: Sequence[dict[str, Any]], folds: Sequence[int]) -> list[str]:
+    """A table's row: mIoU of each of several `folds`, and the mean with half of its interval."""
     known = {result["fold"] for result in results}
     cells = [f"{100 * _mean(results, fold, 'miou'):.1f}" if fold in known else "" for fold in folds]
-    cells = cells if len(folds) > 1 else []
     mean, half = mean_and_half(results)
+    return [*(cells if len(folds) > 1 else []), f"{mean:.1f} ± {half:.1f}"]
+
+
+def seeds_cell(results: Sequence[dict[str, Any]]) -> str:
+    """How many seeds a row has, and the standard deviation of their means."""
     seeds = sorted({result["seed"] for result in results})
     spread = ""
     if len(seeds) > 1:
         means = [np.mean([r["miou"] for r in results if r["seed"] == seed]) for seed in seeds]
         spread = f" (spread {100 * np.std(means, ddof=1):.1f})"
-    fb_iou = mean_and_half(results, "fb_iou")[0]
-    scores = [*cells, f"{mean:.1f} ± {half:.1f}", f"{fb_iou:.1f}"]
-    return [*scores, f"{len(seeds)}{spread}"] if seeded else scores
+    return f"{len(seeds)}{spread}"

@@ -22,7 +22,13 @@ from fsslib.runs.differences import (
     signed,
 )
 from fsslib.runs.job import Job
-from fsslib.runs.results import fold_cells, fold_heads
+from fsslib.runs.results import (
+    fold_cells,
+    fold_heads,
+    markdown_lines,
+    mean_and_half,
+    seeds_cell,
+)
 from fsslib.runs.staleness import legend, marked
 from fsslib.runs.studies import SCORED, place
 from fsslib.runs.study import Study, load_study
@@ -129,15 +135,17 @@ def score_table(
     several = any(result["seed"] for of_row in shown.values() for result in of_row)
     heads = ["row", *fold_heads(folds), "FB-IoU", *(["seeds"] if several else [])]
     heads += ["difference to", "mIoU", "p"] if paired else []
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    body = []
     privileged = {row for row, runs in shown.items() if runs[0]["privileged_query_labels"]}
     for row, of_row in shown.items():
         name = marked(f"{row} †" if row in privileged else row, of_row)
-        cells = [name, *fold_cells(of_row, folds, several)]
+        cells = [name, *fold_cells(of_row, folds), f"{mean_and_half(of_row, 'fb_iou')[0]:.1f}"]
+        cells += [seeds_cell(of_row)] if several else []
         if paired:
             compared = paired[row][0] and references.get(row, "")
             cells += [compared, *paired[row]]
-        lines.append("| " + " | ".join(cells) + " |")
+        body.append(cells)
+    lines = markdown_lines(heads, body)
     if privileged:
         lines += [
             "",
@@ -158,14 +166,14 @@ def map_table(
     Raises:
         ConfigError: an unknown row.
     """
-    lines = ["| row | map | AUROC | dark on objects | object - background | "]
-    lines[0] += " | ".join(f"> {threshold}" for threshold in thresholds) + " |"
-    lines.append("|" + " --- |" * (5 + len(thresholds)))
+    heads = ["row", "map", "AUROC", "dark on objects", "object - background"]
+    heads += [f"> {threshold}" for threshold in thresholds]
+    lines = []
     for row, results in study_results(name, rows).items():
         for map_ in results[0].get("maps", {}):
             facts = [result["maps"][map_] for result in results]
-            lines.append("| " + " | ".join([row, map_, *_map_cells(facts, thresholds)]) + " |")
-    return "\n".join(lines) if len(lines) > 2 else ""
+            lines.append([row, map_, *_map_cells(facts, thresholds)])
+    return "\n".join(markdown_lines(heads, lines)) if lines else ""
 
 
 def _map_cells(facts: Sequence[dict[str, Any]], thresholds: Sequence[float]) -> list[str]:
@@ -193,14 +201,13 @@ def size_table(name: str, rows: Sequence[str]) -> str:
     """
     references = load_study(name).references()
     results = study_results(name, [*rows, *_also(rows, references)])
-    heads = ["row", "difference to", *SIZES]
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    lines = []
     for row in (row for row in rows if row in results):
         reference = references.get(row, "")
         against = reference if reference in results and reference != row else ""
         cells = [_at_size(results[row], results.get(against), sizes) for sizes in SIZES.values()]
-        lines.append("| " + " | ".join([row, against, *cells]) + " |")
-    return "\n".join(lines)
+        lines.append([row, against, *cells])
+    return "\n".join(markdown_lines(["row", "difference to", *SIZES], lines))
 
 
 def _at_size(
@@ -222,7 +229,7 @@ def absence_table(name: str, rows: Sequence[str]) -> str:
     folds and seeds; rows without such results are left out."""
     heads = ["row", "AUROC", "95 %", "calibrated on", "present, believed", "absent, refused"]
     heads += ["marked where nothing is", "mIoU of all", "refused left empty"]
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    lines = []
     for row, results in study_results(name, rows).items():
         facts = [result["absence"] | {"all": result["miou"]} for result in results]
         means = {
@@ -233,8 +240,8 @@ def absence_table(name: str, rows: Sequence[str]) -> str:
         low, high = (100 * bound for bound in _auroc_interval(facts))
         cells = [row, f"{means['auroc']:.1f}", f"{low:.1f}–{high:.1f}", facts[0]["calibrated_on"]]
         shown = ("present_believed", "absent_refused", "marked_when_absent", "all", "miou_refusing")
-        lines.append("| " + " | ".join([*cells, *(f"{means[key]:.1f}" for key in shown)]) + " |")
-    return "\n".join(lines)
+        lines.append([*cells, *(f"{means[key]:.1f}" for key in shown)])
+    return "\n".join(markdown_lines(heads, lines))
 
 
 def _auroc_interval(facts: Sequence[dict[str, Any]]) -> tuple[float, float]:

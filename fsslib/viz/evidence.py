@@ -54,9 +54,7 @@ def claims_figure(known: Sequence[Judged], title: str) -> Figure:
     axis.set_xlim(-50, 50)
     axis.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
     keys = [Line2D([], [], color=c, lw=3, label=v) for v, c in COLOURS.items()]
-    keys.append(Line2D([], [], color="0.4", marker="x", ls="", label="no row tests it"))
-    keys.append(_key("o", "paired", hollow=False))
-    keys.append(_key("o", "not paired", hollow=True))
+    keys += [_key("x", "no row tests it"), _key("o", "paired"), _key("o", "not paired", True)]
     axis.xaxis.set_minor_locator(NullLocator())
     figure.legend(handles=keys, loc="outside lower center", ncols=3, fontsize=8)
     plt.close(figure)  # shown by whoever asked, once
@@ -78,12 +76,9 @@ def leaderboard_figure(board: Sequence[Entry], title: str) -> Figure:
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_locator(NullLocator())
-    for marker, meaning, hollow in (
-        ("s", "trained for the task", False),
-        ("o", "nothing trained", False),
-        ("o", "seconds not by the bench", True),
-    ):
-        axis.add_line(_key(marker, meaning, hollow))
+    axis.add_line(_key("s", "trained for the task"))
+    axis.add_line(_key("o", "nothing trained"))
+    axis.add_line(_key("o", "seconds not by the bench", hollow=True))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     figure.draw_without_rendering()  # the layout settles, so that places on the page are known
     _number(axis, [(entry.seconds, entry.miou) for entry in board])
@@ -91,7 +86,7 @@ def leaderboard_figure(board: Sequence[Entry], title: str) -> Figure:
     return figure
 
 
-def _key(marker: str, meaning: str, hollow: bool) -> Line2D:
+def _key(marker: str, meaning: str, hollow: bool = False) -> Line2D:
     """What a mark means, whatever its colour."""
     face = "white" if hollow else "0.4"
     return Line2D([], [], color="0.4", marker=marker, mfc=face, ls="", label=meaning)
@@ -151,7 +146,7 @@ def moves_figure(known: Sequence[Move], title: str) -> Figure:
     axes[0, 0].set_yticks(range(len(methods)), methods)
     keys = [Line2D([], [], color=told, lw=3, label="told from zero")]
     keys.append(Line2D([], [], color=open_, lw=3, label="not told"))
-    keys.append(Line2D([], [], color="0.4", marker="o", mfc="white", ls="", label="other episodes"))
+    keys.append(_key("o", "other episodes", hollow=True))
     figure.legend(handles=keys, loc="outside right upper", fontsize=8)
     figure.suptitle(title)
     plt.close(figure)  # shown by whoever asked, once
