@@ -1,0 +1,54 @@
+"""A lesson's scores are those of the package's evaluation and comparison."""
+
+import numpy as np
+import pytest
+from stand_ins import random_episodes
+
+from fsslib.evaluation.meter import Meter
+from fsslib.viz.scores import gain, gain_text, metered, score_table
+
+
+@pytest.fixture
+def episodes():
+    return random_episodes(batch=6, shot=1, size=21, way=1)
+
+
+def right_for(episodes):
+    """The ground truth; background where it is not scored."""
+    return episodes.query_mask * (episodes.query_mask != 255)
+
+
+def turned(episodes):
+    return right_for(episodes).flip(1)
+
+
+def test_answers_are_counted_as_one_by_one(episodes):
+    meter, by_hand = metered(turned(episodes), episodes), Meter()
+    for number, labels in enumerate(turned(episodes)):
+        by_hand.add(labels, episodes.query_mask[number], episodes.class_ids[number].tolist())
+    assert np.array_equal(np.stack(meter.counts), np.stack(by_hand.counts))
+    assert meter.queries == {number: ids[0] for number, ids in enumerate(episodes.ids)}
+    with pytest.raises(ValueError, match="is longer"):
+        metered(right_for(episodes)[:4], episodes)
+
+
+def test_a_gain_is_paired(episodes):
+    right, other = (metered(m, episodes) for m in (right_for(episodes), turned(episodes)))
+    difference, low, high = gain(right, other)
+    assert difference == pytest.approx(100 * (right.miou() - other.miou()))
+    assert low < difference < high
+    assert gain(other, right) == pytest.approx([-difference, -high, -low])
+    assert gain(right, right).tolist() == [0, 0, 0]
+    fewer = right.part(range(4))
+    with pytest.raises(ValueError, match="differ in size"):
+        gain(right, fewer)
+
+
+def test_the_table_shows_scores_and_differences_to_one_row(episodes):
+    meters = {"right": metered(right_for(episodes), episodes)}
+    meters["turned"] = metered(turned(episodes), episodes)
+    lines = score_table(meters, "right", "Two").text.splitlines()
+    assert lines[0] == "**Two**" and "minus “right” (95 %)" in lines[2]
+    assert lines[4].startswith("| right | 100.0 |") and lines[4].endswith("|  |")
+    assert gain_text(gain(meters["turned"], meters["right"])) in lines[5]
+    assert gain_text(np.array([1.24, -0.31, -0.04])) == "+1.2 (−0.3 to +0.0)"
