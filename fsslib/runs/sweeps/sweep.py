@@ -20,6 +20,7 @@ from fsslib.runs.sweeps.launch import Order, Outcome, without
 from fsslib.runs.sweeps.tasks import run_task
 
 LOOK_EVERY = 0.5
+ANSWER = 5  # seconds that a look waits for an answer that is said to be here
 REVIVALS = 10
 """How often a run is given out again that dask has given up: each time four of its workers died."""
 
@@ -119,18 +120,17 @@ class Sweep:
 
     def _outcome(self, name: str, future: Future) -> Outcome | None:
         """How a run ended, None while it has not."""
-        if future.status == "finished":
-            try:
-                return future.result(timeout=5)
-            except (
-                TimeoutError
-            ):  # its worker is lost, and with it the answer; it will be asked anew
-                return None
         if future.status in ("cancelled", "lost"):
             raise RunError("the scheduler is gone; the same command goes on")
-        if future.status != "error":
+        if future.status not in ("finished", "error"):
             return None
-        error = future.exception()
+        try:
+            error = future.exception(timeout=ANSWER)
+            if error is None:
+                return future.result(timeout=ANSWER)
+        except TimeoutError:
+            # Its answer went with its worker, or what it needs was revived: it will be asked anew.
+            return None
         if isinstance(error, KilledWorker) and self.revived.get(name, 0) < REVIVALS:
             self.revived[name] = self.revived.get(name, 0) + 1
             future.retry()
