@@ -2,9 +2,9 @@
 
 Recorded are the modules of the classes that took part, a digest of their source and of all that
 they import of the package, and digests of the weights that were read. A digest of source is one of
-its syntax: comments, docstrings and layout change nothing. What only checks parameters and reads
-files is left out. A changed digest does not say that the score would change, only that nobody has
-looked since.
+its syntax: comments, docstrings, layout and what a function calls its own variables change nothing.
+What only checks parameters and reads files is left out. A changed digest does not say that the
+score would change, only that nobody has looked since.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _module(name: str) -> tuple[str, tuple[str, ...]]:
         return "none", ()
     tree = ast.parse(path.read_text())
     imported = {each for node in ast.walk(tree) for each in _imports(node)}
-    text = json.dumps(_shape(tree), default=repr)
+    text = json.dumps(_shape(_renamed(tree)), default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS], tuple(sorted(imported))
 
 
@@ -139,6 +139,47 @@ def _imports(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.ImportFrom) and node.module:
         names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     yield from (n for n in names if n.startswith("fsslib.") and _path(n))
+
+
+def _renamed(tree: ast.Module) -> ast.Module:
+    """A module whose functions number their own names, parameters among them, in the order in which
+    they first appear; what they read from outside, and keywords of calls, stay as they are."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            _number_names(node)
+        else:
+            waiting += ast.iter_child_nodes(node)
+    return tree
+
+
+def _number_names(function: ast.AST) -> None:
+    """In place, of a function and of all that is defined within it."""
+    inside = [node for node in ast.walk(function) if node is not function]
+    bound = {bare: f"<{i}>" for i, bare in enumerate(dict.fromkeys(_bound(inside)))}
+    for node in inside:
+        for field in ("id", "arg", "name", "rest"):
+            if field == "arg" and isinstance(node, ast.keyword):
+                continue
+            if isinstance(bare := getattr(node, field, None), str) and bare in bound:
+                setattr(node, field, bound[bare])
+        if isinstance(node, ast.Nonlocal):
+            node.names = [bound.get(bare, bare) for bare in node.names]
+
+
+def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    outside = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+    for node in nodes:
+        name = None
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        elif isinstance(node, ast.arg):
+            name = node.arg
+        elif isinstance(node, ast.FunctionDef | ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+            name = node.name
+        if name is not None and name not in outside:
+            yield name
 
 
 def _shape(value: Any) -> Any:

@@ -157,6 +157,9 @@ def test_a_result_says_what_has_changed_since(package):
     (package / "c.py").write_text("def h(x):\n    return 0\n")
     made_now(package)
     assert provenance.changed_since(result) == [], "nobody imports it"
+    (package / "b.py").write_text("def g(angle):\n    return angle + 1\n")
+    made_now(package)
+    assert provenance.changed_since(result) == [], "what it calls its own variables"
     (package / "b.py").write_text("def g(x):\n    return x + 2\n")
     made_now(package)
     assert provenance.changed_since(result) == ["code"]
@@ -164,6 +167,32 @@ def test_a_result_says_what_has_changed_since(package):
     assert provenance.changed_since(result) == ["code", "w"]
     for older in ({}, {"provenance": {"source": "0"}}):
         assert provenance.changed_since(older) is None, "without a record nobody can tell"
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ("def f(a, b):\n    c = [a for a in b]\n    return lambda d: c, a", True),
+        ("def f(a, b):\n    c = [b for b in b]\n    return lambda d: c, a", False),
+        ("def f(a, b):\n    c = [a for a in b]\n    return lambda d: d, a", False),
+        ("def f(a, c):\n    b = [a for a in c]\n    return lambda e: b, a", True),
+        ("def g(a, b):\n    c = [a for a in b]\n    return lambda d: c, a", False),
+        ("def f(a, b):\n    c = [a for a in e]\n    return lambda d: c, a", False),
+        ("def f(a, b):\n    global c\n    c = [a for a in b]\n    return lambda d: c, a", False),
+    ],
+)
+def test_names_of_a_function_s_own_decide_nothing(package, other, same):
+    (package / "b.py").write_text("def f(x, y):\n    z = [x for x in y]\n    return lambda w: z, x")
+    digest = made_now(package)["provenance"]["source"]
+    (package / "b.py").write_text(other)
+    assert (made_now(package)["provenance"]["source"] == digest) == same
+
+
+def test_keywords_of_calls_are_no_names_of_its_own(package):
+    (package / "b.py").write_text("def g(x, k):\n    return g(k, k=x)\n")
+    digest = made_now(package)["provenance"]["source"]
+    (package / "b.py").write_text("def g(x, n):\n    return g(n, n=x)\n")
+    assert made_now(package)["provenance"]["source"] != digest
 
 
 def test_stale_rows_are_marked(package):
