@@ -48,23 +48,23 @@ names; they may stand after `runs` as well."""
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status of the command; 2 for one that there is not, 130 for one that Ctrl-C stopped."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if not given or given[0] in ("-h", "--help"):
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or words[0] in ("-h", "--help"):
         print(_help())
-        return 0 if given else 2
-    if given[0] == "--version":
+        return 0 if words else 2
+    if words[0] == "--version":
         print(f"fsslib {__version__}")
         return 0
-    if given[0] not in COMMANDS:
-        near = difflib.get_close_matches(given[0], COMMANDS, n=1)
+    if words[0] not in COMMANDS:
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        expected = f"error: command {given[0]!r}: expected one of {', '.join(COMMANDS)}{hint}"
+        expected = f"error: command {words[0]!r}: expected one of {', '.join(COMMANDS)}{hint}"
         print(expected, file=sys.stderr)
         return 2
-    where, _ = COMMANDS[given[0]]
-    own_name = where == RUNS and given[0] != "runs"
+    where, _ = COMMANDS[words[0]]
+    own_name = where == RUNS and words[0] != "runs"
     try:
-        return importlib.import_module(where).main(given if own_name else given[1:])
+        return importlib.import_module(where).main(words if own_name else words[1:])
     except KeyboardInterrupt:  # where the command has nothing better to say
         print("stopped", file=sys.stderr)
         return 130

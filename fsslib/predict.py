@@ -93,10 +93,10 @@ def ask(
     return Prediction(logits[None], prediction.maps)
 
 
-def _require_names(given: str | Sequence[str]) -> None:
-    names = (given,) if isinstance(given, str) else given
+def _require_names(class_names: str | Sequence[str]) -> None:
+    names = (class_names,) if isinstance(class_names, str) else class_names
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"class_name={shown(given)}: give a name, or a list of names")
+        raise ValueError(f"class_name={shown(class_names)}: give a name, or a list of names")
 
 
 def _array(value: Any, name: str) -> np.ndarray:

@@ -164,7 +164,7 @@ def _texts_below_fields(cls: type) -> dict[str, str]:
     }
 
 
-def suitable_preset(config_class: type[Settings], wanted: str) -> str:
-    """`wanted` where there is such a preset, else "paper", else the first there is."""
+def suitable_preset(config_class: type[Settings], preferred: str) -> str:
+    """`preferred` where there is such a preset, else "paper", else the first there is."""
     known = config_class.presets()
-    return next(name for name in (wanted, "paper", *known) if name in known)
+    return next(name for name in (preferred, "paper", *known) if name in known)

@@ -50,10 +50,10 @@ class Sweep(Settings):
         Raises:
             ConfigError: unknown names, values that do not fit.
         """
-        preset, given = parse_group("-p", shlex.join(words))
+        preset, settings = parse_group("-p", shlex.join(words))
         lists = {name for name, kind in hints(cls).items() if get_origin(kind) is tuple}
-        given = {k: _listed(v) if k in lists else v for k, v in given.items()}
-        return strict(cls, given) if preset is None else cls.preset(preset, **given)
+        settings = {k: _listed(v) if k in lists else v for k, v in settings.items()}
+        return strict(cls, settings) if preset is None else cls.preset(preset, **settings)
 
     def cases(self) -> list[dict[str, Any]]:
         """Every combination of what the lists hold, by the settings' names."""

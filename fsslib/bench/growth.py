@@ -36,10 +36,10 @@ def swept_number(rows: list[Row]) -> str:
 def lines(rows: list[Row], variable: str, quantity: str) -> dict[str, dict[str, list[float]]]:
     """A line for each combination of the other settings, by those that differ."""
     others = [name for name in rows[0].what if name != variable]
-    told = [n for n in others if len({str(row.what[n]) for row in rows}) > 1] or ["name"]
+    varying = [n for n in others if len({str(row.what[n]) for row in rows}) > 1] or ["name"]
     made: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: row.what[variable]):
-        name = " ".join(_words(n, row.what[n]) for n in told)
+        name = " ".join(_words(n, row.what[n]) for n in varying)
         line = made.setdefault(name, {"x": [], "y": []})
         line["x"].append(row.what[variable])
         if quantity == "mib":

@@ -118,9 +118,9 @@ def measure(topic: str, sweep: Counted, build: Builder, report: Report = print) 
     counts = [count(work.call) for work in works]
     peaks = [peak_memory(work.call, device) if sweep.memory else None for work in works]
     rates = Rates(device)
-    beside = [onednn_convolutions(each.convolutions) for each in counts]
-    beside = beside if sweep.onednn and device == "cpu" else []
-    calls = [*rates.calls, *(work.call for work in works), *beside]
+    onednn_calls = [onednn_convolutions(each.convolutions) for each in counts]
+    onednn_calls = onednn_calls if sweep.onednn and device == "cpu" else []
+    calls = [*rates.calls, *(work.call for work in works), *onednn_calls]
     product, copied, *times = alternated(calls, device, sweep.rounds)
     own, alone = times[: len(works)], times[len(works) :] or [[]] * len(works)
     columns = zip(cases, works, counts, peaks, own, alone, strict=True)

@@ -106,10 +106,10 @@ def make_parts(
         MaskMaker: build_mask_maker,
         DinoWords: lambda: DinoWords(clip(words), TextToDino((clip(words).dim, clip(words).dim))),
     }
-    wanted = {name: kind for name, kind in types.items() if kind is not StageBackbone}
-    if foreign := [name for name, kind in wanted.items() if kind not in makers]:
-        raise ConfigError(f"part {foreign[0]!r}: the bench makes none of type {wanted[foreign[0]]}")
-    return {name: makers[kind]() for name, kind in wanted.items()}
+    needed = {name: kind for name, kind in types.items() if kind is not StageBackbone}
+    if foreign := [name for name, kind in needed.items() if kind not in makers]:
+        raise ConfigError(f"part {foreign[0]!r}: the bench makes none of type {needed[foreign[0]]}")
+    return {name: makers[kind]() for name, kind in needed.items()}
 
 
 def _suited(kind: Any, preset: str) -> Any:

@@ -34,13 +34,13 @@ def measure_processes(sweep: ProcessSweep, report: Report = print) -> Results:
 
 def _row(case: Case, device: str, rounds: int, seconds: float) -> Row:
     context, number = multiprocessing.get_context("spawn"), case["processes"]
-    together, told = context.Barrier(number), context.Queue()
-    work = (case, device, rounds, seconds, together, told)
+    together, answers = context.Barrier(number), context.Queue()
+    work = (case, device, rounds, seconds, together, answers)
     started = [context.Process(target=_worker, args=work, daemon=True) for _ in range(number)]
     for process in started:
         process.start()
     try:
-        speeds = [_answer(told, started) for _ in started]
+        speeds = [_answer(answers, started) for _ in started]
     finally:
         together.abort()  # nobody waits any more, unless another has died
         for process in started:
@@ -50,7 +50,7 @@ def _row(case: Case, device: str, rounds: int, seconds: float) -> Row:
     return Row(case, [1000 / rate for rate in calls_per_second], case["batch"], "episodes")
 
 
-def _answer(told: Any, started: list[Any]) -> list[float]:
+def _answer(answers: Any, started: list[Any]) -> list[float]:
     """A worker's calls a second in each round.
 
     Raises:
@@ -58,13 +58,15 @@ def _answer(told: Any, started: list[Any]) -> list[float]:
     """
     while True:
         try:
-            return told.get(timeout=1)
+            return answers.get(timeout=1)
         except Empty:
             if any(process.exitcode for process in started):
                 raise RuntimeError("a process ended with an error; its text is above") from None
 
 
-def _worker(case: Case, device: str, rounds: int, seconds: float, together: Any, told: Any) -> None:
+def _worker(
+    case: Case, device: str, rounds: int, seconds: float, together: Any, answers: Any
+) -> None:
     """Calls a second in each round, which all processes begin together."""
     work, speeds = method_work(case, pick_device(device)), []
     work.call()
@@ -76,7 +78,7 @@ def _worker(case: Case, device: str, rounds: int, seconds: float, together: Any,
             calls += 1
             _wait_for(device)
         speeds.append(calls / (perf_counter() - begin))
-    told.put(speeds)
+    answers.put(speeds)
 
 
 def _wait_for(device: str) -> None:

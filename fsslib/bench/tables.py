@@ -85,10 +85,10 @@ def comparison(new: Results, old: Results) -> str:
         for row, before in pairs
     ]
     alone = len(new.rows) - len(pairs), len(old.rows) - len(pairs)
-    said = [f"{alone[0]} rows only here, {alone[1]} only there"] if any(alone) else []
+    notes = [f"{alone[0]} rows only here, {alone[1]} only there"] if any(alone) else []
     changed = differences(_plain(old.machine), _plain(new.machine))
-    said += [f"machines differ: {changed}"] if changed else []
-    return "\n".join([*grid([*names, "time", "", "memory"], lines), *said])
+    notes += [f"machines differ: {changed}"] if changed else []
+    return "\n".join([*grid([*names, "time", "", "memory"], lines), *notes])
 
 
 def _compared(new: Results, row: Row, old: Results, before: Row) -> list[str]:

@@ -49,9 +49,9 @@ def cached_areas(
         BrokenFileError: a label is missing, or what `count` raises about it.
     """
     manifest = _manifest(paths, classes)
-    kept = _read(cache, manifest)
-    if kept is not None:
-        return kept
+    cached = _read(cache, manifest)
+    if cached is not None:
+        return cached
     rows = parallel_map(count, items, f"counting class pixels for {cache.name}", workers)
     table = np.zeros((len(items), classes), np.int64)
     for number, row in enumerate(rows):
@@ -80,8 +80,8 @@ def _manifest(paths: Sequence[Path], classes: int) -> str:
 
 def _read(cache: Path, manifest: str) -> Int64[np.ndarray, "images classes"] | None:
     try:
-        with np.load(cache) as kept:
-            return kept["areas"] if str(kept["manifest"]) == manifest else None
+        with np.load(cache) as archive:
+            return archive["areas"] if str(archive["manifest"]) == manifest else None
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

@@ -25,11 +25,11 @@ def picture_specs(
     In the train split, pictures with novel objects are left out under `novel_in_train="drop"`.
     """
     parts, areas = ClassSplit.of(benchmark, protocol), benchmark.areas(split)
-    kept = _shows(areas, parts.train)
+    selected = _shows(areas, parts.train)
     if split == "train" and protocol.novel_in_train == "drop":
-        kept &= ~_shows(areas, parts.unseen)
+        selected &= ~_shows(areas, parts.unseen)
     none = tuple(() for _ in parts.train)
-    chosen = np.flatnonzero(kept)[:count]
+    chosen = np.flatnonzero(selected)[:count]
     return [EpisodeSpec(split, int(index), parts.train, none) for index in chosen]
 
 

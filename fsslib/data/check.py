@@ -143,13 +143,13 @@ def _purposes(benchmark: FolderBenchmark) -> str:
 
 def _compare_lists(benchmark: FileBenchmark, miniature: bool, report: Report) -> None:
     """Lengths of the lists beside the papers'; into the report."""
-    for found in benchmark.list_counts():
-        verdict = _verdict(found.found, found.official, found.fits)
-        report.lines.append(f"list {found.name}: {found.found:,} images{verdict}")
-        if not found.fits and not miniature:
+    for count in benchmark.list_counts():
+        verdict = _verdict(count.length, count.official, count.fits)
+        report.lines.append(f"list {count.name}: {count.length:,} images{verdict}")
+        if not count.fits and not miniature:
             report.troubles.append(
-                f"list {found.name}: {found.found:,} images, official are {found.official:,}"
-                f"{' (as many, but others)' if found.found == found.official else ''}. Numbers "
+                f"list {count.name}: {count.length:,} images, official are {count.official:,}"
+                f"{' (as many, but others)' if count.length == count.official else ''}. Numbers "
                 "would not compare; unpack the original archives again (--miniature allows it)"
             )
 
@@ -197,9 +197,9 @@ def inspect_item(
     return counts, troubles, decode and is_turned(item.image)
 
 
-def _verdict(found: int, official: int | None, fits: bool) -> str:
+def _verdict(length: int, official: int | None, fits: bool) -> str:
     if official is None:
         return ""
     if fits:
         return ", the official list"
-    return f" (official: {official:,}{', other images' if found == official else ''})"
+    return f" (official: {official:,}{', other images' if length == official else ''})"

@@ -171,9 +171,9 @@ def _year(root: Path, year: int | None) -> int:
     for candidate in years:
         if all(_annotations(root, split, candidate).is_file() for split in SPLITS):
             return candidate
-    wanted = " or ".join(str(_annotations(root, "*", y)) for y in years)
+    expected = " or ".join(str(_annotations(root, "*", y)) for y in years)
     raise FileNotFoundError(
-        f"COCO-20i: no {wanted} (train and val of one year). Get train2014.zip, val2014.zip and "
+        f"COCO-20i: no {expected} (train and val of one year). Get train2014.zip, val2014.zip and "
         f"annotations_trainval2014.zip from https://cocodataset.org/#download, unpack in {root}"
     )
 

@@ -36,7 +36,7 @@ class ListCount:
     """How long a list is, and how long it is in the papers (None: nobody says)."""
 
     name: str
-    found: int
+    length: int
     official: int | None = None
     fingerprint: str = ""
     """Of the ids found; see `list_fingerprint`."""
@@ -44,7 +44,7 @@ class ListCount:
 
     @property
     def fits(self) -> bool:
-        same = self.official is None or self.found == self.official
+        same = self.official is None or self.length == self.official
         return same and self.official_fingerprint in ("", self.fingerprint)
 
 
@@ -70,7 +70,7 @@ class FileBenchmark(Benchmark):
         image_fix: str,
     ) -> None:
         self.name, self.class_names = name, tuple(class_names)
-        self.items = {split: tuple(found) for split, found in items.items()}
+        self.items = {split: tuple(listed) for split, listed in items.items()}
         self.read_label, self.cache, self.image_fix = read_label, cache, image_fix
         self._areas: dict[str, Int64[np.ndarray, "images classes"]] = {}
 

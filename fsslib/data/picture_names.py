@@ -57,9 +57,9 @@ class PictureNames:
 
 def without_labels(names: Sequence[str]) -> list[str]:
     """The names but for label files: a PNG in another folder, right after the picture it labels."""
-    kept: list[str] = []
+    pictures: list[str] = []
     for name in names:
-        path, before = PurePosixPath(name), PurePosixPath(kept[-1] if kept else "")
+        path, before = PurePosixPath(name), PurePosixPath(pictures[-1] if pictures else "")
         if not (path.suffix == ".png" and path.stem == before.stem and path != before):
-            kept.append(name)
-    return kept
+            pictures.append(name)
+    return pictures

@@ -126,8 +126,8 @@ def check_sizes(image: np.ndarray, label: np.ndarray, image_path: Path, label_pa
 
 def check_values(label: np.ndarray, classes: int, path: Path, fix: str) -> None:
     """BrokenFileError unless every value is 0, a class id up to `classes`, or 255."""
-    found = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
-    wrong = [int(value) for value in found if classes < value < 255]
+    values = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
+    wrong = [int(value) for value in values if classes < value < 255]
     if wrong:
         raise BrokenFileError(f"{path} holds {wrong}; expected 0 to {classes} and 255. {fix}")
 

@@ -33,7 +33,9 @@ class Pool:
     """Pixels of each class in each picture of the split."""
 
 
-def asked(question: str, spec: EpisodeSpec, pool: Pool, rng: np.random.Generator) -> EpisodeSpec:
+def with_question(
+    question: str, spec: EpisodeSpec, pool: Pool, rng: np.random.Generator
+) -> EpisodeSpec:
     """The episode with one thing taken away.
 
     Raises:

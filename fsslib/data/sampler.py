@@ -17,7 +17,7 @@ from fsslib.data.benchmark import Benchmark, Split
 from fsslib.data.episode_spec import EpisodeSpec as EpisodeSpec
 from fsslib.data.episode_spec import list_hash as list_hash
 from fsslib.data.protocol import Protocol
-from fsslib.data.questions import Pool, asked, without_object
+from fsslib.data.questions import Pool, with_question, without_object
 
 STREAMS = {"novel": 0, "held_out": 1, "base": 5}
 """Random numbers of each list of episodes; training has 2."""
@@ -84,11 +84,13 @@ class EpisodeSampler:
         areas = benchmark.areas(split)
         if unknown := sorted({c for c in self.classes if not 1 <= c <= areas.shape[1]}):
             raise ValueError(f"classes {unknown}: {benchmark.name} has ids 1 to {areas.shape[1]}")
-        kept = np.ones(len(areas), bool)
+        allowed = np.ones(len(areas), bool)
         if len(excluded):
-            kept = ~(areas[:, np.asarray(excluded) - 1] > 0).any(axis=1)
+            allowed = ~(areas[:, np.asarray(excluded) - 1] > 0).any(axis=1)
         least = max(protocol.minimum_object_pixels, 1)
-        self.images = {c: np.flatnonzero(kept & (areas[:, c - 1] >= least)) for c in self.classes}
+        self.images = {
+            c: np.flatnonzero(allowed & (areas[:, c - 1] >= least)) for c in self.classes
+        }
         scarce = [c for c, images in self.images.items() if len(images) <= protocol.shot]
         self.left_out = tuple(scarce)
         """Classes skipped for having too few images (`scarce_classes="skip"`)."""
@@ -96,7 +98,7 @@ class EpisodeSampler:
             c, images = scarce[0], self.images[scarce[0]]
             raise ValueError(
                 f"class {benchmark.name_of(c)!r} ({c}) has {len(images)} usable images in "
-                f"{benchmark.name} {split} (at least {least} px, {int((~kept).sum())} images "
+                f"{benchmark.name} {split} (at least {least} px, {int((~allowed).sum())} images "
                 f"left out); {protocol.shot}-shot episodes need {protocol.shot + 1}. "
                 f"{len(scarce)} of {len(self.classes)} classes are that scarce; "
                 "scarce_classes='skip' leaves them out, minimum_object_pixels admits more"
@@ -188,6 +190,8 @@ def put_question(
     sampler = EpisodeSampler(benchmark, protocol, specs[0].split, novel)
     pool = Pool(sampler.images, benchmark.areas(specs[0].split))
     return [
-        asked(protocol.question, spec, pool, np.random.default_rng([protocol.seed, QUESTIONS, i]))
+        with_question(
+            protocol.question, spec, pool, np.random.default_rng([protocol.seed, QUESTIONS, i])
+        )
         for i, spec in enumerate(specs)
     ]

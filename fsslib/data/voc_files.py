@@ -54,16 +54,16 @@ class VocFiles:
         """Look for both archives under `root`; FileNotFoundError says what is missing."""
         voc = root / "VOCdevkit" / "VOC2012"
         places = [root / "benchmark_RELEASE" / "dataset", root / "sbd", root]
-        found = [place for place in places if (place / "cls").is_dir()]
+        folders = [place for place in places if (place / "cls").is_dir()]
         missing = [] if voc.is_dir() else [f"VOC 2012 ({voc})"]
-        missing += [] if found else [f"SBD ({places[0]}/cls)"]
+        missing += [] if folders else [f"SBD ({places[0]}/cls)"]
         if missing:
             raise FileNotFoundError(
                 f"PASCAL-5i: no {' and no '.join(missing)}. Get both with "
                 f"`python -m fsslib.data download pascal5i --root {root}` (3.4 GB), or unpack "
                 "VOCtrainval_11-May-2012.tar and SBD's benchmark.tgz there"
             )
-        return cls(voc, found[0])
+        return cls(voc, folders[0])
 
     @cached_property
     def voc_train(self) -> frozenset[str]:
@@ -84,9 +84,9 @@ class VocFiles:
     @cached_property
     def sbd_train_noval(self) -> frozenset[str]:
         """SBD's images outside VOC's detection val list: the authors' file, or the rule."""
-        given = self.sbd / "train_noval.txt"
-        if given.is_file():
-            return read_list(given)
+        path = self.sbd / "train_noval.txt"
+        if path.is_file():
+            return read_list(path)
         return (self.sbd_train | self.sbd_val) - read_list(
             self.voc / "ImageSets" / "Main" / "val.txt"
         )

@@ -144,12 +144,12 @@ def moco_encoder(state: Mapping[str, Tensor], which: MocoEncoder = "key") -> dic
     """
     prefix = MOCO_PREFIXES[which]
     bare = {key.removeprefix("module."): value for key, value in state.items()}
-    found = {k.removeprefix(prefix): v for k, v in bare.items() if k.startswith(prefix)}
-    if not found:
+    tensors = {k.removeprefix(prefix): v for k, v in bare.items() if k.startswith(prefix)}
+    if not tensors:
         raise WeightsError(
             f"no {prefix}* among {sorted(bare)[:5]}; expected a checkpoint of the official MoCo"
         )
-    return {key: value for key, value in found.items() if not key.startswith("fc.")}
+    return {key: value for key, value in tensors.items() if not key.startswith("fc.")}
 
 
 def _moco_encoders(state: Mapping[str, Tensor]) -> list[MocoEncoder]:
@@ -158,11 +158,11 @@ def _moco_encoders(state: Mapping[str, Tensor]) -> list[MocoEncoder]:
     return [w for w, prefix in MOCO_PREFIXES.items() if any(k.startswith(prefix) for k in keys)]
 
 
-def _held(held: list[MocoEncoder], wanted: MocoEncoder, origin: str) -> MocoEncoder:
+def _held(held: list[MocoEncoder], requested: MocoEncoder, origin: str) -> MocoEncoder:
     """The encoder that is wanted, or with a warning the one that is there."""
-    if wanted in held:
-        return wanted
-    warnings.warn(f"{origin} holds no {wanted} encoder; read is its {held[0]} one", stacklevel=3)
+    if requested in held:
+        return requested
+    warnings.warn(f"{origin} holds no {requested} encoder; read is its {held[0]} one", stacklevel=3)
     return held[0]
 
 

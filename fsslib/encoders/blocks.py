@@ -46,9 +46,9 @@ def block_features(
     ResNets: the sum of each block of layer2, layer3 and layer4. VGG-16: each convolution of its
     last two stages, and its fifth pooling.
     """
-    found = backbone.once("blocks", images, partial(_blocks, backbone))
+    outputs = backbone.once("blocks", images, partial(_blocks, backbone))
     fine, middle, _ = block_counts(backbone)
-    return list(found[:fine]), list(found[fine : fine + middle]), list(found[fine + middle :])
+    return list(outputs[:fine]), list(outputs[fine : fine + middle]), list(outputs[fine + middle :])
 
 
 def _blocks(backbone: StageBackbone, images: Tensor) -> Made:
@@ -77,11 +77,11 @@ def residual_sum(
 
 def _convolutions(stage: nn.Sequential, hidden: Tensor) -> tuple[Level, Tensor]:
     """What each ReLU of a stage is given, and what the stage gives."""
-    found = []
+    preactivations = []
     for module in stage:
         if isinstance(module, nn.ReLU):  # in place, and would reach what was kept
-            found.append(hidden)
+            preactivations.append(hidden)
             hidden = hidden.relu()
         else:
             hidden = module(hidden)
-    return found, hidden
+    return preactivations, hidden

@@ -98,7 +98,7 @@ def trunk(
 
 def class_gradients(
     encoder: ClipViT,
-    found: Trunk,
+    states: Trunk,
     text: Float[Tensor, "b prompts d"],
     scale: float | Float[Tensor, ""] = TEMPERATURE,
     images: Images | None = None,
@@ -124,7 +124,7 @@ def class_gradients(
     whole = torch.autocast(text.device.type, enabled=False)
     # Evaluation runs in inference mode, whose tensors can have no gradient: hence the copies.
     with whole, torch.inference_mode(False), torch.enable_grad():
-        last, hidden, text = encoder.blocks[-1], found.hidden.clone(), text.float().clone()
+        last, hidden, text = encoder.blocks[-1], states.hidden.clone(), text.float().clone()
         scale = scale.detach().clone() if isinstance(scale, Tensor) else scale
         inside = last.ln_1(hidden).detach().requires_grad_()
         mixed, weights = attend(last, inside)
@@ -133,14 +133,14 @@ def class_gradients(
         if encoder.last is not None:
             images = images.clone()
             tokens, finer = encoder.leaving_last(hidden, images, normalised, inside=inside)
-            tokens = on_grid(tokens, finer, found.grid)
+            tokens = on_grid(tokens, finer, states.grid)
         chances = _chances(encoder, tokens, text, scale)
         (gradient,) = torch.autograd.grad(chances[:, 0].sum(), inside)
     activations, gradients = (
-        values.detach()[:, 1:].transpose(1, 2).unflatten(2, found.grid)
+        values.detach()[:, 1:].transpose(1, 2).unflatten(2, states.grid)
         for values in (inside, gradient)
     )
-    mean = (found.attention + weights.detach()) / found.blocks
+    mean = (states.attention + weights.detach()) / states.blocks
     return ClassGradients(activations, gradients, chances.detach(), mean, tokens.detach())
 
 

@@ -100,9 +100,9 @@ def attention_pool(pool: nn.Module, features: Float[Tensor, "b c h w"]) -> Float
     query = rearrange(pool.q_proj(tokens[:, 0]), "b (h d) -> b h d", h=heads)
     keys = rearrange(pool.k_proj.weight, "(h d) c -> h d c", h=heads)
     values = rearrange(pool.v_proj.weight, "(h d) c -> h d c", h=heads)
-    asked = torch.einsum("bhd,hdc->bhc", query, keys) * query.shape[-1] ** -0.5
+    projected_query = torch.einsum("bhd,hdc->bhc", query, keys) * query.shape[-1] ** -0.5
     # The keys' bias adds the same to every logit of a query: softmax does not see it.
-    weights = torch.einsum("bhc,bnc->bhn", asked, tokens).softmax(-1)
+    weights = torch.einsum("bhc,bnc->bhn", projected_query, tokens).softmax(-1)
     summed = torch.einsum("bhn,bnc->bhc", weights, tokens)
     pooled = torch.einsum("bhc,hdc->bhd", summed, values).flatten(1) + pool.v_proj.bias
     return pool.c_proj(pooled)

@@ -145,13 +145,13 @@ class ClipViT(ClipEncoder):
         self, images: Images, blocks: Sequence[int], normalised: bool = False
     ) -> list[Float[Tensor, "b tokens c"]]:
         """Outputs (residual stream) of the asked `blocks`, in the order asked; -1 is the last."""
-        wanted = self.indices(blocks)
-        hidden, kept = self.embed(images, normalised), {}
-        for index in range(max(wanted) + 1):
+        indices = self.indices(blocks)
+        hidden, outputs = self.embed(images, normalised), {}
+        for index in range(max(indices) + 1):
             hidden = through(self.blocks[index], hidden)
-            if index in wanted:
-                kept[index] = hidden
-        return [kept[index] for index in wanted]
+            if index in indices:
+                outputs[index] = hidden
+        return [outputs[index] for index in indices]
 
     def attention(
         self, images: Images, blocks: Sequence[int], normalised: bool = False
@@ -161,17 +161,17 @@ class ClipViT(ClipEncoder):
         Maps of other blocks are never made: memory is one (n x n) map per asked block and image,
         and one per head for the block at work.
         """
-        wanted = self.indices(blocks)
-        hidden, kept = self.embed(images, normalised), {}
-        for index in range(max(wanted) + 1):
+        indices = self.indices(blocks)
+        hidden, maps = self.embed(images, normalised), {}
+        for index in range(max(indices) + 1):
             block = self.blocks[index]
-            if index == max(wanted):
-                kept[index] = block_attention(block, hidden)
-            elif index in wanted:
-                hidden, kept[index] = with_attention(block, hidden)
+            if index == max(indices):
+                maps[index] = block_attention(block, hidden)
+            elif index in indices:
+                hidden, maps[index] = with_attention(block, hidden)
             else:
                 hidden = through(block, hidden)
-        return torch.stack([kept[index] for index in wanted], 1)
+        return torch.stack([maps[index] for index in indices], 1)
 
     def dense(
         self, images: Images, normalised: bool = False, variant: LastAttention | str | None = None
@@ -196,11 +196,11 @@ class ClipViT(ClipEncoder):
 
         One pass; the last block's attention is only computed if it is the one tapped.
         """
-        (wanted,) = self.indices([tap])
+        (tapped_index,) = self.indices([tap])
         hidden, read = self.embed(images, normalised), None
         for index, block in enumerate(self.blocks):
             entering = hidden
-            if index == wanted:
+            if index == tapped_index:
                 hidden, read = around_mlp(block, entering)
             elif index < len(self.blocks) - 1:
                 hidden = through(block, entering)

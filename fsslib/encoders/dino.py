@@ -107,8 +107,8 @@ class Dino(nn.Module):
         if facet not in ("q", "k", "v"):
             raise ValueError(f"facet={facet!r}: expected 'q', 'k' or 'v'")
         chosen = self.last_qkv(images, normalised)["qkv".index(facet)]
-        found = facet_map(chosen, self.grid(images.shape[-2:]))
-        return found - found.mean((2, 3), keepdim=True) if self.centred else found
+        features = facet_map(chosen, self.grid(images.shape[-2:]))
+        return features - features.mean((2, 3), keepdim=True) if self.centred else features
 
     def freeze(self) -> Dino:
         return by_onednn(self.requires_grad_(False).eval())

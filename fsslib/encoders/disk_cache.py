@@ -104,8 +104,8 @@ class DiskCache(Cache):
 
 def _kept_below(folder: Path | str) -> Iterator[tuple[float, int, str]]:
     """By hand: a pathlib glob took two and a half times as long, seconds a run for a full cache."""
-    gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
-    with gone, os.scandir(folder) as entries:
+    suppressed = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+    with suppressed, os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
                 yield from _kept_below(entry.path)

@@ -83,13 +83,13 @@ class GridEncoder(Keyed, ABC):
         Args:
             norm: as the method wants it; an encoder's own `norm`, where it is set, goes before.
         """
-        wanted = norm if self.norm is None else self.norm
+        normalise = norm if self.norm is None else self.norm
 
         def make(part: Tensor) -> tuple[Tensor]:
-            return (self.read(self.preprocess(part), wanted),)
+            return (self.read(self.preprocess(part), normalise),)
 
         return self.cache.collect(
-            lambda: f"grid-{wanted}-{self.digest}",
+            lambda: f"grid-{normalise}-{self.digest}",
             self.fit(images, size),
             lambda part: in_groups(make, part),
         )[0]

@@ -13,16 +13,16 @@ GROUP_NUMBERS = 2**20
 """Of pictures, or of layer3, that go through a network together on a CPU."""
 
 
-def in_groups(make: Callable[..., Made], inputs: Tensor, *beside: Tensor) -> Made:
+def in_groups(make: Callable[..., Made], inputs: Tensor, *aligned: Tensor) -> Made:
     """`make(inputs, *beside)`; on a CPU, large pictures go one after the other, which needs less
     memory and time: tensors that outgrow the caches are mapped anew for every layer."""
     count = len(inputs)
     most = max(1, GROUP_NUMBERS * count // max(1, inputs.numel()))
     if inputs.device.type != "cpu" or count <= most or inputs.requires_grad:
-        return make(inputs, *beside)
+        return make(inputs, *aligned)
     whole: Made = ()
     for start in range(0, count, most):
-        made = make(*(part[start : start + most] for part in (inputs, *beside)))
+        made = make(*(part[start : start + most] for part in (inputs, *aligned)))
         whole = whole or tuple(_empty_like(part, count) for part in made)
         for target, part in zip(whole, made, strict=True):
             target[start : start + most] = part

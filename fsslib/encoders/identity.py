@@ -70,16 +70,16 @@ def state_digest(state: Mapping[str, Tensor]) -> str:
 
 def layer_settings(network: nn.Module) -> list[tuple[str, str, dict[str, str]]]:
     """Name, class and plain settings of every layer, also those that its `repr` leaves out."""
-    found = []
+    layers = []
     for name, module in network.named_modules():
         settings = {
             key: _plain(value)
             for key, value in sorted(vars(module).items())
             if not key.startswith("_") and key not in POLICY
         }
-        kept = {key: value for key, value in settings.items() if value is not None}
-        found.append((name, f"{type(module).__module__}.{type(module).__qualname__}", kept))
-    return found
+        plain = {key: value for key, value in settings.items() if value is not None}
+        layers.append((name, f"{type(module).__module__}.{type(module).__qualname__}", plain))
+    return layers
 
 
 def package_versions(network: nn.Module) -> dict[str, str]:

@@ -27,8 +27,8 @@ class LicenceWarning(UserWarning):
 
 def text_map_licence(path: str) -> str:
     """Of a map from words to DINO's cells: as the card beside it says. Talk2DINO's have none."""
-    told = card_beside(Path(path)).get("licence") if Path(path).is_file() else None
-    return told or "none given by its authors (Talk2DINO's are): all rights reserved"
+    licence = card_beside(Path(path)).get("licence") if Path(path).is_file() else None
+    return licence or "none given by its authors (Talk2DINO's are): all rights reserved"
 
 
 def timm_licence(name: str) -> str:

@@ -68,10 +68,10 @@ class TimmStages(StageBackbone):
         renamed = {}
         for key, value in state.items():
             parts = key.split(".")
-            for taken in (1, 2):
-                name = "_".join(parts[:taken])
+            for count in (1, 2):
+                name = "_".join(parts[:count])
                 if name in owners:
-                    renamed[".".join([owners[name], name, *parts[taken:]])] = value
+                    renamed[".".join([owners[name], name, *parts[count:]])] = value
         return renamed
 
     @torch.no_grad()
@@ -81,10 +81,10 @@ class TimmStages(StageBackbone):
         try:
             hidden = self.eval().stem(torch.zeros(1, 3, PROBE, PROBE))
             for part, channels, stride in zip(parts, self.channels, STRIDES[dilated], strict=True):
-                given, written = hidden, hidden._version
-                hidden = part(given)
+                inputs, written = hidden, hidden._version
+                hidden = part(inputs)
                 expected = (1, channels, PROBE // stride, PROBE // stride)
-                if tuple(hidden.shape) != expected or given._version != written:
+                if tuple(hidden.shape) != expected or inputs._version != written:
                     raise RuntimeError(f"a stage gives {tuple(hidden.shape)}, not {expected}")
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"{PREFIX}{name} cannot be cut into stages ({error})") from error
@@ -121,23 +121,23 @@ def build_timm(name: str, weights: str | Path, dilated: bool) -> TimmStages:
         ValueError: see `TimmStages`. WeightsError: the weights cannot be had or do not fit.
     """
     model, _, tag = name.removeprefix(PREFIX).partition(".")
-    tags, asked = pretrained_tags(model), str(weights)
-    tag = asked if asked in tags else tag
+    tags, requested = pretrained_tags(model), str(weights)
+    tag = requested if requested in tags else tag
     backbone = TimmStages(f"{model}.{tag}" if tag else model, dilated)
-    if asked == "random":
+    if requested == "random":
         return backbone
     if Path(weights).is_file():
         state = read_state(Path(weights))
         state = state if state.keys() == backbone.state_dict().keys() else backbone.from_timm(state)
-    elif tags and asked in ("timm", *tags):
+    elif tags and requested in ("timm", *tags):
         state = backbone.from_timm(_download(f"{model}.{tag or get_pretrained_cfg(model).tag}"))
     else:
         raise WeightsError(
-            f"weights={asked!r} for {name}: neither a file nor a known tag "
+            f"weights={requested!r} for {name}: neither a file nor a known tag "
             f"{[*(['timm'] if tags else []), *tags, 'random']}; give one of these or the path of a "
             "file"
         )
-    load_fitting(backbone, state, asked)
+    load_fitting(backbone, state, requested)
     return backbone
 
 
@@ -147,10 +147,10 @@ def _features(name: str, dilated: bool) -> nn.Module:
     try:
         network = timm.create_model(name, pretrained=False, features_only=True, **options)
     except (TypeError, ValueError, RuntimeError, AssertionError, NotImplementedError) as error:
-        asked = (
+        condition = (
             "at output stride 8; build it with dilated=False" if dilated else "at several depths"
         )
-        raise ValueError(f"{PREFIX}{name} gives no features {asked} ({error})") from error
+        raise ValueError(f"{PREFIX}{name} gives no features {condition} ({error})") from error
     strides = network.feature_info.reduction()
     if len(strides) < 4 or strides[-3:] != STRIDES[dilated]:
         hint = "; build it with dilated=False" if dilated and strides[-3:] == STRIDES[False] else ""

@@ -178,12 +178,12 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint:
         WeightsError: naming missing, unknown and misshapen tensors, and `hint`; or those with
             values that are not finite.
     """
-    wanted = module.state_dict()
-    missing, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    own = module.state_dict()
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     shapes = [
-        f"{key}: file {_form(state[key])}, model {_form(wanted[key])}"
-        for key in sorted(wanted.keys() & state.keys())
-        if not _alike(wanted[key], state[key])
+        f"{key}: file {_form(state[key])}, model {_form(own[key])}"
+        for key in sorted(own.keys() & state.keys())
+        if not _alike(own[key], state[key])
     ]
     # Files from before PyTorch 0.4.1 have no batch counter; frozen BatchNorm never reads it.
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
@@ -192,14 +192,14 @@ def load_fitting(module: nn.Module, state: dict[str, Tensor], origin: str, hint:
             f"{origin} does not fit {type(module).__name__}: missing {missing[:5]}, unknown "
             f"{unknown[:5]}, other shapes {shapes[:5]}{hint}"
         )
-    require_finite({key: state[key] for key in sorted(wanted.keys() & state.keys())}, origin)
+    require_finite({key: state[key] for key in sorted(own.keys() & state.keys())}, origin)
     module.load_state_dict(state, strict=False)
 
 
-def _alike(wanted: Tensor, given: Tensor) -> bool:
+def _alike(expected: Tensor, loaded: Tensor) -> bool:
     """Of one shape; and weights, which are fractions, are never loaded from whole numbers."""
-    fractions = given.is_floating_point() or not wanted.is_floating_point()
-    return wanted.shape == given.shape and fractions
+    fractions = loaded.is_floating_point() or not expected.is_floating_point()
+    return expected.shape == loaded.shape and fractions
 
 
 def _form(tensor: Tensor) -> str:

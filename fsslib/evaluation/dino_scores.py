@@ -30,9 +30,9 @@ def neighbour_accuracy(
     tokens = [encoder(_images(shown[i : i + 50], encoder))[:, 0] for i in range(0, scenes, 50)]
     features = F.normalize(torch.cat(tokens), dim=-1)
     classes = torch.tensor([scene.plan.class_ids[0] for scene in shown], device=features.device)
-    known, asked = features[::2], features[1::2]
-    closeness, index = (asked @ known.T).topk(min(nearest, len(known)), dim=1)
-    votes = torch.zeros(len(asked), 41, device=features.device)
+    known, queries = features[::2], features[1::2]
+    closeness, index = (queries @ known.T).topk(min(nearest, len(known)), dim=1)
+    votes = torch.zeros(len(queries), 41, device=features.device)
     votes.scatter_add_(1, classes[::2][index], closeness)
     return (votes.argmax(1) == classes[1::2]).float().mean().item()
 
@@ -58,27 +58,27 @@ def agreement(
     for start in range(0, scenes, 20):
         numbers = range(start, min(start + 20, scenes))
         batch = [render_scene("clip-val", 0, number, size) for number in numbers]
-        found = correlate(unit(encoder.facet(_images(batch, encoder), facet))).flatten(2)
-        labels = torch.stack([_cells(scene, encoder) for scene in batch]).to(found.device)
+        correlations = correlate(unit(encoder.facet(_images(batch, encoder), facet))).flatten(2)
+        labels = torch.stack([_cells(scene, encoder) for scene in batch]).to(correlations.device)
         pairs = (labels > 0) & (labels != IGNORE)
         counted = pairs[:, :, None] & (labels != IGNORE)[:, None]
         same = labels[:, :, None] == labels[:, None]
-        cosines.append(found[counted])
+        cosines.append(correlations[counted])
         truth.append(same[counted])
         for row, gamma in zip(sums, gammas, strict=True):
-            said = (found >= gamma) & counted
-            groups = (said & same, said, same & counted, counted)
+            marked = (correlations >= gamma) & counted
+            groups = (marked & same, marked, same & counted, counted)
             row += [group.sum().item() for group in groups]
     return {
         "share": sums[0, 2] / sums[0, 3],
         "average_precision": average_precision(torch.cat(cosines), torch.cat(truth)),
         "gammas": {
             str(gamma): {
-                "precision": hit / max(said, 1),
+                "precision": hit / max(marked, 1),
                 "recall": hit / max(same, 1),
-                "marked": said / max(all_, 1),
+                "marked": marked / max(all_, 1),
             }
-            for gamma, (hit, said, same, all_) in zip(gammas, sums, strict=True)
+            for gamma, (hit, marked, same, all_) in zip(gammas, sums, strict=True)
         },
         "scenes": scenes,
         "facet": facet,

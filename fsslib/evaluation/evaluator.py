@@ -149,9 +149,9 @@ def score_batch(
         map_meter.add(prediction.maps[name][:, 0].float(), batch.query_mask)
     logits = prediction.logits.float()
     if protocol.queries == "half_absent":  # of the surest class, where there are several
-        sure = [sureness(each[1:]).max() for each in logits.softmax(1)]
+        confidences = [sureness(each[1:]).max() for each in logits.softmax(1)]
         numbers = range(len(meter), len(meter) + len(batch))
-        meter.sureness |= dict(zip(numbers, torch.stack(sure).tolist(), strict=True))
+        meter.sureness |= dict(zip(numbers, torch.stack(confidences).tolist(), strict=True))
     pairs = (compare_at(logits[b], batch, b, protocol) for b in range(len(batch)))
     tallies = torch.stack([tally(*pair, batch.way) for pair in pairs])
     rows = torch.cat([tallies, batch.class_ids], 1).cpu().numpy()

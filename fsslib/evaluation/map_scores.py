@@ -55,8 +55,8 @@ def best_iou(maps: Float[Tensor, "b h w"], masks: UInt8[Tensor, "b H W"]) -> flo
     maps, valid, thing = _resized(maps, masks), masks != IGNORE, masks == 1
     scores = []
     for threshold in np.linspace(0.05, 0.95, 19):
-        found = (maps > threshold) & valid
-        scores.append(float((found & thing).sum() / (found | thing).sum().clamp(min=1)))
+        predicted = (maps > threshold) & valid
+        scores.append(float((predicted & thing).sum() / (predicted | thing).sum().clamp(min=1)))
     return max(scores)
 
 
@@ -108,12 +108,12 @@ def _counts(maps: Tensor, masks: Tensor, thresholds: Sequence[float]) -> Int64[T
 
 def _curve(counts: Int64[np.ndarray, "rows b"]) -> ThresholdCurve:
     counts = counts.astype(np.float64)
-    (found, called), (things, valid) = np.split(counts[:-2], 2), counts[-2:]
+    (hits, called), (things, valid) = np.split(counts[:-2], 2), counts[-2:]
     return ThresholdCurve(
-        found / things,
-        found.sum(1) / things.sum(),
+        hits / things,
+        hits.sum(1) / things.sum(),
         called.sum(1) / valid.sum(),
-        found.sum(1) / np.maximum(called.sum(1), 1),
+        hits.sum(1) / np.maximum(called.sum(1), 1),
     )
 
 
@@ -141,11 +141,11 @@ class MapMeter:
         if not self.scores:
             return {}
         scores, contrasts = torch.cat(self.scores, 1).cpu().double().numpy()
-        asked = ~np.isnan(scores)
-        if not asked.any():
+        valid = ~np.isnan(scores)
+        if not valid.any():
             return {}
-        scores, contrasts = scores[asked], contrasts[asked]
-        curve = _curve(torch.cat(self.counts, 1).cpu().numpy()[:, asked])
+        scores, contrasts = scores[valid], contrasts[valid]
+        curve = _curve(torch.cat(self.counts, 1).cpu().numpy()[:, valid])
         named = {"recall": curve.recall} | dict(zip(curve._fields[1:], curve[1:], strict=True))
         return {
             "pictures": len(scores),

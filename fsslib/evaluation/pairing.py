@@ -16,9 +16,9 @@ Pairs = dict[tuple[int, int], tuple[EpisodeTable, EpisodeTable]]
 Owners = dict[tuple[int, int], np.ndarray]
 
 
-def as_runs(given: EpisodeTable | Runs) -> Runs:
+def as_runs(tables: EpisodeTable | Runs) -> Runs:
     """One run as a row of one fold and seed; ValueError for none."""
-    runs = {(0, 0): given} if isinstance(given, EpisodeTable) else given
+    runs = {(0, 0): tables} if isinstance(tables, EpisodeTable) else tables
     if not runs:
         raise ValueError("no run to compare; give one table of episodes at least")
     return runs

@@ -63,8 +63,8 @@ class PrototypeProbe:
     @classmethod
     def of_benchmark(cls, benchmark: Benchmark, count: int, size: int) -> PrototypeProbe:
         """`count` pictures spread over the train split: its labels serve this look only."""
-        there = len(benchmark.areas("train"))
-        chosen = np.linspace(0, there - 1, min(count, there)).astype(int)
+        total = len(benchmark.areas("train"))
+        chosen = np.linspace(0, total - 1, min(count, total)).astype(int)
         chosen = np.concatenate([chosen[::2], chosen[1::2]])  # both halves from all of the list
         samples = [benchmark.load("train", int(index)) for index in chosen]
         pairs = [
@@ -130,8 +130,8 @@ def _areas(scores: Float[Tensor, "classes h w"], label: UInt8[Tensor, "H W"]) ->
     """AUROC of each class that the picture shows, against all that is not it."""
     ids = [i for i in label.unique().tolist() if i not in (0, IGNORE)]
     masks = [torch.where(label == IGNORE, IGNORE, (label == i).to(torch.uint8)) for i in ids]
-    told = [(i, mask) for i, mask in zip(ids, masks, strict=True) if (mask == 0).any()]
-    if not told:
+    pairs = [(i, mask) for i, mask in zip(ids, masks, strict=True) if (mask == 0).any()]
+    if not pairs:
         return []
-    maps = torch.stack([scores[i - 1] for i, _ in told])
-    return auroc(maps, torch.stack([mask for _, mask in told]).to(torch.uint8)).tolist()
+    maps = torch.stack([scores[i - 1] for i, _ in pairs])
+    return auroc(maps, torch.stack([mask for _, mask in pairs]).to(torch.uint8)).tolist()

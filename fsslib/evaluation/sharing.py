@@ -33,9 +33,9 @@ def together(
         ValueError: an episode that is missing, or counted twice.
     """
     rows = zip(own, meter.classes, meter.counts, strict=True)
-    told = (meter.queries, meter.sureness)
+    records = (meter.queries, meter.sureness)
     mine = [
-        (number, *row, *(each.get(place) for each in told))
+        (number, *row, *(each.get(place) for each in records))
         for place, (number, *row) in enumerate(rows)
     ]
     on_host = {
@@ -46,15 +46,15 @@ def together(
     }
     answers = everyones((mine, on_host))
     every, whole = [row for rows, _ in answers for row in rows], Meter()
-    for number, classes, counts, query, sure in sorted(every, key=itemgetter(0)):
+    for number, classes, counts, query, confidence in sorted(every, key=itemgetter(0)):
         if number != len(whole):
             raise ValueError(f"episode {number} where {len(whole)} was expected: share them anew")
         whole.classes.append(classes)
         whole.counts.append(counts)
         if query is not None:
             whole.queries[number] = query
-        if sure is not None:
-            whole.sureness[number] = sure
+        if confidence is not None:
+            whole.sureness[number] = confidence
     return whole, {name: _joined([maps[name] for _, maps in answers]) for name in maps}
 
 

@@ -44,7 +44,7 @@ def zero_shot(
     """
     device = encoder.logit_scale.device
     text = encoder.encode_text(CLASS_NAMES, templates)
-    meter, found = Meter(), np.zeros((scenes, 2), np.int64)
+    meter, counts = Meter(), np.zeros((scenes, 2), np.int64)
     for start in range(0, scenes, batch_size):
         batch = [
             render_scene(SPLIT, seed, index, size)
@@ -53,7 +53,7 @@ def zero_shot(
         images = torch.from_numpy(np.stack([scene.image for scene in batch]))
         images = images.permute(0, 3, 1, 2).to(device)
         similarity = F.normalize(encoder.encode_image(images), dim=-1) @ text.T
-        found[start : start + len(batch)] = [
+        counts[start : start + len(batch)] = [
             named(row, scene.plan.class_ids) for row, scene in zip(similarity, batch, strict=True)
         ]
         predictions = dense_classes(score_map(encoder.dense(images), text), size)
@@ -61,8 +61,8 @@ def zero_shot(
             meter.add(prediction, objects_only(scene), range(1, len(CLASS_NAMES) + 1))
     per_class = meter.per_class()
     return {
-        "recall": _share(found.sum(0)),
-        "recall_interval": _interval(found),
+        "recall": _share(counts.sum(0)),
+        "recall_interval": _interval(counts),
         "dense_miou": meter.miou(),
         "dense_miou_interval": meter.interval("miou"),
         "per_class": {
@@ -98,12 +98,12 @@ def _share(sums: np.ndarray) -> float:
     return float(sums[0] / sums[1])
 
 
-def _interval(found: np.ndarray, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
+def _interval(counts: np.ndarray, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
     """Bootstrap percentiles of found / present, scenes drawn anew with replacement."""
-    count = len(found)
+    count = len(counts)
     weights = np.random.default_rng(seed).multinomial(
         count, np.full(count, 1 / count), size=resamples
     )
-    sums = weights @ found
+    sums = weights @ counts
     low, high = np.quantile(sums[:, 0] / sums[:, 1], (0.025, 0.975))
     return float(low), float(high)

@@ -105,8 +105,8 @@ def _unwrapped(content: Any, origin: str) -> tuple[dict[str, Tensor], tuple[str,
             if tensors:
                 return tensors, tuple(path), averaged
             break
-        beside = [key for key in AVERAGED if key != name and _holds_tensors(content.get(key))]
-        averaged = averaged or (beside[0] if beside else "")
+        averages = [key for key in AVERAGED if key != name and _holds_tensors(content.get(key))]
+        averaged = averaged or (averages[0] if averages else "")
         path.append(name)
         content = content[name]
     kind, where = type(content).__name__, f" under {'/'.join(path)!r}" if path else ""
@@ -139,11 +139,11 @@ def _holds_tensors(value: Any, depth: int = DEPTH) -> bool:
 
 def _without_prefixes(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Without what stands before every key; `module.` goes from each key that has it."""
-    taken = []
+    removed = []
     while state:
         common = next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None)
         if common is None:
             break
         state = {key.removeprefix(common): value for key, value in state.items()}
-        taken.append(common)
-    return {key.removeprefix("module."): value for key, value in state.items()}, tuple(taken)
+        removed.append(common)
+    return {key.removeprefix("module."): value for key, value in state.items()}, tuple(removed)

@@ -142,14 +142,14 @@ def differences(file: Facts, model: Facts) -> list[Difference]:
     if file.backbone is None and file.classes is None and not file.settings:
         return []
     shown, built = file.described(), model.described()
-    found = []
+    mismatches = []
     for name in (*shown, *(name for name in built if name not in shown)):
         if shown.get(name) == built.get(name) or (name == "backbone" and file.backbone is None):
             continue
         none = f"no {name}"
         change = _change(file, name)
-        found.append(Difference(name, shown.get(name, none), built.get(name, none), change))
-    return found
+        mismatches.append(Difference(name, shown.get(name, none), built.get(name, none), change))
+    return mismatches
 
 
 def _change(file: Facts, name: str) -> str:

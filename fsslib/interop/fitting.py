@@ -119,8 +119,8 @@ def build(
         parts = _parts(facts, prior, class_ids, on_meta, settings)
         if issubclass(facts.kind, BaseLearner):
             return parts["base"]
-        given = {name: value for name, value in settings.items() if name not in parts}
-        return build_method(facts.kind, preset=preset, prior=prior, **parts, **given)
+        remaining = {name: value for name, value in settings.items() if name not in parts}
+        return build_method(facts.kind, preset=preset, prior=prior, **parts, **remaining)
 
 
 def _parts(
@@ -128,10 +128,10 @@ def _parts(
     prior: str | PriorSource,
     class_ids: Sequence[int],
     on_meta: bool,
-    given: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Those that the class is built of; where the file does not show one, the released code's."""
-    parts = {"backbone": given.get("backbone") or _backbone(facts)}
+    parts = {"backbone": settings.get("backbone") or _backbone(facts)}
     if issubclass(facts.kind, BaseLearner):
         needed = {"base"}
     elif isinstance(prior, PriorSource):
@@ -145,7 +145,7 @@ def _parts(
     }
     for name, make in makers.items():
         if name in needed:
-            parts[name] = given.get(name) or make()
+            parts[name] = settings.get(name) or make()
     return parts
 
 

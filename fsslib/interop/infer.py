@@ -136,8 +136,10 @@ def infer(checkpoint: Path | str | Mapping[str, Any] | Checkpoint) -> OfficialFi
     """
     held = read_checkpoint(checkpoint, shapes_only=True)
     state = used(held.state)
-    found = [candidate for kind in official_kinds() if (candidate := candidate_of(kind, state))]
-    ranked = sorted(found, key=lambda each: each.comparison.nearness, reverse=True)
+    candidates = [
+        candidate for kind in official_kinds() if (candidate := candidate_of(kind, state))
+    ]
+    ranked = sorted(candidates, key=lambda each: each.comparison.nearness, reverse=True)
     return OfficialFile(held, tuple(ranked))
 
 

@@ -120,18 +120,19 @@ def _misfit(model: nn.Module, held: Checkpoint, keys: str) -> OfficialMisfit:
             f"({best.words}) {keys}"
         )
     built = facts_of(type(model), model.state_dict(), official=False)
-    found = differences(facts_of(type(model), state), built)
-    if not found:
+    mismatches = differences(facts_of(type(model), state), built)
+    if not mismatches:
         return OfficialMisfit(
             f"{held.origin} does not fit this {kind}, and no setting explains it {keys}"
         )
     file, has, change = (
-        ", ".join(getattr(each, side) for each in found) for side in ("file", "model", "change")
+        ", ".join(getattr(each, side) for each in mismatches)
+        for side in ("file", "model", "change")
     )
     return OfficialMisfit(
         f"{held.origin} does not fit this {kind}: it has {file}, and the model {has}; build the "
         f"model with {change} {keys}",
-        found,
+        mismatches,
     )
 
 

@@ -98,12 +98,12 @@ def rectify_seeds(seeds: Seeds, similarity: Float[Tensor, "b h w"], window: int 
         y, x = cells.unbind(-1)
         outside = (y < 0) | (x < 0) | (y >= height) | (x >= width)
         others = torch.cat([moved[:, :number], moved[:, number + 1 :]], 1)
-        taken = (cells[:, :, None] == others[:, None]).all(-1).any(-1)
+        occupied = (cells[:, :, None] == others[:, None]).all(-1).any(-1)
         flat = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
-        scores = similarity.flatten(1).gather(1, flat).masked_fill(outside | taken, -torch.inf)
+        scores = similarity.flatten(1).gather(1, flat).masked_fill(outside | occupied, -torch.inf)
         best = cells.take_along_dim(scores.argmax(1)[:, None, None], 1)[:, 0]
-        there = (seeds[:, number] != ABSENT).all(-1, keepdim=True)
-        moved[:, number] = torch.where(there, best, seeds[:, number])
+        present = (seeds[:, number] != ABSENT).all(-1, keepdim=True)
+        moved[:, number] = torch.where(present, best, seeds[:, number])
     return moved
 
 
@@ -131,7 +131,7 @@ def cluster(
     columns = torch.arange(width, device=features.device)
     places = torch.cartesian_prod(rows, columns).to(features) / spacing  # (h w, 2)
     cells = torch.cat([features.flatten(2).mT, places.expand(len(features), -1, -1)], -1)
-    there = (seeds != ABSENT).all(-1)  # (b, n)
+    present = (seeds != ABSENT).all(-1)  # (b, n)
     flat = (seeds[..., 0] * width + seeds[..., 1]).clamp(min=0)
     centres = cells.gather(1, flat[..., None].expand(-1, -1, cells.shape[-1]))
     inside = (masks == 1).flatten(1)  # (b, h w)
@@ -143,7 +143,7 @@ def cluster(
         apart = torch.cdist(cells, centres, compute_mode="donot_use_mm_for_euclid_dist")
         weights = (-apart).masked_fill(outside, -1e9).softmax(1)  # over cells, (b, h w, n)
         centres = weights.mT @ cells
-    return centres[..., :-2] * there[..., None]
+    return centres[..., :-2] * present[..., None]
 
 
 @torch.no_grad()

@@ -31,8 +31,8 @@ def to_background(inside: Bool[Tensor, "b h w"], official_border: bool) -> Int64
     column = torch.arange(width, device=inside.device)
     far = height + width  # farther than anything
     before = column.where(background, -far).cummax(2).values
-    behind = column.where(background, 2 * far).flip(2).cummin(2).values.flip(2)
-    across = torch.minimum(column - before, behind - column).clamp(max=far).square()
+    after = column.where(background, 2 * far).flip(2).cummin(2).values.flip(2)
+    across = torch.minimum(column - before, after - column).clamp(max=far).square()
     down = (row[:, None] - row).square()[..., None]  # (h, h, 1)
     squares = (across[:, None] + down).amin(2)
     squares = squares.where(squares < far**2, NOWHERE)

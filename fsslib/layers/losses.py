@@ -105,8 +105,8 @@ def _divergence(
     if teacher.shape != student.shape:
         size = student.shape[-2:]
         teacher = F.interpolate(teacher[:, None], size, mode="bilinear", align_corners=False)[:, 0]
-    wanted, given = (maps.flatten(1).softmax(1) for maps in (teacher, student))
-    return (wanted * ((wanted + 1e-12).log() - (given + 1e-12).log())).sum(1).mean()
+    target, predicted = (maps.flatten(1).softmax(1) for maps in (teacher, student))
+    return (target * ((target + 1e-12).log() - (predicted + 1e-12).log())).sum(1).mean()
 
 
 @in_fp32

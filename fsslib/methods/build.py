@@ -142,9 +142,9 @@ def build_method(
     spec = PriorSpec() if built is not None else PriorSpec.parse(prior)
     needed = dict(kind.parts) if built is not None else parts_of(kind, spec)
     names = {*PARTS, *needed}
-    given = {k: v for k, v in parts_and_settings.items() if k in names and v is not None}
+    named_parts = {k: v for k, v in parts_and_settings.items() if k in names and v is not None}
     settings = {k: v for k, v in parts_and_settings.items() if k not in names}
-    parts = _complete(kind, spec, needed, {"backbone": backbone, **given})
+    parts = _complete(kind, spec, needed, {"backbone": backbone, **named_parts})
     chosen = preset or suitable_preset(kind.config_class, kind.usual_preset)
     config = kind.configure(chosen, **settings)
     if not issubclass(kind, PriorGuided):
@@ -168,19 +168,22 @@ def build_of(
 
 
 def _complete(
-    kind: type[FewShotSegmenter], prior: PriorSpec, needed: dict[str, Any], given: dict[str, Any]
+    kind: type[FewShotSegmenter],
+    prior: PriorSpec,
+    needed: dict[str, Any],
+    available: dict[str, Any],
 ) -> dict[str, Any]:
     """The parts that are needed; ConfigError for one that is missing or read by nobody."""
     who = f"method={kind.name!r}" + (f" with prior={prior.label!r}" if prior.sources else "")
-    for name, wanted in needed.items():
-        if given.get(name) is None:
-            words = PARTS.get(name, (wanted, getattr(wanted, "__name__", str(wanted))))[1]
+    for name, expected in needed.items():
+        if available.get(name) is None:
+            words = PARTS.get(name, (expected, getattr(expected, "__name__", str(expected))))[1]
             raise ConfigError(f"{who} needs {name}=, {words}")
-        bare = getattr(wanted, "__supertype__", wanted)
-        if isinstance(bare, type) and not isinstance(given[name], bare):
-            got = type(given[name]).__name__
-            raise ConfigError(f"{who}: {name} is a {got}; expected a {bare.__name__}")
-    unread = [name for name in given if name not in needed and name != "backbone"]
+        bare = getattr(expected, "__supertype__", expected)
+        if isinstance(bare, type) and not isinstance(available[name], bare):
+            actual = type(available[name]).__name__
+            raise ConfigError(f"{who}: {name} is a {actual}; expected a {bare.__name__}")
+    unread = [name for name in available if name not in needed and name != "backbone"]
     if unread:
         raise ConfigError(f"{who} does not read {unread[0]}=; leave it out")
-    return {name: given[name] for name in needed}
+    return {name: available[name] for name in needed}

@@ -86,16 +86,16 @@ class PANet(FewShotSegmenter):
         support: Float[Tensor, "b n k c h w"],
     ) -> Float[Tensor, "b n k 2 h w"]:
         """The supports, segmented with prototypes of what the query was predicted to be."""
-        said = scores.argmax(1, keepdim=True) == torch.arange(
+        predicted = scores.argmax(1, keepdim=True) == torch.arange(
             scores.shape[1], device=scores.device
         ).view(-1, 1, 1)  # (B, 1 + N, h, w)
-        prototypes = averages(query[:, None], said)  # (B, 1 + N, C)
+        prototypes = averages(query[:, None], predicted)  # (B, 1 + N, C)
         background = prototypes[:, :1].expand_as(prototypes[:, 1:])
         pairs = torch.stack([background, prototypes[:, 1:]], 2)  # (B, N, 2, C)
         ways, shots = support.shape[1:3]
         repeated = pairs[:, :, None].expand(-1, -1, shots, -1, -1)
-        found = nearness(support.flatten(0, 2), repeated.flatten(0, 2))
-        return found.unflatten(0, (-1, ways, shots))
+        logits = nearness(support.flatten(0, 2), repeated.flatten(0, 2))
+        return logits.unflatten(0, (-1, ways, shots))
 
     def loss(self, prediction: Prediction, episodes: Episode) -> dict[str, Float[Tensor, ""]]:
         """`main`, and in training `alignment`. Classes that the query was not predicted to hold
@@ -103,11 +103,11 @@ class PANet(FewShotSegmenter):
         mask = episodes.query_mask
         losses = {"main": segmentation_loss(prediction.logits, mask, self.config.loss)}
         if prediction.auxiliary_logits:
-            said = prediction.maps["similarity"].argmax(1).flatten(1)  # (B, h w)
-            ways = torch.arange(1, episodes.way + 1, device=said.device)
-            there = (said[:, None] == ways[:, None]).any(-1)[..., None]  # (B, N, 1)
+            predicted = prediction.maps["similarity"].argmax(1).flatten(1)  # (B, h w)
+            ways = torch.arange(1, episodes.way + 1, device=predicted.device)
+            present = (predicted[:, None] == ways[:, None]).any(-1)[..., None]  # (B, N, 1)
             terms = self._alignment_terms(prediction.auxiliary_logits[0], episodes)
-            losses["alignment"] = self.config.alignment_weight * (terms * there).mean()
+            losses["alignment"] = self.config.alignment_weight * (terms * present).mean()
         return losses
 
     def counted(self, term: str, episodes: Episode) -> Tensor | int:

@@ -209,9 +209,9 @@ class QGNet(PFENet):
     ) -> Prediction:
         prediction = super().decode(features, maps, class_ids, episodes)
         own = {"prior_mask": "guided_region", "prior_region": "prior_region"}
-        for name, here in own.items():
+        for name, own_name in own.items():
             if name in prediction.maps:
-                prediction.maps[here] = resize(prediction.maps[name], features.grid)
+                prediction.maps[own_name] = resize(prediction.maps[name], features.grid)
         return prediction
 
 

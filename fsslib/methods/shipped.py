@@ -41,8 +41,8 @@ def load_shipped(fold: int = 0, method: str = "pfenet", prior: str = "own") -> F
     """
     path = shipped_path(fold, method if prior == "own" else f"{method}+{prior}")
     if not path.is_file():
-        there = sorted(each.stem for each in FOLDER.glob("*-scenes10i-f?.safetensors"))
-        raise WeightsError(f"no head {path.stem!r} is shipped; there are {there}")
+        available = sorted(each.stem for each in FOLDER.glob("*-scenes10i-f?.safetensors"))
+        raise WeightsError(f"no head {path.stem!r} is shipped; there are {available}")
     needed = parts_of(METHODS.get(method), PriorSpec.parse(prior))
     backbone = build_backbone("scenes-resnet", "scenes")
     makers: dict[str, Callable[[], Any]] = {

@@ -100,8 +100,8 @@ def stated(method: str, way: int, shot: int) -> Choice:
     """
     kind = METHODS.get(parse_group("method", method)[0] or "")
     head = {"head": "shipped"} if kind.trainable else {}
-    given = {"method": method, **head, "way": way, "shot": shot}
-    return Choice(tuple(given.items()), "as asked", SCENES_SIDE)
+    parameters = {"method": method, **head, "way": way, "shot": shot}
+    return Choice(tuple(parameters.items()), "as asked", SCENES_SIDE)
 
 
 def talk_to_dino(
@@ -118,8 +118,8 @@ def talk_to_dino(
         way: the number of names.
     """
     parts = format_group(None, {"text_map": str(text_map)})
-    given = {"method": "talk2dino", "encoder": encoder, "clip": clip, "parts": parts}
-    return Choice(tuple({**given, "way": way, "shot": 1}.items()), "as asked", PHOTOGRAPH_SIDE)
+    parameters = {"method": "talk2dino", "encoder": encoder, "clip": clip, "parts": parts}
+    return Choice(tuple({**parameters, "way": way, "shot": 1}.items()), "as asked", PHOTOGRAPH_SIDE)
 
 
 @lru_cache(maxsize=4)

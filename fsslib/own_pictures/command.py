@@ -25,12 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0 well, 2 where pictures, masks, words or weights are not as they should be."""
     options = _parser().parse_args(arguments)
     try:
-        queries, asked = queries_of(options), asked_of(options)
+        queries, keywords = queries_of(options), asked_of(options)
         from fsslib.own_pictures.writing import segment_files  # torch comes after what is wrong
 
         with warnings.catch_warnings():
             warnings.showwarning = _in_one_line
-            segment_files(queries, options.out, **asked)
+            segment_files(queries, options.out, **keywords)
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -66,9 +66,9 @@ def asked_of(options: argparse.Namespace) -> dict[str, Any]:
         masks = [_mask(text) for text in masks]
     word = options.names[0] if len(options.names) == 1 else options.names or None
     chosen(options.method, options.weights, *question(supports, masks, word))
-    asked = {"supports": supports, "masks": masks, "class_name": word}
+    keywords = {"supports": supports, "masks": masks, "class_name": word}
     settings = ("method", "weights", "image_size", "tile", "device")
-    return asked | {name: getattr(options, name) for name in settings}
+    return keywords | {name: getattr(options, name) for name in settings}
 
 
 def by_class(texts: list[str]) -> dict[str, list[str]] | list[str] | None:

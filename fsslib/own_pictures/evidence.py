@@ -67,11 +67,11 @@ def rival(chosen: str, patterns: str) -> tuple[str, str, bool] | None:
     results = published()
     alike = [row for row in results if _counts(row) == _counts(chosen) and row != chosen]
     others = [row for row in alike if any(fnmatch(row, one) for one in patterns.split())]
-    found = {row: difference(results[row], results[chosen]).miou for row in others}
-    if not found:
+    differences = {row: difference(results[row], results[chosen]).miou for row in others}
+    if not differences:
         return None
-    best = max(found, key=lambda row: found[row].difference)
-    return best, signed(found[best]), any(one.interval[0] > 0 for one in found.values())
+    best = max(differences, key=lambda row: differences[row].difference)
+    return best, signed(differences[best]), any(one.interval[0] > 0 for one in differences.values())
 
 
 def _counts(row: str) -> tuple[int, int]:
@@ -84,14 +84,20 @@ def _lines(reason: str, way: Way) -> list[str]:
     needs = [name for name in ("masks", "named", "known") if getattr(way, name)]
     words = {"masks": "masks", "named": "names", "known": "names that it has read"}
     counts = {None: "", True: ", several classes", False: ", one class"}[way.several]
-    asked = " and ".join(words[name] for name in needs) + counts
+    requirement = " and ".join(words[name] for name in needs) + counts
     results, lines = published(), []
     for chosen, patterns in way.rows.items():
         mean, half = mean_and_half(results[chosen])
         other = rival(chosen, patterns)
-        beside = f"`{other[0]}` {other[1]}" if other else "no other"
-        cells = [FAMILIES[way.encoder], asked, reason, f"`{chosen}`", f"{mean:.1f} ± {half:.1f}"]
-        lines.append("| " + " | ".join([*cells, beside]) + " |")
+        competitor = f"`{other[0]}` {other[1]}" if other else "no other"
+        cells = [
+            FAMILIES[way.encoder],
+            requirement,
+            reason,
+            f"`{chosen}`",
+            f"{mean:.1f} ± {half:.1f}",
+        ]
+        lines.append("| " + " | ".join([*cells, competitor]) + " |")
     return lines
 
 

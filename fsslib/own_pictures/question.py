@@ -54,8 +54,8 @@ def _of_several(
     if class_name is not None:
         raise ValueError(f"class_name={class_name!r} beside named supports; leave it out")
     if masks is not None and (not isinstance(masks, Mapping) or masks.keys() != supports.keys()):
-        got = sorted(masks) if isinstance(masks, Mapping) else type(masks).__name__
-        raise ValueError(f"masks of {got}; expected a dictionary of {sorted(supports)}")
+        actual = sorted(masks) if isinstance(masks, Mapping) else type(masks).__name__
+        raise ValueError(f"masks of {actual}; expected a dictionary of {sorted(supports)}")
     pairs = [
         _pairs(supports[name], None if masks is None else masks[name], f"{name}, support")
         for name in supports

@@ -58,12 +58,12 @@ def answers(
 
 @torch.inference_mode()
 def _scores(method: FewShotSegmenter, episodes: ListedEpisodes) -> Float64[np.ndarray, " n"]:
-    found = [
+    confidences = [
         sureness(logits.softmax(0)[1:])
         for batch in batches(episodes, 8)
         for logits in method(batch).logits.float()
     ]
-    return torch.cat(found).double().numpy()
+    return torch.cat(confidences).double().numpy()
 
 
 def measure(fold: int = 0) -> dict[str, dict[str, object]]:

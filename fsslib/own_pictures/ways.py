@@ -60,7 +60,9 @@ class Way:
     def fits(self, encoder: Encoder, question: Question) -> bool:
         """Whether it reads this encoder, and has all that it needs."""
         needs = ((self.masks, question.masks), (self.named, question.named))
-        enough = all(had for needed, had in (*needs, (self.known, question.known)) if needed)
+        enough = all(
+            available for needed, available in (*needs, (self.known, question.known)) if needed
+        )
         counts = self.several in (None, question.several)
         return self.encoder == encoder.family and enough and counts
 

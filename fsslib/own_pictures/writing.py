@@ -8,18 +8,18 @@ from typing import Any
 from fsslib.own_pictures.segmenting import segment
 
 
-def segment_files(queries: list[Path], out: Path, **asked: Any) -> None:
+def segment_files(queries: list[Path], out: Path, **arguments: Any) -> None:
     """Segment every query by the same supports; a line on each, a folder of its own if several.
 
     Args:
-        asked: arguments of `segment`.
+        arguments: arguments of `segment`.
 
     Raises:
         ValueError, TypeError, WeightsError, OSError: as `segment`, for the query that has it.
     """
     names = _folders(queries)
     for query, name in zip(queries, names, strict=True):
-        answer = segment(query, **asked)
+        answer = segment(query, **arguments)
         folder = out / name if len(queries) > 1 else out
         answer.save(folder)
         print(f"{query}: {answer}; see {folder}")

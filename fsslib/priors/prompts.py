@@ -36,7 +36,7 @@ class Matching(NamedTuple):
     """Query cells, each at most once."""
     retained: Bool[Tensor, " m"]
     """Pairs whose way back ends in the mask."""
-    kept: Int64[Tensor, " q"]
+    selected: Int64[Tensor, " q"]
     """Pairs that become points, the most similar first."""
     cells: Int64[Tensor, "p 2"]
     """(column, row) of the points' cells, row by row."""
@@ -66,11 +66,11 @@ def match_cells_both_ways(
     _, back = _assign(similarity.T[columns])
     retained = torch.isin(back, inside)
     pairs = (retained if retained.any() else ~retained).nonzero()[:, 0]
-    kept = _better(similarity[inside[own[pairs]], columns[pairs]], pairs)
-    unique = columns[kept].unique()
+    selected = _better(similarity[inside[own[pairs]], columns[pairs]], pairs)
+    unique = columns[selected].unique()
     width = query.shape[-1]
     cells = torch.stack([unique % width, unique // width], 1)
-    return Matching(similarity, inside[own], columns, retained, kept, cells)
+    return Matching(similarity, inside[own], columns, retained, selected, cells)
 
 
 def _assign(similarity: Tensor) -> tuple[Tensor, Tensor]:

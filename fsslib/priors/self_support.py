@@ -57,9 +57,9 @@ def confident(
         share: the class's probability in each cell.
     """
     flat = share.flatten(1)
-    sure = flat > threshold
-    best = torch.zeros_like(sure).scatter(1, flat.topk(min(fewest, flat.shape[1])).indices, True)
-    return torch.where(sure.any(1, keepdim=True), sure, best).view_as(share)
+    above = flat > threshold
+    best = torch.zeros_like(above).scatter(1, flat.topk(min(fewest, flat.shape[1])).indices, True)
+    return torch.where(above.any(1, keepdim=True), above, best).view_as(share)
 
 
 @in_fp32
@@ -78,21 +78,21 @@ def background_prototypes(
 
     Memory: at most `CHUNK_ELEMENTS` weights at once.
     """
-    flat, here = features.flatten(2), chosen.flatten(1)
+    flat, mask = features.flatten(2), chosen.flatten(1)
     if variant == "literal":
-        values = flat * here[:, None]
-        asking, asked = values, flat
+        values = flat * mask[:, None]
+        queries, keys = values, flat
     else:
         values, directions = flat, unit(flat)
-        asking, asked = temperature * directions, directions
-    found = []
-    for some in asking.split(max(1, CHUNK_ELEMENTS // here.numel()), 2):
-        logits = torch.einsum("bci,bcj->bij", some, asked)
+        queries, keys = temperature * directions, directions
+    prototypes = []
+    for some in queries.split(max(1, CHUNK_ELEMENTS // mask.numel()), 2):
+        logits = torch.einsum("bci,bcj->bij", some, keys)
         if variant == "ssp":
-            logits = logits.masked_fill(~here[:, None], -torch.inf)
+            logits = logits.masked_fill(~mask[:, None], -torch.inf)
         weights = logits.softmax(-1).nan_to_num(0)
-        found.append(torch.einsum("bij,bcj->bci", weights, values))
-    return torch.cat(found, 2).view_as(features)
+        prototypes.append(torch.einsum("bij,bcj->bci", weights, values))
+    return torch.cat(prototypes, 2).view_as(features)
 
 
 @in_fp32

@@ -105,10 +105,10 @@ def superpixels(image: UInt8[np.ndarray, "h w 3"], config: SuperpixelConfig) -> 
     else:
         sigma = 0.5 if config.sigma is None else config.sigma
         labels = felzenszwalb(image, config.scale, sigma, config.min_size)
-    found, labels = np.unique(labels, return_inverse=True)
-    if len(found) > 2**16:
+    ids, labels = np.unique(labels, return_inverse=True)
+    if len(ids) > 2**16:
         raise ValueError(
-            f"{len(found)} segments in a picture of {image.shape[:2]}, at most 65,536 can be "
+            f"{len(ids)} segments in a picture of {image.shape[:2]}, at most 65,536 can be "
             "told apart: use larger ones (n_segments, or scale and min_size)"
         )
     return labels.reshape(image.shape[:2]).astype(np.uint16)

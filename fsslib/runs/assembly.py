@@ -75,8 +75,8 @@ class Workshop:
 
     def stage_backbone(self) -> StageBackbone:
         chosen = self.config.backbone_weights
-        asked, usual = chosen.dilated, self.config.method_class.dilated
-        dilated = usual if asked is None else asked
+        requested, usual = chosen.dilated, self.config.method_class.dilated
+        dilated = usual if requested is None else requested
         self.backbone = build_backbone(chosen.name, chosen.weights, dilated=dilated)
         return self.backbone.remember(self.cache)
 
@@ -165,7 +165,7 @@ def assemble(
         if makers is AFTER_SEED:
             torch.manual_seed(getattr(config, "seed", 0))
         for kind, make in makers.items():
-            for name in (name for name, wanted in types.items() if wanted is kind):
+            for name in (name for name, part_kind in types.items() if part_kind is kind):
                 made[name] = make(workshop)
     kind = config.method_class
     prior = build_prior(config.prior_spec, kind, made, config.preset) if kind.reads_prior else None

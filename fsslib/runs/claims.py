@@ -168,9 +168,9 @@ def judge(claim: Claim, paper: Paper) -> Judged:
     measured = {difference: _measured(difference) for difference in claim.ours}
     known = [each for each in measured.values() if isinstance(each, Measured)]
     whole = len(known) == len(measured)
-    found = verdict(claim.rule, known, claim.margin) if whole else OPEN
+    outcome = verdict(claim.rule, known, claim.margin) if whole else OPEN
     numbers = tuple(shown(statement, paper) for statement in claim.own)
-    return Judged(claim, numbers, wrong, measured, CONTRADICTED if wrong else found)
+    return Judged(claim, numbers, wrong, measured, CONTRADICTED if wrong else outcome)
 
 
 def signed_terms(text: str) -> list[tuple[int, str]]:

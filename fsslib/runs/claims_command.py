@@ -77,7 +77,7 @@ def _paragraph(each: Judged) -> str:
     claim, numbers = each.claim, "; ".join(each.numbers) or "none"
     if each.wrong:
         numbers += f" (**not so**: {'; '.join(each.wrong)})"
-    rows = [f"`{name}`: {_shown(found)}" for name, found in each.measured.items()]
+    rows = [f"`{name}`: {_shown(measured)}" for name, measured in each.measured.items()]
     lines = [
         f"**{claim.id} · {claim.where}. {claim.claim}** Verdict: **{each.verdict}**.",
         f"- its numbers: {numbers}",
@@ -90,11 +90,11 @@ def ours(each: Judged) -> str:
     """Our differences on a claim, or why there are none."""
     if not each.measured:
         return "no row tests it"
-    return "; ".join(_shown(found) for found in each.measured.values())
+    return "; ".join(_shown(measured) for measured in each.measured.values())
 
 
-def _shown(found: object) -> str:
-    if isinstance(found, str):
-        return found
-    low, high = found.interval()
-    return f"{found.estimate:+.1f} [{low:.1f}, {high:.1f}]{'' if found.paired else UNPAIRED}"
+def _shown(measured: object) -> str:
+    if isinstance(measured, str):
+        return measured
+    low, high = measured.interval()
+    return f"{measured.estimate:+.1f} [{low:.1f}, {high:.1f}]{'' if measured.paired else UNPAIRED}"

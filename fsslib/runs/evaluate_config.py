@@ -93,13 +93,13 @@ class EvaluateConfig(MethodGroups):
         return super().accepts() | set(PRIORS.names())
 
     @classmethod
-    def expand(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+    def expand(cls, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """As the base class; settings of a prior source go to where it is read."""
-        given = dict(given)
+        parameters = dict(parameters)
         for name in PRIORS.names():
-            if (text := given.pop(name, None)) is not None:
-                given = _with_source(given, name, str(text))
-        return super().expand(given)
+            if (text := parameters.pop(name, None)) is not None:
+                parameters = _with_source(parameters, name, str(text))
+        return super().expand(parameters)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -160,8 +160,8 @@ class EvaluateConfig(MethodGroups):
         protocol, way = self.test_protocol, f"{self.way}way_" if self.way > 1 else ""
         network = self.network
         where = f"{protocol.benchmark}_f{self.fold}_{way}{self.shot}shot"
-        asked = {protocol.question, protocol.queries} - {"as_drawn", "present"}
-        return "_".join([f"{self.label}/{where}", plain_name(network), *sorted(asked)])
+        questions = {protocol.question, protocol.queries} - {"as_drawn", "present"}
+        return "_".join([f"{self.label}/{where}", plain_name(network), *sorted(questions)])
 
     @property
     def network(self) -> str:
@@ -203,19 +203,19 @@ def _content(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else None
 
 
-def _with_source(given: dict[str, Any], name: str, text: str) -> dict[str, Any]:
+def _with_source(parameters: dict[str, Any], name: str, text: str) -> dict[str, Any]:
     """`pi_clip="official vvp=false"` as the settings of that source in `prior`.
 
     Raises:
         ConfigError: nothing reads the source.
     """
     preset, changes = parse_preset(name, text)
-    prior = str(given.get("prior", "own"))
-    method = parse_group("method", str(given.get("method", "")))[0]
+    prior = str(parameters.get("prior", "own"))
+    method = parse_group("method", str(parameters.get("method", "")))[0]
     if prior == "own" and method and METHODS.get(method).fixed_prior == name:
         prior = name
     sources = split_sources(prior)
     if name not in sources:
         raise ConfigError(f"{name}={text!r} with prior={prior!r}: nobody reads it; leave it out")
     sources[sources.index(name)] = format_group(name, {"preset": preset, **changes})
-    return given | {"prior": "+".join(sources)}
+    return parameters | {"prior": "+".join(sources)}

@@ -109,11 +109,11 @@ class Weights(Settings):
         """`"resnet50 weights=imagenet"`; without weights the embedded ones, or ImageNet's; timm's
         are called `timm/ARCHITECTURE`."""
         usual = "timm" if text.lstrip().startswith("timm/") else "imagenet"
-        found = cls._parsed(parameter, text, usual)
+        parsed = cls._parsed(parameter, text, usual)
         from fsslib.encoders.backbones import require_backbone
 
-        require_backbone(found.name, parameter)
-        return found
+        require_backbone(parsed.name, parameter)
+        return parsed
 
     @classmethod
     def _parsed(cls, parameter: str, text: str, usual: str, usual_name: str | None = None) -> Self:
@@ -181,13 +181,13 @@ class ClipWeights(Weights):
 
         from fsslib.encoders.clip_small import SMALL_CLIPS
 
-        found = cls._parsed(parameter, text, "openai", usual)
-        if found.name not in SMALL_CLIPS and found.name not in open_clip.list_models():
+        parsed = cls._parsed(parameter, text, "openai", usual)
+        if parsed.name not in SMALL_CLIPS and parsed.name not in open_clip.list_models():
             known = sorted(SMALL_CLIPS)
             raise ConfigError(
-                f"{parameter}={found.name!r}: expected one of {known} or a model of open_clip"
+                f"{parameter}={parsed.name!r}: expected one of {known} or a model of open_clip"
             )
-        return found
+        return parsed
 
 
 @dataclass(frozen=True)

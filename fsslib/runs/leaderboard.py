@@ -91,14 +91,14 @@ def _cost(result: dict[str, Any], rows: Sequence[dict]) -> dict[str, float] | No
     config, protocol = result["config"], result["protocol"]
     if config.get("parts"):
         return None
-    asked = {"name": config["method"], "prior": config["prior"]}
-    asked |= {"size": protocol["image_size"], "shot": protocol["shot"], "way": protocol["way"]}
+    conditions = {"name": config["method"], "prior": config["prior"]}
+    conditions |= {"size": protocol["image_size"], "shot": protocol["shot"], "way": protocol["way"]}
     network = result["run"].rpartition("shot_")[2]
     # What reads cells of any encoder is measured on the bench's CLIP.
-    asked["clip" if config.get("encoder") == network else "backbone"] = network
+    conditions["clip" if config.get("encoder") == network else "backbone"] = network
     for row in rows:
         what = row["what"]
-        if asked.items() <= what.items():
+        if conditions.items() <= what.items():
             seconds = float(np.median(row["milliseconds"])) / 1000 / row["units"]
             return {"seconds": seconds, "mebibytes": row["peak_mib"]}
     return None
@@ -130,7 +130,7 @@ class Pairwise:
     probability: Float64[np.ndarray, "rows rows"]
     """That the row is better than the column; NaN on the diagonal, and where they have no episodes
     in common."""
-    sure: np.ndarray
+    significant: np.ndarray
     """Whether the difference is told from zero, by Holm's rule over all pairs at 5 %."""
 
 
@@ -142,15 +142,15 @@ def pairwise(results: Results, rows: Sequence[str]) -> Pairwise:
         for j in range(i):
             a, b = results[rows[i]], results[rows[j]]
             try:
-                found = difference(a, b, share_supports(a, b)).miou
+                paired = difference(a, b, share_supports(a, b)).miou
             except (NoEpisodes, ConfigError):
                 continue
-            probability[i, j], probability[j, i] = found.probability, 1 - found.probability
-            p_values[i, j] = found.p_value
-    sure = np.zeros((count, count), bool)
+            probability[i, j], probability[j, i] = paired.probability, 1 - paired.probability
+            p_values[i, j] = paired.p_value
+    significant = np.zeros((count, count), bool)
     for (i, j), p in zip(p_values, holm(list(p_values.values())), strict=True):
-        sure[i, j] = sure[j, i] = p < 0.05
-    return Pairwise(tuple(rows), probability, sure)
+        significant[i, j] = significant[j, i] = p < 0.05
+    return Pairwise(tuple(rows), probability, significant)
 
 
 def leaderboard_table(board: Sequence[Entry]) -> str:

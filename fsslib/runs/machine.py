@@ -137,7 +137,7 @@ def git_revision() -> str | None:
     """Commit of the source tree, with `+` if it was changed since; None outside git."""
     try:
         command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        done = subprocess.run(command, cwd=PACKAGE, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        completed = subprocess.run(command, cwd=PACKAGE, capture_output=True, text=True, check=True)
+        return completed.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

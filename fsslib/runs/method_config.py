@@ -279,12 +279,12 @@ class MethodGroups(RunConfig):
         readers = {"base": ("base",), "dinoiser": ("heads",), "extractor": ("extractor",)}
         readers |= {"extractor": ("extractor", "extractor_weights"), "masks": ("masks",)}
         readers |= {"dino_words": ("text_map",)}
-        given = self.trained_parts.changed()
+        changed = self.trained_parts.changed()
         for part, names in readers.items():
-            unread = [name for name in names if name in given]
+            unread = [name for name in names if name in changed]
             if unread and part not in self.part_types:
                 raise ConfigError(
-                    f"{unread[0]}={given[unread[0]]!r}: method {self.label!r} reads none; leave it "
+                    f"{unread[0]}={changed[unread[0]]!r}: method {self.label!r} reads none; leave it "
                     "out"
                 )
         self._require_unread_networks()

@@ -54,15 +54,15 @@ class RunConfig(Settings):
             require_parts(training.batch_size, training.accumulate, count)
 
     @classmethod
-    def expand(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+    def expand(cls, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The template's own parameters from these and from others given alone.
 
         Raises:
             ConfigError: an unknown name, or one thing given twice.
         """
         own = {field.name: field.default for field in fields(cls)}
-        canonical = {name: value for name, value in given.items() if name in own}
-        alone = {k: v for k, v in given.items() if k not in own}
+        canonical = {name: value for name, value in parameters.items() if name in own}
+        alone = {k: v for k, v in parameters.items() if k not in own}
         additions: dict[str, dict[str | None, Any]] = {}
         for name, value in alone.items():
             group, key = cls._place(name)

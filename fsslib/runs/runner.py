@@ -89,7 +89,7 @@ def _run(template: str, config: RunConfig, folder: Path, again: bool) -> None:
             path.unlink(missing_ok=True)  # of a run that is not this one
         _write_parameters(folder / "params.yaml", template, config)
         say(f"{template}: {shown_path(folder)}")
-        given = _injected(config, folder)
+        injected = _injected(config, folder)
         with (
             terminate_as_exit(),
             without_asyncios_report(),
@@ -97,7 +97,7 @@ def _run(template: str, config: RunConfig, folder: Path, again: bool) -> None:
             Heartbeat(folder, template=template),
         ):
             try:
-                _execute(template, given, folder)
+                _execute(template, injected, folder)
             except RunError as error:
                 raise RunError(_as_given(str(error), config, folder)) from error
 
@@ -153,8 +153,8 @@ def _injected(config: RunConfig, folder: Path) -> dict[str, Any]:
 
     usual = {field.name: field.default for field in fields(config)}
     values = config.with_paths(relative)
-    given = {name: value for name, value in values.items() if value != usual[name]}
-    return {**given, "output": "."}
+    changed = {name: value for name, value in values.items() if value != usual[name]}
+    return {**changed, "output": "."}
 
 
 def _as_given(text: str, config: RunConfig, folder: Path) -> str:

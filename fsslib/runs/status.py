@@ -42,8 +42,8 @@ class BusyError(RunError):
 
 def require_own(folder: Path, config: RunConfig, again: bool = False) -> None:
     """RunError unless a folder is new, or this run's; with `again` another run's will do."""
-    if found := next((path for path in (folder, *folder.parents) if path.is_file()), None):
-        raise RunError(f"{found} is a file; expected a folder (a new one is made): another --out")
+    if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
+        raise RunError(f"{file} is a file; expected a folder (a new one is made): another --out")
     path = folder / "params.yaml"
     if not path.exists():
         others = sorted(each.name for each in folder.glob("*") if not each.name.startswith("."))
@@ -65,8 +65,8 @@ def require_own(folder: Path, config: RunConfig, again: bool = False) -> None:
 def _parameters_of(path: Path) -> RunConfig:
     """The typed parameters of a `params.yaml`; RunError for one that no run wrote."""
     try:
-        there = dict(plain_yaml(path.read_text()))
-        return parse(there.pop("template"), there)
+        content = dict(plain_yaml(path.read_text()))
+        return parse(content.pop("template"), content)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(
             f"{path} was written by no run of this version ({error}); use another --out, or "

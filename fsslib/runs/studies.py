@@ -41,7 +41,7 @@ Engine = Callable[[Sequence[Job], Done], Ending]
 """Makes runs, one way or another: here, or on the workers of a cluster."""
 
 
-def run_one_by_one(jobs: Sequence[Job], done: Done) -> Ending:
+def run_one_by_one(jobs: Sequence[Job], on_finished: Done) -> Ending:
     """The engine that needs nothing: one run after the other, in this process."""
     ending = Ending()
     for job in jobs:
@@ -52,13 +52,13 @@ def run_one_by_one(jobs: Sequence[Job], done: Done) -> Ending:
             say(f"{job.name}: needs {', '.join(waiting)}")
             ending.later.append(job)
         else:
-            _run_one(job, done, ending)
+            _run_one(job, on_finished, ending)
     return ending
 
 
-def _run_one(job: Job, done: Done, ending: Ending) -> None:
+def _run_one(job: Job, on_finished: Done, ending: Ending) -> None:
     try:
-        done(job, run(job.template, job.parameters))
+        on_finished(job, run(job.template, job.parameters))
     except BusyError:
         say(f"{job.name}: another process is at it")
         ending.later.append(job)
@@ -86,11 +86,11 @@ def run_study(
         ConfigError: a parameter of any run is wrong; none has started.
         RunError: runs that failed, once all others are done.
     """
-    done: Done = partial(publish, study) if published else _nothing
-    ending = engine(wanted(study, rows, missing, published), done)
+    on_finished: Done = partial(publish, study) if published else _nothing
+    ending = engine(jobs_to_run(study, rows, missing, published), on_finished)
     failed = ending.failed
     if ending.later:
-        ending = engine(ending.later, done)
+        ending = engine(ending.later, on_finished)
         failed += ending.failed
     if ending.later:
         say(f"left to another process: {', '.join(job.name for job in ending.later)}")
@@ -98,7 +98,7 @@ def run_study(
         raise RunError(f"{len(failed)} of the study's runs failed: {', '.join(failed)}")
 
 
-def wanted(
+def jobs_to_run(
     study: Study, rows: Sequence[str] = (), missing: bool = False, published: bool = True
 ) -> list[Job]:
     """The runs that `run_study` makes, each after those it needs; ConfigError for a wrong one."""

@@ -68,9 +68,11 @@ class Study:
         if not self.rows:
             raise ConfigError(f"study {self.name!r}: rows={self.rows!r}, expected one at least")
         known: set[str] = set()
-        for row, given in self.rows.items():
-            if not isinstance(given, dict):
-                raise ConfigError(f"row {row!r}: {given!r}, expected such as {{method: pfenet}}")
+        for row, parameters in self.rows.items():
+            if not isinstance(parameters, dict):
+                raise ConfigError(
+                    f"row {row!r}: {parameters!r}, expected such as {{method: pfenet}}"
+                )
             known |= self._config(row).accepts()
             if not set(self.of(row, "folds")) <= set(range(FOLDS)):
                 folds = list(self.of(row, "folds"))
@@ -90,8 +92,8 @@ class Study:
         for row in rows:
             self.require(row)
         made: dict[tuple[str, str], str] = {}
-        asked = self._asked(rows or list(self.rows))
-        for job in needs_first([self.job(row, fold, seed) for row, fold, seed in asked]):
+        combinations = self._asked(rows or list(self.rows))
+        for job in needs_first([self.job(row, fold, seed) for row, fold, seed in combinations]):
             same = made.setdefault((job.row, repr(job.parameters)), job.name)
             if same != job.name:
                 raise ConfigError(
@@ -110,7 +112,10 @@ class Study:
 
     def references(self) -> dict[str, str]:
         """Row -> the one that it is compared with."""
-        named = {row: given.get("reference", self.reference) for row, given in self.rows.items()}
+        named = {
+            row: parameters.get("reference", self.reference)
+            for row, parameters in self.rows.items()
+        }
         return {row: reference for row, reference in named.items() if reference}
 
     def require(self, row: str) -> None:
@@ -119,9 +124,9 @@ class Study:
 
     def of(self, row: str, name: str) -> Sequence[int]:
         """Folds or seeds of a row; ConfigError unless they are a list of whole numbers."""
-        asked = self.rows[row].get(name, getattr(self, name))
-        if not (numbers := cast(asked, tuple[int, ...], f"row {row!r}: {name}")):
-            raise ConfigError(f"row {row!r}: {name}={asked!r}: expected one at least")
+        value = self.rows[row].get(name, getattr(self, name))
+        if not (numbers := cast(value, tuple[int, ...], f"row {row!r}: {name}")):
+            raise ConfigError(f"row {row!r}: {name}={value!r}: expected one at least")
         return numbers
 
     def _config(self, row: str) -> type[RunConfig]:
@@ -144,7 +149,7 @@ class Study:
                 f"row {row!r} reads its own file ({' reads '.join((*readers, row))}); name a file "
                 "of another row"
             )
-        given = {k: v for k, v in self.rows[row].items() if k not in ABOUT}
+        settings = {k: v for k, v in self.rows[row].items() if k not in ABOUT}
         template, kind = self.rows[row].get("template", "train"), self._config(row)
         own = kind.__dataclass_fields__
         usual = {k: v for k, v in self.always.items() if k in kind.accepts()}
@@ -152,9 +157,9 @@ class Study:
             usual["fold"] = fold
         if "seed" in own:
             usual["seed"] = seed
-        elif "head" not in given and "episode_seed" in kind.accepts():
+        elif "head" not in settings and "episode_seed" in kind.accepts():
             usual["episode_seed"] = seed  # what is not trained can only see other episodes
-        parameters, needs = {**usual, **given}, []
+        parameters, needs = {**usual, **settings}, []
         for name, value in parameters.items():
             if isinstance(value, str) and value.startswith("@"):
                 source, _, file = value[1:].partition("/")

@@ -43,10 +43,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     sweep.add_argument("file", type=Path)
     sweep.set_defaults(command=sweep_command)
-    for parser, there in ((study, "published"), (sweep, "finished")):
+    for parser, state in ((study, "published"), (sweep, "finished")):
         parser.add_argument("rows", nargs="*", help="some of its rows (default: all)")
-        parser.add_argument("--table", action="store_true", help=f"only show what is {there}")
-        parser.add_argument("--missing", action="store_true", help=f"run only what is not {there}")
+        parser.add_argument("--table", action="store_true", help=f"only show what is {state}")
+        parser.add_argument("--missing", action="store_true", help=f"run only what is not {state}")
         text = "only say what is missing, under whose licences, and how long it would take"
         parser.add_argument("--check", action="store_true", help=text)
         parser.add_argument("--print", action="store_true", help="only print the commands")
@@ -111,11 +111,11 @@ def _print(study: Study, options: argparse.Namespace) -> int:
 
         print(check_table(list(check(study, options.rows))))
         return 0
-    from fsslib.runs.studies import wanted
+    from fsslib.runs.studies import jobs_to_run
     from fsslib.runs.sweeps.commands import listing
 
     published = options.command is study_command
-    print(listing(wanted(study, options.rows, options.missing, published)))
+    print(listing(jobs_to_run(study, options.rows, options.missing, published)))
     for system in SYSTEMS:
         if text := getattr(options, system):
             require_cluster(f"--{system}")

@@ -111,8 +111,8 @@ def _also(rows: Sequence[str], references: Mapping[str, str]) -> list[str]:
 def sweep_table(study: Study, rows: Sequence[str] = (), reference: str | None = None) -> str:
     """The same of a study that is not published, from the runs' own folders."""
     references = references_of(study, reference)
-    wanted = [*rows, *_also(rows, references)]
-    results = row_results(study, lambda job: job.folder / "results.json", wanted)
+    selected = [*rows, *_also(rows, references)]
+    results = row_results(study, lambda job: job.folder / "results.json", selected)
     if not results:
         return "No run of this has left results yet."
     return score_table(results, references, rows)

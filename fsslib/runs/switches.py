@@ -38,7 +38,7 @@ class Move:
     paired: bool
 
     @property
-    def told(self) -> bool:
+    def significant(self) -> bool:
         """Whether the move is told from zero."""
         return self.interval[0] > 0 or self.interval[1] < 0
 

@@ -29,7 +29,7 @@ from fsslib.training.processes import own_share, processes
 _EVERY_SECONDS = 0.5
 
 
-def main(work: str, told: str, folder: str, *more: str) -> int:
+def main(work: str, message: str, folder: str, *more: str) -> int:
     """Call `module:function` with a configuration and a folder; 1 if it failed."""
     out = sys.stdout
     _stay_with_the_starter()
@@ -38,7 +38,7 @@ def main(work: str, told: str, folder: str, *more: str) -> int:
             sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
         else:
             sys.stderr = sys.stdout
-        content = json.loads(told)
+        content = json.loads(message)
         config = parse(content["template"], content["parameters"])
         processes(pick_device(config.machine_config.device))
         module, _, name = work.partition(":")

@@ -159,11 +159,11 @@ class Engine:
         """
         values = [value.float() for value in facts.values()]
         *numbers, broken = torch.stack([*values, self.first_broken.float()]).tolist()
-        told = dict(zip(facts, numbers, strict=True))
+        scalars = dict(zip(facts, numbers, strict=True))
         if broken >= 0:
-            raise diverged(int(broken), self._rate(int(broken)), told)
-        self.state["facts"] = told | self.recent.means()
-        return told
+            raise diverged(int(broken), self._rate(int(broken)), scalars)
+        self.state["facts"] = scalars | self.recent.means()
+        return scalars
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over all processes."""
@@ -176,22 +176,24 @@ class Engine:
 
     def _finish(self, step: Step) -> None:
         """Journal, checkpoint and a line on the screen, where they are due."""
-        done, plan = step.number + 1, self.plan
-        logged = done % plan.log_every == 0 or self.over
-        saved = done % plan.checkpoint_every == 0 or self.over
-        told = done % (plan.report_every or plan.checkpoint_every) == 0 or bool(step.remark)
-        if logged or saved or told:
+        completed, plan = step.number + 1, self.plan
+        logged = completed % plan.log_every == 0 or self.over
+        saved = completed % plan.checkpoint_every == 0 or self.over
+        reported = completed % (plan.report_every or plan.checkpoint_every) == 0 or bool(
+            step.remark
+        )
+        if logged or saved or reported:
             step.look()
         if logged and self.main:
             row = self.state["facts"] | _plain(self.extras()) | {"lr": self._rate(step.number)}
             clocks = {name: self.state[name] for name in ("seconds", "waited_seconds")}
-            self.journal.write(done, **row, **clocks)
+            self.journal.write(completed, **row, **clocks)
         for row in step.rows if self.main else ():
-            self.journal.write(done, **row)
+            self.journal.write(completed, **row)
         if saved:
             self._save()
-        if told or (self.over and plan.report_every is None):
-            self.report(self._line(done, step.remark))
+        if reported or (self.over and plan.report_every is None):
+            self.report(self._line(completed, step.remark))
 
     def _save(self) -> None:
         if self.main:
@@ -200,11 +202,11 @@ class Engine:
             save_checkpoint(self.path, content, self.settings, self.parts, self.device)
         self.accelerator.wait_for_everyone()
 
-    def _line(self, done: int, remark: str) -> str:
+    def _line(self, completed: int, remark: str) -> str:
         shown = [name for name in self.plan.smooth[0] if name != "loss"]
         texts = [f"{name} {self.state['facts'][name]:.4f}" for name in ("loss", *shown)]
         texts += [remark] * bool(remark) + [f"{self.state['seconds']:.0f} s"]
-        return "  ".join([f"step {done}/{self.plan.steps}", *texts])
+        return "  ".join([f"step {completed}/{self.plan.steps}", *texts])
 
     def _rate(self, number: int) -> float:
         """For the journal: the largest of the groups'."""

@@ -26,9 +26,9 @@ class Journal:
     def __init__(self, path: Path, after_step: int = 0) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [row for row in read_journal(path) if row["step"] <= after_step]
+        rows = [row for row in read_journal(path) if row["step"] <= after_step]
         with atomic_path(path) as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def write(self, step: int, **values: Any) -> None:
         """Append one line; numbers are rounded to six digits."""

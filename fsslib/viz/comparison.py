@@ -20,17 +20,17 @@ FEW = 12  # numbers, drawn as bars
 SLENDER = 4  # how much longer than the other a side of a drawn matrix is at most
 
 
-def compared(given: Any, wanted: Any, tolerance: float = 1e-4) -> Fault:
-    """What is off about `given`: its kind, its shape, values that are no numbers, or where it
-    differs most from `wanted` and by how much; and a likely slip (transposed, a factor, an offset,
-    reversed), if one explains all of it."""
-    if isinstance(wanted, tuple | list):
-        return _of_several(given, wanted, tolerance)
-    ours, theirs = _numbers(given), _numbers(wanted)
+def compared(answer: Any, expected: Any, tolerance: float = 1e-4) -> Fault:
+    """What is off about `answer`: its kind, its shape, values that are no numbers, or where it
+    differs most from `expected` and by how much; and a likely slip (transposed, a factor, an
+    offset, reversed), if one explains all of it."""
+    if isinstance(expected, tuple | list):
+        return _of_several(answer, expected, tolerance)
+    ours, theirs = _numbers(answer), _numbers(expected)
     if theirs is None:
-        return "" if given == wanted else f"returned {given!r}, expected {wanted!r}"
+        return "" if answer == expected else f"returned {answer!r}, expected {expected!r}"
     if ours is None:
-        return f"returned {type(given).__name__}, expected {_kind(theirs)}"
+        return f"returned {type(answer).__name__}, expected {_kind(theirs)}"
     if ours.shape != theirs.shape:
         return f"shape {ours.shape}, expected {theirs.shape}{_reshaped(ours, theirs, tolerance)}"
     if bad := int((~np.isfinite(ours) & np.isfinite(theirs)).sum()):
@@ -43,10 +43,10 @@ def compared(given: Any, wanted: Any, tolerance: float = 1e-4) -> Fault:
     return off + _slip(ours, theirs, tolerance)
 
 
-def drawn(given: Any, wanted: Any) -> Any:
-    """Yours, expected and difference (expected alone where `given` is None); None if the values are
-    neither maps nor a line of numbers."""
-    ours, theirs = _numbers(given), _numbers(wanted)
+def drawn(answer: Any, expected: Any) -> Any:
+    """Yours, expected and difference (expected alone where `answer` is None); None if the values
+    are neither maps nor a line of numbers."""
+    ours, theirs = _numbers(answer), _numbers(expected)
     if theirs is None or not np.isfinite(theirs).any():
         return None
     if ours is not None and ours.shape != theirs.shape:
@@ -59,10 +59,10 @@ def drawn(given: Any, wanted: Any) -> Any:
     return _maps(None if ours is None else ours.reshape(planes.shape), planes)
 
 
-def _of_several(given: Any, wanted: Any, tolerance: float) -> Fault:
-    if not isinstance(given, tuple | list) or len(given) != len(wanted):
-        return f"returned {type(given).__name__}, expected {len(wanted)} values"
-    faults = [compared(*pair, tolerance) for pair in zip(given, wanted, strict=True)]
+def _of_several(answer: Any, expected: Any, tolerance: float) -> Fault:
+    if not isinstance(answer, tuple | list) or len(answer) != len(expected):
+        return f"returned {type(answer).__name__}, expected {len(expected)} values"
+    faults = [compared(*pair, tolerance) for pair in zip(answer, expected, strict=True)]
     return next((f"value {n}: {fault}" for n, fault in enumerate(faults, 1) if fault), "")
 
 

@@ -95,13 +95,13 @@ def _key(marker: str, meaning: str, hollow: bool = False) -> Line2D:
 def _number(axis: Axes, spots: Sequence[tuple[float, float]]) -> None:
     """1, 2, … beside these spots, each on the side where it is farthest from spots and numbers."""
     scale = 72 / axis.figure.dpi  # pixels to points
-    taken = [scale * place for place in axis.transData.transform(spots)]
-    for number, (spot, place) in enumerate(zip(spots, taken[: len(spots)], strict=True), 1):
-        room = [min(np.hypot(*(place + side - other)) for other in taken) for side in SIDES]
+    occupied = [scale * place for place in axis.transData.transform(spots)]
+    for number, (spot, place) in enumerate(zip(spots, occupied[: len(spots)], strict=True), 1):
+        room = [min(np.hypot(*(place + side - other)) for other in occupied) for side in SIDES]
         side = SIDES[int(np.argmax(np.round(room)))]
         style = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": 8}
         axis.annotate(str(number), spot, tuple(side), **style)
-        taken.append(place + side)
+        occupied.append(place + side)
 
 
 def pairwise_figure(pairs: Pairwise, title: str) -> Figure:
@@ -113,7 +113,7 @@ def pairwise_figure(pairs: Pairwise, title: str) -> Figure:
     for i, j in np.argwhere(~np.isnan(pairs.probability)):
         value = 100 * pairs.probability[i, j]
         dark = abs(value - 50) > 35
-        weight = "bold" if pairs.sure[i, j] else "normal"
+        weight = "bold" if pairs.significant[i, j] else "normal"
         style = {"ha": "center", "va": "center", "fontsize": 9, "weight": weight}
         axis.text(j, i, f"{value:.0f}", color="white" if dark else "black", **style)
     axis.set_xticks(range(count), pairs.rows, rotation=60, ha="right", fontsize=8)
@@ -133,18 +133,18 @@ def moves_figure(known: Sequence[Move], title: str) -> Figure:
     figure, axes = plt.subplots(
         1, len(switches), figsize=size, sharey=True, squeeze=False, layout="constrained"
     )
-    told, open_ = palette(2) / 255
+    significant, open_ = palette(2) / 255
     for axis, switch in zip(axes[0], switches, strict=True):
         axis.axvline(0, color="0.6", lw=1)
         for move in (move for move in known if move.switch == switch):
-            place, colour = methods.index(move.method), told if move.told else open_
+            place, colour = methods.index(move.method), significant if move.significant else open_
             axis.plot(move.interval, [place, place], color=colour, lw=2)
             face = colour if move.paired else "white"
             axis.plot(move.points, place, "o", color=colour, mfc=face, ms=6)
         axis.set(title=switch.replace("_", " "), xlabel="points")
         axis.margins(x=0.15, y=0.08)
     axes[0, 0].set_yticks(range(len(methods)), methods)
-    keys = [Line2D([], [], color=told, lw=3, label="told from zero")]
+    keys = [Line2D([], [], color=significant, lw=3, label="told from zero")]
     keys.append(Line2D([], [], color=open_, lw=3, label="not told"))
     keys.append(_key("o", "other episodes", hollow=True))
     figure.legend(handles=keys, loc="outside right upper", fontsize=8)

@@ -46,17 +46,17 @@ def check(
         The expected value of a stub, else yours, the expected and their difference as pictures
         (maps (h,w), up to four of (c,h,w)) or lines (up to 128 numbers); None where neither fits.
     """
-    wanted = expected(*inputs) if callable(expected) else expected
+    reference = expected(*inputs) if callable(expected) else expected
     try:
-        given = answer(*inputs)
+        result = answer(*inputs)
     except NotImplementedError:
         _judge(answer.__name__, "waits for you", solved=False)
-        return drawn(None, wanted)
-    fault = compared(given, wanted, tolerance)
+        return drawn(None, reference)
+    fault = compared(result, reference, tolerance)
     for number, other in enumerate(more, 1):
         fault = fault or _inputs(number, compared(answer(*other), expected(*other), tolerance))
     _judge(answer.__name__, f"not yet: {fault}" if fault else "solved", solved=not fault)
-    return drawn(given, wanted)
+    return drawn(result, reference)
 
 
 def exercise(holds: Callable[[Callable], None]) -> Callable[[Answer], Answer]:

@@ -34,15 +34,15 @@ def write_names(
     if values and max(values) > len(names):
         raise ValueError(f"label {max(values)} has no name: {len(names)} names were given")
     canvas = Image.fromarray(picture)
-    draw, taken = ImageDraw.Draw(canvas), []
+    draw, occupied = ImageDraw.Draw(canvas), []
     letters = font(max(9, len(picture) // 15), bold=True)
     pieces = [(*_largest_piece(labels == value), names[value - 1]) for value in values]
     for share, row, column, name in sorted(pieces, reverse=True):
         if share >= LEAST_SHARE:
-            box = _free_place(draw, letters, name, (column, row), taken, canvas.size)
+            box = _free_place(draw, letters, name, (column, row), occupied, canvas.size)
             if box is None:
                 continue
-            taken.append(box)
+            occupied.append(box)
             draw.text(box[:2], name, "white", letters, stroke_width=2, stroke_fill="black")
     return np.asarray(canvas)
 
@@ -61,7 +61,7 @@ def _free_place(
     letters: ImageFont.FreeTypeFont,
     name: str,
     centre: tuple[int, int],
-    taken: list[Box],
+    occupied: list[Box],
     size: tuple[int, int],
 ) -> Box | None:
     """Where the name goes: within the picture, a line lower or higher if another name is there;
@@ -72,7 +72,7 @@ def _free_place(
     start = min(max(centre[1] - height // 2, 0), max(size[1] - height - 2, 0))
     for y in (start, start + height, start - height):
         box = (x, y, x + right, y + height)
-        if 0 <= y <= size[1] - height and not any(_meet(box, other) for other in taken):
+        if 0 <= y <= size[1] - height and not any(_meet(box, other) for other in occupied):
             return box
     return None
 

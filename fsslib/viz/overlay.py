@@ -154,9 +154,9 @@ def _hatch(
     rows, columns = np.nonzero(where)
     width = max(1, round(max(where.shape) / 97))
     light = (rows + columns) // width % 2 == 0
-    beside = _grown(_grown(_grown(labelled)))[rows, columns]
+    near = _grown(_grown(_grown(labelled)))[rows, columns]
     drawn[rows, columns] = np.where(
-        light, np.where(beside, 255.0, 150.0), np.where(beside, 90.0, 80.0)
+        light, np.where(near, 255.0, 150.0), np.where(near, 90.0, 80.0)
     )[:, None]
 
 

@@ -100,8 +100,8 @@ def panel(
 
 def _titles_of(rows: list[list[Cell]], titles: Sequence[str]) -> list[list[str]]:
     """A title a cell; IoUs are added where a cell has one."""
-    given = iter(titles)
-    names = [[next(given, "") for _ in row] for row in rows]
+    remaining = iter(titles)
+    names = [[next(remaining, "") for _ in row] for row in rows]
     for row, cells in zip(names, rows, strict=True):
         for place, cell in enumerate(cells):
             score = getattr(cell, "iou", None)

@@ -51,14 +51,14 @@ def show_contrast(rows: list[dict[str, Any]]) -> Figure:
     looks = [row for row in rows if "prototype_miou" in row]
     figure, axes = plt.subplots(1, 1 + bool(looks), figsize=(10, 3.2), squeeze=False)
     for name, colour in (("global", "#1f4e8c"), ("local", "#c4622d")):
-        found = [row for row in rows if f"{name}_loss" in row]
-        if not found:
+        logged = [row for row in rows if f"{name}_loss" in row]
+        if not logged:
             continue
-        steps = [row["step"] for row in found]
-        values = np.array([row[f"{name}_loss"] for row in found])
+        steps = [row["step"] for row in logged]
+        values = np.array([row[f"{name}_loss"] for row in logged])
         axes[0, 0].plot(steps, values, color=colour, linewidth=1, alpha=0.4)
         axes[0, 0].plot(steps, _running_mean(values), color=colour, linewidth=2, label=name)
-        chance = found[-1][f"{name}_chance"]
+        chance = logged[-1][f"{name}_chance"]
         axes[0, 0].axhline(chance, color=colour, linestyle="--", label=f"{name}: ln(K+1)")
     axes[0, 0].set(title="contrastive loss", xlabel="step")
     for name, label in (("prototype_miou", "mIoU"), ("prototype_auroc", "AUROC")):

@@ -49,8 +49,8 @@ def score_table(meters: Mapping[str, Meter], reference: str, title: str = "") ->
     rows = []
     for name, meter in meters.items():
         low, high = (100 * end for end in meter.interval("miou"))
-        beside = "" if name == reference else gain_text(gain(meter, meters[reference]))
-        rows.append([name, f"{100 * meter.miou():.1f}", f"{low:.1f} to {high:.1f}", beside])
+        difference = "" if name == reference else gain_text(gain(meter, meters[reference]))
+        rows.append([name, f"{100 * meter.miou():.1f}", f"{low:.1f} to {high:.1f}", difference])
     return table(["", "mIoU, %", "95 %", f"minus “{reference}” (95 %)"], rows, title)
 
 

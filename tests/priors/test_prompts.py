@@ -23,7 +23,7 @@ def test_matching_is_the_recorded_one(name):
     assert_near(matching.cost, case["cost"], 1e-5)
     assert len(matching.rows) == case["forward_rows"]
     assert torch.equal(matching.retained, case["retain"])
-    kept = matching.similarity[matching.rows[matching.kept], matching.columns[matching.kept]]
+    kept = matching.similarity[matching.rows[matching.selected], matching.columns[matching.selected]]
     assert_near(kept, case["matched_similarity_sorted"], 1e-5)
     assert len(kept) == case["kept"]
     points = prompts.centre_pixels(matching.cells, grid, pixels)
@@ -55,11 +55,11 @@ def test_beyond_forty_pairs_the_better_half_is_kept():
     support, query = noisy((7, 7))
     everywhere = torch.ones(1, 7, 7, dtype=torch.bool)
     matching = prompts.match_cells_both_ways(support, query, everywhere)
-    assert matching.retained.all() and len(matching.kept) == 49 // 2
+    assert matching.retained.all() and len(matching.selected) == 49 // 2
     values = matching.similarity[matching.rows, matching.columns]
     others = torch.ones(49, dtype=torch.bool)
-    others[matching.kept] = False
-    assert values[matching.kept].min() >= values[others].max()
+    others[matching.selected] = False
+    assert values[matching.selected].min() >= values[others].max()
 
 
 def test_where_no_pair_comes_back_all_stay():
@@ -68,7 +68,7 @@ def test_where_no_pair_comes_back_all_stay():
     masks = torch.tensor([[[False, False, True]]])
     matching = prompts.match_cells_both_ways(support, query, masks)
     assert not matching.retained.any(), "the way back ends at a cell that is more alike"
-    assert len(matching.kept) == len(matching.rows) == 1 and matching.cells.tolist() == [[0, 0]]
+    assert len(matching.selected) == len(matching.rows) == 1 and matching.cells.tolist() == [[0, 0]]
 
 
 def test_points_are_centres():

@@ -89,8 +89,8 @@ def test_pairs_are_told_apart_only_where_their_episodes_say_so(tmp_path):
             rows[row] = [result(0.3, file=path)]
     rows["bare"] = [result(0.3, file=tmp_path / "bare.json")]
     pairs = pairwise(rows, ["better", "plain", "same", "bare"])
-    assert pairs.probability[0, 1] > 0.999 and pairs.sure[0, 1] and pairs.sure[1, 0]
+    assert pairs.probability[0, 1] > 0.999 and pairs.significant[0, 1] and pairs.significant[1, 0]
     assert pairs.probability[1, 0] == pytest.approx(1 - pairs.probability[0, 1])
-    assert not pairs.sure[1, 2] and 0.01 < pairs.probability[1, 2] < 0.99
+    assert not pairs.significant[1, 2] and 0.01 < pairs.probability[1, 2] < 0.99
     assert np.isnan(pairs.probability[3]).all() and np.isnan(np.diag(pairs.probability)).all()
     assert len(pairwise_figure(pairs, "all").axes[0].texts) == 6

@@ -46,8 +46,8 @@ class Scenes10i(Benchmark):
 
     def __init__(self, size: int = 97, seed: int = 0, keep: bool = False) -> None:
         self.size, self.seed = size, seed
-        kept = {split: KeptScenes(split, seed, count, size) for split, count in SIZES.items()}
-        self.kept = kept if keep else {}
+        scenes = {split: KeptScenes(split, seed, count, size) for split, count in SIZES.items()}
+        self.kept = scenes if keep else {}
 
     def novel_classes(self, fold: int) -> tuple[int, ...]:
         return tuple(fold_class_ids(fold))

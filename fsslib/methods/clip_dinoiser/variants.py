@@ -241,8 +241,8 @@ class SupportDinoiser(FewShotSegmenter):
             shown, weights = (part.to(mean) for part in self.negatives)
             negatives = unit(shown - mean[:, None], -1)  # (b, cells, d)
             counted = weights.expand(negatives.shape[:2])
-            found = spherical_kmeans(negatives, counted, self.config.clusters)
-            centres = torch.cat([centres, found], 1)
+            negative_centres = spherical_kmeans(negatives, counted, self.config.clusters)
+            centres = torch.cat([centres, negative_centres], 1)
         rest = scale * cosines(from_mean, centres).amax(1, keepdim=True)
         logits = self._with_background(classes, query, None, rest, episodes)
         return logits, {"similarity": classes / scale}

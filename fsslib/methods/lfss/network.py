@@ -110,17 +110,17 @@ class LFSS(FewShotSegmenter):
         query = self.reduce(pseudo.query_features)
         support = self.reduce(pseudo.support_features).unflatten(0, (-1, shots))
         if self.config.fusion == "vote" and shots > 1:
-            logits, found, first = self._vote(query, support, pseudo, size)
+            logits, query_pass, first = self._vote(query, support, pseudo, size)
         else:
-            found, first = self._circle(query, support, masks)
-            logits = found.logits
+            query_pass, first = self._circle(query, support, masks)
+            logits = query_pass.logits
         maps = {
             "initial": initial.query[:, None],
             "initial_support": initial.support,
             "refined": masks.query[:, None],
             "refined_support": masks.support,
-            "association": found.association,
-            "correlation": found.correlation,
+            "association": query_pass.association,
+            "correlation": query_pass.correlation,
         }
         auxiliary = ()
         if first is not None:
@@ -163,18 +163,18 @@ class LFSS(FewShotSegmenter):
             prototypes = self._prototypes(guides, flat, targets, target_masks)
             scores = association(target, prototypes.unflatten(0, (-1, shots)).flatten(1, 2))
             # Mean over shots: their sum is K times what a head trained with one shot has read.
-            told = scores.sum(1, keepdim=True) / shots
+            guidance = scores.sum(1, keepdim=True) / shots
         else:
-            told = average.unflatten(0, (-1, shots)).mean(1)[..., None, None].expand_as(target)
+            guidance = average.unflatten(0, (-1, shots)).mean(1)[..., None, None].expand_as(target)
         if config.ccm:
             attended = attention_prototype(targets, target_masks, guides, flat, config.temperature)
             maps = correlate(targets, target_masks, attended)
         else:
             maps = correlate(targets, target_masks, average)[:, :1]
         maps = maps.unflatten(0, (-1, shots)).mean(1)
-        merged = self.merge(torch.cat([target, told, maps], 1))
+        merged = self.merge(torch.cat([target, guidance, maps], 1))
         logits = self.decode(self.fuse(self.aspp(merged)))[:, 0]
-        return Pass(logits, told.mean(1, keepdim=True), maps)
+        return Pass(logits, guidance.mean(1, keepdim=True), maps)
 
     def _prototypes(
         self, guides: Tensor, masks: Tensor, targets: Tensor, target_masks: Tensor
@@ -182,12 +182,12 @@ class LFSS(FewShotSegmenter):
         """Seeds in the guides' masks, moved to what the targets resemble, and their clusters."""
         config, hard = self.config, (masks > 0.5).float()
         seeds = place_seeds(hard, config.seeds, config.area_per_seed, config.official_border)
-        wanted = masked_average(targets, target_masks[:, None]).flatten(1)  # (b k, d)
-        seeds = rectify_seeds(seeds, cosine_map(guides, wanted), config.window)
+        target_prototype = masked_average(targets, target_masks[:, None]).flatten(1)  # (b k, d)
+        seeds = rectify_seeds(seeds, cosine_map(guides, target_prototype), config.window)
         rounds = ITERATIONS[0] if self.training else ITERATIONS[1]
         scaled = config.feature_scale * guides
-        found = distributed_prototypes(scaled, hard, seeds, rounds, config.spacing)
-        return found / config.feature_scale
+        prototypes = distributed_prototypes(scaled, hard, seeds, rounds, config.spacing)
+        return prototypes / config.feature_scale
 
     def _vote(
         self, query: Tensor, support: Tensor, pseudo: Pseudo, size: tuple[int, ...]
@@ -197,10 +197,10 @@ class LFSS(FewShotSegmenter):
         passes, firsts = [], []
         for k in range(support.shape[1]):
             one = self.masks.of_shot(pseudo, k)
-            found, first = self._circle(query, support[:, k : k + 1], one)
-            passes.append(found)
+            query_pass, first = self._circle(query, support[:, k : k + 1], one)
+            passes.append(query_pass)
             firsts.append(first)
-        margins = resize(torch.stack([found.logits for found in passes], 1), size)
+        margins = resize(torch.stack([query_pass.logits for query_pass in passes], 1), size)
         first = None if firsts[0] is None else torch.cat(firsts, 1)
         return vote(margins), passes[0], first
 
@@ -213,10 +213,10 @@ class LFSS(FewShotSegmenter):
                 f"fusion='vote' with {episodes.shot} shots: votes have no gradient; train with one "
                 "shot or with fusion='prototype', and vote in the test"
             )
-        wanted = {"query": episodes.query_mask, "support": episodes.support_masks.flatten(0, 2)}
+        targets = {"query": episodes.query_mask, "support": episodes.support_masks.flatten(0, 2)}
         if config.supervision == "pseudo":
             size = episodes.query_mask.shape[-2:]
-            wanted = {
+            targets = {
                 "query": _labels(maps["refined"], size),
                 "support": _labels(maps["refined_support"], size),
             }
@@ -226,7 +226,7 @@ class LFSS(FewShotSegmenter):
             logits["support"] = prediction.auxiliary_logits[0]
             shares = {"query": 1 - config.beta, "support": config.beta}
         return {
-            name: share * segmentation_loss(logits[name], wanted[name], config.loss)
+            name: share * segmentation_loss(logits[name], targets[name], config.loss)
             for name, share in shares.items()
         }
 

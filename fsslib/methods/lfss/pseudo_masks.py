@@ -130,7 +130,7 @@ class WordMaskBaseline(FewShotSegmenter):
     @torch.no_grad()
     def forward(self, episodes: Episode) -> Prediction:
         require_one_way(episodes, "WordMaskBaseline")
-        found = self.masks(episodes)
-        initial, refined = found.initial.query[:, None], found.refined.query[:, None]
+        pseudo = self.masks(episodes)
+        initial, refined = pseudo.initial.query[:, None], pseudo.refined.query[:, None]
         full = F.interpolate(refined, episodes.query_mask.shape[-2:])[:, 0]
         return Prediction(binary_logits(full - 0.5), {"initial": initial, "refined": refined})

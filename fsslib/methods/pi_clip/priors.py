@@ -80,19 +80,19 @@ class ClipPriors(nn.Module):
     def _maps(self, episodes: Episode, layers: int) -> ClipMaps:
         config, tokens, mean = self.config, None, None
         vtp = cam = boxes = vvp = None
-        found = None
+        states = None
         if config.vtp:
             pictures = self._vtp_pictures(episodes)
-            found = self._trunk(pictures, config.blocks)
+            states = self._trunk(pictures, config.blocks)
             scale, text = config.scale or self.encoder.logit_scale, self.text(episodes)
-            gradients = class_gradients(self.encoder, found, text, scale, pictures)
+            gradients = class_gradients(self.encoder, states, text, scale, pictures)
             cam = grad_cam(gradients.activations, gradients.gradients)
             tokens, mean = gradients.tokens, gradients.attention
             boxes = box_mask(cam, config.threshold)
             vtp = self._refined(cam, mean, boxes) if config.refine_vtp else cam
             vtp = self._at_original(vtp[:, None], episodes)
         if config.vvp:
-            vvp = self._vvp(episodes, found, tokens, mean, layers)
+            vvp = self._vvp(episodes, states, tokens, mean, layers)
         return ClipMaps(vtp, vvp, cam, boxes)
 
     def _vtp_pictures(self, episodes: Episode) -> UInt8[Tensor, "b 3 h w"]:
@@ -130,7 +130,7 @@ class ClipPriors(nn.Module):
     def _vvp(
         self,
         episodes: Episode,
-        found: Trunk | None,
+        states: Trunk | None,
         tokens: Tensor | None,
         mean: Tensor | None,
         layers: int,
@@ -138,22 +138,22 @@ class ClipPriors(nn.Module):
         """One map per layer and shot. Supports are masked before CLIP sees them: their background
         becomes the mean colour, zero after normalisation."""
         config, shots = self.config, episodes.shot
-        shared = config.shared_pass and found is not None
+        shared = config.shared_pass and states is not None
         if not shared:
             # Attention is only made where it will be read.
             blocks = config.blocks if config.refine_vvp else 1
-            found = self._trunk(episodes.query_image, blocks, config.vvp_norm, whole=True)
-            tokens, mean = found.tokens, found.attention / blocks
+            states = self._trunk(episodes.query_image, blocks, config.vvp_norm, whole=True)
+            tokens, mean = states.tokens, states.attention / blocks
         masks = episodes.support_masks[:, 0]
         pictures = rearrange(episodes.support_images, "b 1 k c h w -> (b k) c h w")
         shown = foreground(masks).flatten(0, 1)[:, None]
-        size = [rows * self.encoder.stride for rows in found.grid] if shared else None
+        size = [rows * self.encoder.stride for rows in states.grid] if shared else None
         norm = "clip" if shared else config.vvp_norm  # what the query's pass had
         supports = self._trunk(pictures, 1, norm, shown, size, whole=True)
-        pairs = [(tokens, supports.tokens), (found.hidden, supports.hidden)]
+        pairs = [(tokens, supports.tokens), (states.hidden, supports.hidden)]
         maps = [
             similarity_maps(
-                _cells(query, found.grid),
+                _cells(query, states.grid),
                 _cells(support, supports.grid).unflatten(0, (-1, shots)),
                 masks,
                 config.stretch,
@@ -181,8 +181,8 @@ class ClipPriors(nn.Module):
         grid = self.encoder.grid(inputs.shape[-2:])
 
         def make(part: Tensor) -> tuple[Tensor, ...]:
-            found = trunk(self.encoder, part, True, attention, whole)
-            return (found.hidden, found.attention, found.tokens)[: 3 if whole else 2]
+            states = trunk(self.encoder, part, True, attention, whole)
+            return (states.hidden, states.attention, states.tokens)[: 3 if whole else 2]
 
         def kind() -> str:
             return f"{'whole' if whole else 'trunk'}{attention}-{self.encoder.digest}"

@@ -109,12 +109,12 @@ class Inputs(widgets.VBox):
         self.quiet = False
 
     def _listen(self) -> None:
-        def heard(_: Any) -> None:
+        def on_change(_: Any) -> None:
             if not self.quiet:
                 self.changed()
 
         for source, trait in ((self.support, "mask"), (self.query, "mask"), (self.word, "value")):
-            source.observe(heard, trait)
+            source.observe(on_change, trait)
         for role, upload in self.uploads.items():
             upload.observe(lambda change, role=role: self._uploaded(role, change.new), "value")
         self.example.on_click(lambda _: self.show((self.number or 0) + 1))

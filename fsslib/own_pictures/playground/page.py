@@ -99,11 +99,11 @@ class Playground(widgets.VBox):
 
     def _show_options(self) -> None:
         """Those of the chosen methods, a control each."""
-        wanted = {option: entry.name for entry in self._chosen() for option in entry.options}
-        if [*wanted] == [getattr(control, "option", None) for control in self.adjust.children]:
+        options = {option: entry.name for entry in self._chosen() for option in entry.options}
+        if [*options] == [getattr(control, "option", None) for control in self.adjust.children]:
             return
-        self.optional.layout.display = "" if wanted else "none"
-        self.adjust.children = tuple(self._control(option) for option in wanted)
+        self.optional.layout.display = "" if options else "none"
+        self.adjust.children = tuple(self._control(option) for option in options)
 
     def _control(self, option: Option) -> widgets.Widget:
         value = self.options.get(option, option.start)

@@ -144,7 +144,7 @@ def _zero_shot(
     """mIoU over all 40 names and the background, with and without what the heads say."""
     protocol = Protocol.preset("scenes10i", image_size=97)
     benchmark, side = load_benchmark(protocol), config.training.size
-    windows, found = Windows(side, side, side // 2), {}
+    windows, mious = Windows(side, side, side // 2), {}
     settings = {"gamma": config.training.gamma, "tap": config.training.tap}
     for name, pooling, refine in (
         ("plain", False, False),
@@ -156,8 +156,8 @@ def _zero_shot(
         scores = open_vocabulary(
             model, benchmark, config.validation_pictures, True, refine, windows
         )
-        found[name] = scores["miou"]
-    return found | {"pictures": config.validation_pictures, "classes": "40 and background"}
+        mious[name] = scores["miou"]
+    return mious | {"pictures": config.validation_pictures, "classes": "40 and background"}
 
 
 def score_zero_shot(config: ZeroShotRunConfig, folder: Path, device: str) -> dict[str, Any]:

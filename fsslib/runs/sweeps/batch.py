@@ -42,9 +42,9 @@ def read_settings(system: str, text: str) -> dict[str, Any]:
         ConfigError: which one is wrong, and what was expected.
     """
     option = f"--{system}"
-    given = _from_file(Path(text), option) if text.endswith((".yaml", ".yml")) else _words(text)
-    require_parameters(given, {*_accepted(SYSTEMS[system]), *OWN}, f"{option}: ")
-    settings = USUAL | {name: _typed(name, value, option) for name, value in given.items()}
+    parsed = _from_file(Path(text), option) if text.endswith((".yaml", ".yml")) else _words(text)
+    require_parameters(parsed, {*_accepted(SYSTEMS[system]), *OWN}, f"{option}: ")
+    settings = USUAL | {name: _typed(name, value, option) for name, value in parsed.items()}
     seconds = _seconds(settings["walltime"], option)
     extra = ["--lifetime", f"{max(seconds - MARGIN, seconds // 2)}s"]
     if has_gpus(settings):
@@ -108,8 +108,8 @@ def _seconds(walltime: str, option: str) -> int:
 
 def has_gpus(settings: dict[str, Any]) -> bool:
     """Whether the jobs ask for GPUs."""
-    asked = [*settings.get("job_extra_directives", []), settings.get("resource_spec", "")]
-    return any("gpu" in text.lower() for text in asked)
+    directives = [*settings.get("job_extra_directives", []), settings.get("resource_spec", "")]
+    return any("gpu" in text.lower() for text in directives)
 
 
 @contextmanager
@@ -126,10 +126,10 @@ def opened(system: str, settings: dict[str, Any]) -> Iterator[JobQueueCluster]:
     """A scheduler in this process that has not submitted anything yet."""
     # A run takes long: as many jobs as there are runs, not one for many tasks of half a second.
     long_tasks = {"distributed.scheduler.unknown-task-duration": "1h"}
-    given = {name: value for name, value in settings.items() if name not in OWN}
+    cluster_settings = {name: value for name, value in settings.items() if name not in OWN}
     options = {"scheduler_options": {"dashboard_address": ":0"}, "silence_logs": logging.ERROR}
     with dask.config.set(long_tasks), deaf():
-        cluster = SYSTEMS[system](**given, **options)
+        cluster = SYSTEMS[system](**cluster_settings, **options)
     with cluster:
         yield cluster
 

@@ -83,8 +83,8 @@ def deaf() -> Iterator[None]:
 def gpu_places() -> list[dict]:
     """What makes a worker own a GPU, for each of this machine's."""
     if torch.cuda.is_available():
-        given = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = given.split(",") if given else list(map(str, range(torch.cuda.device_count())))
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = visible.split(",") if visible else list(map(str, range(torch.cuda.device_count())))
         return [{"env": {"CUDA_VISIBLE_DEVICES": n}, "resources": {"GPU": 1}} for n in names]
     return [{"resources": {"GPU": 1}}] if torch.backends.mps.is_available() else []
 

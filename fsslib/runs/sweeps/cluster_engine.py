@@ -27,7 +27,7 @@ class ClusterEngine:
     ) -> None:
         self.opened, self.live = opened, live
 
-    def __call__(self, jobs: Sequence[Job], done: Done) -> Ending:
+    def __call__(self, jobs: Sequence[Job], on_finished: Done) -> Ending:
         """Run them all.
 
         Raises:
@@ -41,7 +41,7 @@ class ClusterEngine:
 
         def ended(outcome: Outcome) -> None:
             if outcome.state == "finished":
-                done(by_name[outcome.name], by_name[outcome.name].folder)
+                on_finished(by_name[outcome.name], by_name[outcome.name].folder)
 
         with signals() as caught, self.opened(len(jobs)) as workplace:
             sweep = sweep_of(jobs, workplace)

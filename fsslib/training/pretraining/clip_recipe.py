@@ -97,8 +97,8 @@ class ClipConfig(Settings):
                     f"model={model!r}: expected one of {known} or an architecture of open_clip"
                 )
             recipes[model] = {"coarse_steps": 0, "size": settings["vision_cfg"]["image_size"]}
-        given = {name: value for name, value in changes.items() if value is not None}
-        return strict(cls, {"model": model} | recipes[model] | given)
+        changed = {name: value for name, value in changes.items() if value is not None}
+        return strict(cls, {"model": model} | recipes[model] | changed)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -45,13 +45,13 @@ def look(
         return encoder.encode_image(small), images.new_zeros((), dtype=torch.float32)
     pooled, dense = encoder.pooled_and_dense(small)
     with torch.no_grad():
-        wanted_pooled, wanted = teacher.pooled_and_dense(images)
-    grid = [min(sides) for sides in zip(dense.shape[-2:], wanted.shape[-2:], strict=True)]
-    cells, wanted_cells = (
+        target_pooled, target_dense = teacher.pooled_and_dense(images)
+    grid = [min(sides) for sides in zip(dense.shape[-2:], target_dense.shape[-2:], strict=True)]
+    cells, target_cells = (
         F.adaptive_avg_pool2d(features, grid).movedim(1, -1).flatten(0, 2)
-        for features in (dense, wanted)
+        for features in (dense, target_dense)
     )
-    return pooled, distance(pooled, wanted_pooled) + distance(cells, wanted_cells)
+    return pooled, distance(pooled, target_pooled) + distance(cells, target_cells)
 
 
 @in_fp32

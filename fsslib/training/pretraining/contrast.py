@@ -114,6 +114,6 @@ def retrieval_accuracy(
     A key that is exactly as similar as the positive is no more similar. Of the rows that are
     `known` to have a positive, by default all; without any, 0. Nothing is read from the device.
     """
-    found = (logits[:, 1:] > logits[:, :1]).sum(1) < k
-    rows = torch.ones_like(found) if known is None else known
-    return (found & rows).sum() / rows.sum().clamp_min(1)
+    hits = (logits[:, 1:] > logits[:, :1]).sum(1) < k
+    rows = torch.ones_like(hits) if known is None else known
+    return (hits & rows).sum() / rows.sum().clamp_min(1)

@@ -72,9 +72,9 @@ def dino_loss(
 ) -> Float[Tensor, ""]:
     """Cross-entropy between what the teacher says of each large view and the student of every
     *other* view (Alg. 1). The student's first views are the teacher's, in order."""
-    wanted = ((teacher - center) / config.teacher_temperature).softmax(-1).detach()
-    said = (student / config.student_temperature).log_softmax(-1)
-    pairs = -torch.einsum("tbo,vbo->tv", wanted, said) / student.shape[1]
+    targets = ((teacher - center) / config.teacher_temperature).softmax(-1).detach()
+    log_probabilities = (student / config.student_temperature).log_softmax(-1)
+    pairs = -torch.einsum("tbo,vbo->tv", targets, log_probabilities) / student.shape[1]
     others = [torch.cat([row[:view], row[view + 1 :]]) for view, row in enumerate(pairs)]
     return torch.cat(others).mean()
 
@@ -107,10 +107,10 @@ def pretrain_dino(
     def loss(views: tuple[Tensor, Tensor]) -> Loss:
         large, small = views
         with engine.autocast():
-            wanted = teacher(large)
+            targets = teacher(large)
             answers = torch.cat([student(large), student(small)])
-        term = dino_loss(answers.float(), wanted, teacher.center, config)
-        return Loss({"loss": term}, {"spread": spread(wanted, teacher.center, config)})
+        term = dino_loss(answers.float(), targets, teacher.center, config)
+        return Loss({"loss": term}, {"spread": spread(targets, teacher.center, config)})
 
     for step in engine.steps(loader):
         student.head.last.parametrizations.weight.original1.requires_grad_(

@@ -79,8 +79,8 @@ def pretrain_moco(
             with engine.paused():
                 engine.state["scores"] = monitor(frozen(model, config, device))
             step.note(**engine.state["scores"])
-    told = {**engine.state["facts"], **engine.state["scores"]}
-    shown = {name: round(value, 4) for name, value in told.items()}
+    metrics = {**engine.state["facts"], **engine.state["scores"]}
+    shown = {name: round(value, 4) for name, value in metrics.items()}
     seconds = round(engine.state["seconds"])
     return {"steps": batches.steps, "seconds": seconds, "queues": lengths, **shown}
 

@@ -107,11 +107,11 @@ class MocoBatches(Dataset):
         return order[place * size : (place + 1) * size].tolist()
 
     def _patches(self, rng: np.random.Generator, indices: list[int]) -> Patches:
-        config, found = self.config, [self.store.segments(index) for index in indices]
-        ids = [self._drawn(rng, one, np.flatnonzero(one.eligible)) for one in found]
+        config, segments = self.config, [self.store.segments(index) for index in indices]
+        ids = [self._drawn(rng, one, np.flatnonzero(one.eligible)) for one in segments]
         regions = [
             dilated(one.boxes[chosen], self.store.config.margin, *self.store.size(index))
-            for one, chosen, index in zip(found, ids, indices, strict=True)
+            for one, chosen, index in zip(segments, ids, indices, strict=True)
         ]
         query, key = (draw(rng, np.concatenate(regions), config.local_views) for _ in range(2))
         patches = Patches(self._owners(), torch.from_numpy(np.concatenate(ids)), query, key)
@@ -141,15 +141,15 @@ class MocoBatches(Dataset):
             chosen = self._drawn(rng, self.store.segments(index), candidates)
             ids.append(chosen)
             known.append(np.full(len(chosen), fit.any()))
-            for kept, view in zip(masks, seen, strict=True):
-                kept += [view == one for one in chosen]
-        cells = [_cells(torch.from_numpy(np.stack(kept))) for kept in masks]
+            for selected, view in zip(masks, seen, strict=True):
+                selected += [view == one for one in chosen]
+        cells = [_cells(torch.from_numpy(np.stack(selected))) for selected in masks]
         segments, known = (torch.from_numpy(np.concatenate(part)) for part in (ids, known))
         return Pools(self._owners(), segments, *cells, known)
 
-    def _drawn(self, rng: np.random.Generator, found: Segments, among: np.ndarray) -> np.ndarray:
+    def _drawn(self, rng: np.random.Generator, segments: Segments, among: np.ndarray) -> np.ndarray:
         """P of the segments `among`, different ones as long as there are enough."""
-        areas = found.areas[among]
+        areas = segments.areas[among]
         chances = areas / areas.sum() if self.config.draw == "area" else None
         count = self.config.patches
         return rng.choice(among, count, replace=len(among) < count, p=chances)

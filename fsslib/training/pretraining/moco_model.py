@@ -99,25 +99,25 @@ class Moco(nn.Module):
         with torch.no_grad():
             follow(self.key, self.query, config.momentum, config.copy_buffers)
             keys = self._embed(self.key, pictures, batch, "key")
-        found = {}
+        contrasts = {}
         for branch, queue in self.queues.items():
-            found[branch] = self._contrast(branch, queries[branch], keys[branch], batch)
+            contrasts[branch] = self._contrast(branch, queries[branch], keys[branch], batch)
             queue.enqueue(keys[branch])
-        return found
+        return contrasts
 
-    def loss(self, found: dict[str, Contrast]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, contrasts: dict[str, Contrast]) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and each branch's loss and shares of positives that are the most
         similar key (`accuracy`) or among five (`top5`)."""
         weights = {"global": self.config.global_weight, "local": self.config.local_weight}
         total, facts = 0.0, {}
-        for branch, (logits, known) in found.items():
+        for branch, (logits, known) in contrasts.items():
             value = info_nce_of_known(logits, known)
             total = total + weights[branch] * value
             facts[f"{branch}_loss"] = value
             facts[f"{branch}_accuracy"] = retrieval_accuracy(logits, 1, known)
             facts[f"{branch}_top5"] = retrieval_accuracy(logits, 5, known)
-        if self.config.masked_pool and "local" in found:
-            facts["matched"] = found["local"].known.float().mean()
+        if self.config.masked_pool and "local" in contrasts:
+            facts["matched"] = contrasts["local"].known.float().mean()
         return total, facts
 
     def backbone_state(self, which: str) -> dict[str, Tensor]:
@@ -142,20 +142,20 @@ class Moco(nn.Module):
         self, encoder: ContrastEncoder, pictures: Tensor, batch: Batch, side: str
     ) -> dict[str, Tensor]:
         """Unit vectors of one side ("query" or "key") for every branch."""
-        found = {}
+        embeddings = {}
         if "global" in self.queues or batch.pools is not None:
             everyone = torch.arange(len(pictures), device=pictures.device)
             views = made(pictures, everyone, getattr(batch, side), self.config.size)
             layer4 = passed(encoder, views, batch.shuffle if side == "key" else None)
             if "global" in self.queues:
-                found["global"] = encoder.embed(layer4.mean((-2, -1)), "global")
+                embeddings["global"] = encoder.embed(layer4.mean((-2, -1)), "global")
             if batch.pools is not None:
-                found["local"] = encoder.embed(pooled(layer4, batch.pools, side), "local")
+                embeddings["local"] = encoder.embed(pooled(layer4, batch.pools, side), "local")
         if batch.patches is not None:
             views = patch_views(pictures, batch.patches, side, self.config.local_size)
             layer4 = passed(encoder, views, batch.patches.shuffle if side == "key" else None)
-            found["local"] = encoder.embed(layer4.mean((-2, -1)), "local")
-        return found
+            embeddings["local"] = encoder.embed(layer4.mean((-2, -1)), "local")
+        return embeddings
 
 
 def made(pictures: Tensor, owners: Tensor, views: Views, size: int) -> Tensor:

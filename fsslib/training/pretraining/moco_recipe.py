@@ -194,11 +194,11 @@ class MocoConfig(Settings):
             "global": automatic_length(pictures),
             "local": automatic_length(pictures, max(segments, 1), LARGEST),
         }
-        asked = {"global": self.queue, "local": self.local_queue}
+        requested = {"global": self.queue, "local": self.local_queue}
         added = {"global": self.batch_size, "local": self.batch_size * self.patches}
         lengths = {}
         for branch in self.branches:
-            length = asked[branch] if asked[branch] != "auto" else automatic[branch]
+            length = requested[branch] if requested[branch] != "auto" else automatic[branch]
             if length < 1 or length % added[branch]:
                 raise ValueError(
                     f"the {branch} queue of {length} is no multiple of the {added[branch]} keys "

@@ -77,8 +77,8 @@ class SegmentStore:
 
     def boxes(self, index: int) -> Float32[np.ndarray, "n 4"]:
         """Boxes of the eligible segments of picture `index`."""
-        found = self.segments(index)
-        return found.boxes[found.eligible]
+        segments = self.segments(index)
+        return segments.boxes[segments.eligible]
 
     def report(self) -> dict[str, float]:
         """How many segments there are and how large; see `fsslib.priors.superpixels.report`."""
@@ -121,7 +121,7 @@ def _make(task: tuple[SegmentStore, int]) -> None:
     store, start = task
     stop = min(start + SHARD, len(store.pictures))
     maps = [superpixels(store.pictures.image(i), store.config) for i in range(start, stop)]
-    found = [measure(one, store.config) for one in maps]
+    measured = [measure(one, store.config) for one in maps]
     labels, table, facts = store._files(start)
     with atomic_path(labels) as temporary:
         pixels = np.concatenate([one.ravel() for one in maps])
@@ -131,13 +131,13 @@ def _make(task: tuple[SegmentStore, int]) -> None:
             temporary,
             shapes=np.array([one.shape for one in maps]),
             pixels=np.cumsum([0, *(one.size for one in maps)]),
-            rows=np.cumsum([0, *(len(one.areas) for one in found)]),
-            areas=np.concatenate([one.areas for one in found]),
-            boxes=np.concatenate([one.boxes for one in found]),
-            eligible=np.concatenate([one.eligible for one in found]),
+            rows=np.cumsum([0, *(len(one.areas) for one in measured)]),
+            areas=np.concatenate([one.areas for one in measured]),
+            boxes=np.concatenate([one.boxes for one in measured]),
+            eligible=np.concatenate([one.eligible for one in measured]),
         )
     sums = {path.name: _digest(path) for path in (labels, table)}
-    write_json(facts, {"sha256": sums, "settings": asdict(store.config), **report(found)})
+    write_json(facts, {"sha256": sums, "settings": asdict(store.config), **report(measured)})
 
 
 def _digest(path: Path) -> str:
