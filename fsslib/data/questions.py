@@ -33,9 +33,7 @@ class Pool:
     """Pixels of each class in each picture of the split."""
 
 
-def with_question(
-    question: str, spec: EpisodeSpec, pool: Pool, rng: np.random.Generator
-) -> EpisodeSpec:
+def asked(question: str, spec: EpisodeSpec, pool: Pool, rng: np.random.Generator) -> EpisodeSpec:
     """The episode with one thing taken away.
 
     Raises:

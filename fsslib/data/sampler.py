@@ -17,7 +17,7 @@ from fsslib.data.benchmark import Benchmark, Split
 from fsslib.data.episode_spec import EpisodeSpec as EpisodeSpec
 from fsslib.data.episode_spec import list_hash as list_hash
 from fsslib.data.protocol import Protocol
-from fsslib.data.questions import Pool, with_question, without_object
+from fsslib.data.questions import Pool, asked, without_object
 
 STREAMS = {"novel": 0, "held_out": 1, "base": 5}
 """Random numbers of each list of episodes; training has 2."""
@@ -190,8 +190,6 @@ def put_question(
     sampler = EpisodeSampler(benchmark, protocol, specs[0].split, novel)
     pool = Pool(sampler.images, benchmark.areas(specs[0].split))
     return [
-        with_question(
-            protocol.question, spec, pool, np.random.default_rng([protocol.seed, QUESTIONS, i])
-        )
+        asked(protocol.question, spec, pool, np.random.default_rng([protocol.seed, QUESTIONS, i]))
         for i, spec in enumerate(specs)
     ]

@@ -284,8 +284,8 @@ class MethodGroups(RunConfig):
             unread = [name for name in names if name in changed]
             if unread and part not in self.part_types:
                 raise ConfigError(
-                    f"{unread[0]}={changed[unread[0]]!r}: method {self.label!r} reads none; leave it "
-                    "out"
+                    f"{unread[0]}={changed[unread[0]]!r}: method {self.label!r} reads none; leave "
+                    "it out"
                 )
         self._require_unread_networks()
 

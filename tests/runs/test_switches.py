@@ -36,7 +36,11 @@ def test_moves_are_paired_on_the_same_list_alone(rows):
     known = {(move.method, move.switch): move for move in moves(rows)}
     assert set(known) == {("a+b", "border"), ("a", "border"), ("a+b", "first"), ("a", "first")}
     paired = known["a+b", "border"]
-    assert paired.paired and paired.significant and paired.interval[0] < paired.points < paired.interval[1]
+    assert (
+        paired.paired
+        and paired.significant
+        and paired.interval[0] < paired.points < paired.interval[1]
+    )
     apart = known["a", "first"]
     assert not apart.paired and apart.points == pytest.approx(15) and apart.significant
     assert apart.interval == pytest.approx((15 - 2 * 2**0.5, 15 + 2 * 2**0.5))
