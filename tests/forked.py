@@ -21,9 +21,10 @@ def in_forks(count: int, work: Callable[..., Any], *arguments: Any) -> list[Any]
     fork = multiprocessing.get_context("forkserver")
     fork.set_forkserver_preload(["conftest", "tiny_trainings", "fsslib.runs.experiment"])
     port, answers = free_port(), fork.Queue()
-    told = pickle.dumps((work, arguments))  # tensors by value, not by handle
+    payload = pickle.dumps((work, arguments))  # tensors by value, not by handle
     started = [
-        fork.Process(target=_one, args=(rank, count, port, answers, told)) for rank in range(count)
+        fork.Process(target=_one, args=(rank, count, port, answers, payload))
+        for rank in range(count)
     ]
     for process in started:
         process.start()
@@ -48,12 +49,12 @@ def _answer(answers: Any) -> tuple[int, Any]:
     return rank, pickle.loads(result)
 
 
-def _one(rank: int, count: int, port: int, answers: Any, told: bytes) -> None:
+def _one(rank: int, count: int, port: int, answers: Any, payload: bytes) -> None:
     of_launcher = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count}
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in (of_launcher | where).items()})
     try:
-        work, arguments = pickle.loads(told)
+        work, arguments = pickle.loads(payload)
         result = work(*arguments)
         if distributed.is_initialized():
             distributed.barrier()

@@ -15,9 +15,9 @@ def golden(name: str) -> dict[str, torch.Tensor]:
         return {k: torch.from_numpy(arrays[k]) for k in arrays.files if arrays[k].dtype.kind != "U"}
 
 
-def assert_near(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+def assert_near(actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
     """Nowhere farther apart than `tolerance`, as fp32 (some numbers were recorded in fp16)."""
-    torch.testing.assert_close(got.float(), expected.float(), atol=tolerance, rtol=0)
+    torch.testing.assert_close(actual.float(), expected.float(), atol=tolerance, rtol=0)
 
 
 def prefixed(case: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -59,9 +59,9 @@ def absolute_paths(texts):
 def tracked():
     """Paths that git tracks; skips where the tests run outside a clone."""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("not a git clone: what is tracked cannot be asked")
-    return [Path(name) for name in done.stdout.split("\0") if name]
+    return [Path(name) for name in completed.stdout.split("\0") if name]

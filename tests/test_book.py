@@ -51,11 +51,11 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("book")
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, BOOK / "build.py", folder], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    assert "WARNING" not in done.stdout + done.stderr
+    assert completed.returncode == 0, (completed.stdout + completed.stderr)[-4000:]
+    assert "WARNING" not in completed.stdout + completed.stderr
     html = folder / "html"
     skipped = ("_static", "_sources", "_downloads")
     paths = [p for p in html.rglob("*.html") if p.relative_to(html).parts[0] not in skipped]

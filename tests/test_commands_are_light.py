@@ -62,9 +62,11 @@ print(json.dumps([status, loaded]))
 def carried_out(arguments):
     """Exit status, heavy modules that were loaded, what was printed."""
     code = CODE.format(arguments=arguments, heavy=HEAVY)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    *text, last = done.stdout.splitlines()
-    return *json.loads(last), "\n".join(text), done.stderr
+    completed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    *text, last = completed.stdout.splitlines()
+    return *json.loads(last), "\n".join(text), completed.stderr
 
 
 @pytest.mark.parametrize("words", HELP, ids=" ".join)

@@ -130,8 +130,8 @@ def print_table() -> None:
         if plain and case.way == 1:
             logs = all_logs(case)
             for kind, chosen in (("step", "step fp32"), ("batch", "batch of 3")):
-                found = [v for logs_ in logs for k, v in logs_.items() if k.startswith(chosen)]
-                cell = " / ".join(_counts(found[0])) if found else ""
+                matching = [v for logs_ in logs for k, v in logs_.items() if k.startswith(chosen)]
+                cell = " / ".join(_counts(matching[0])) if matching else ""
                 rows.setdefault(case.method, {})[f"{kind}{case.shot}"] = cell
     for method, row in rows.items():
         cells = [row[name] for name in ("step1", "step5", "batch1", "batch5")]

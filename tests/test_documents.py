@@ -62,18 +62,18 @@ def test_documents_name_true_commands():
         assert main.is_file(), f"{shown(document)}: `{line}`: there is no such command"
         if words[2:4] != ["fsslib.runs", "run"]:
             continue
-        given = [words[i + 1].partition("=") for i, word in enumerate(words) if word == "-p"]
+        pairs = [words[i + 1].partition("=") for i, word in enumerate(words) if word == "-p"]
         if document.name != "EXTENDING.md":  # its files are made, and run, by a test of its own
-            parse(words[4], {name: yaml.safe_load(value) for name, _, value in given})
+            parse(words[4], {name: yaml.safe_load(value) for name, _, value in pairs})
 
 
 def test_documents_list_every_notebook():
     """Lessons in README.md, templates in that of the runs."""
-    there = {shown(path) for path in [*LESSONS, PLAYGROUND, *REPORTS, *SOLUTIONS, *TEMPLATES]}
+    files = {shown(path) for path in [*LESSONS, PLAYGROUND, *REPORTS, *SOLUTIONS, *TEMPLATES]}
     pages = [ROOT / "README.md", ROOT / "papermill_runs" / "README.md"]
     texts = "".join(page.read_text() for page in pages)
     named = set(re.findall(r"notebooks/[\w/]+\.ipynb", texts))
-    assert named == there, f"only in the pages: {named - there}; not in them: {there - named}"
+    assert named == files, f"only in the pages: {named - files}; not in them: {files - named}"
 
 
 def test_the_front_page_is_short():
@@ -81,9 +81,9 @@ def test_the_front_page_is_short():
 
 
 def test_map_lists_every_module():
-    there = {str(p.relative_to(PACKAGE)) for p in MODULES if p.name != "__init__.py"}
+    files = {str(p.relative_to(PACKAGE)) for p in MODULES if p.name != "__init__.py"}
     named = set(re.findall(r"`([\w/]+\.py)`", (PACKAGE / "README.md").read_text()))
-    assert named == there, f"only in fsslib/README.md: {named - there}; not in it: {there - named}"
+    assert named == files, f"only in fsslib/README.md: {named - files}; not in it: {files - named}"
 
 
 @each(DOCUMENTS)
@@ -121,8 +121,8 @@ def test_nothing_is_left_to_do():
 def test_published_results_speak_of_no_machine():
     files = sorted((ROOT / "papermill_runs" / "published").rglob("*"))
     texts = [p for p in files if p.suffix in (".json", ".jsonl", ".yaml", ".txt")]
-    found = [shown(path) for path in texts if absolute_paths([path.read_text()])]
-    assert not found, f"absolute paths in {found}; publish without them"
+    offending = [shown(path) for path in texts if absolute_paths([path.read_text()])]
+    assert not offending, f"absolute paths in {offending}; publish without them"
 
 
 @cache
@@ -152,12 +152,12 @@ def test_constraints_pin_what_pyproject_asks_for():
     wrong = [line for line in lines if not re.fullmatch(r"[\w.-]+==[0-9][0-9.]*", line)]
     assert not wrong, f"constraints.txt holds versions only, `name==1.2.3`; got {wrong}"
     pins = {normal(line.split("==")[0]): line.split("==")[1] for line in lines}
-    asked = [Requirement(r) for extra in requirements() for r in requirements()[extra]]
-    for requirement in asked:
+    required = [Requirement(r) for extra in requirements() for r in requirements()[extra]]
+    for requirement in required:
         pin = pins.get(normal(requirement.name))
         assert pin, f"constraints.txt does not pin {requirement.name}"
         assert pin in requirement.specifier, f"{requirement} is pinned at {pin}"
-    torch = next(r for r in asked if r.name == "torch")
+    torch = next(r for r in required if r.name == "torch")
     assert {s.operator for s in torch.specifier} == {">="}, f"{torch}: no upper pin on torch"
 
 

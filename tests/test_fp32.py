@@ -29,8 +29,10 @@ def test_the_map_names_all_that_stays_in_fp32():
     text = (Path(fsslib.__file__).parent / "README.md").read_text(encoding="utf-8")
     section = text.partition("## In fp32 whatever autocast says")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([\w.]+)`", section.partition("Functions")[2]))
-    there = {name for name in fp32.EXACT if "<locals>" not in name}
-    assert named == there, f"missing {sorted(there - named)}, unknown {sorted(named - there)}"
+    declared = {name for name in fp32.EXACT if "<locals>" not in name}
+    assert named == declared, (
+        f"missing {sorted(declared - named)}, unknown {sorted(named - declared)}"
+    )
 
 
 def test_tensors_come_whole_and_autocast_is_off_inside():

@@ -39,7 +39,9 @@ def test_what_is_asked_for_is_no_base_class(monkeypatch):
     base = BaseLearner(backbone, (1, 2, 3), BaseLearnerConfig.preset("scenes", dim=16))
     method, seen = BAM(backbone, base, BAMConfig.preset("scenes", dim=8)), []
     usual = method.own_class
-    monkeypatch.setattr(method, "own_class", lambda *asked: seen.append(usual(*asked)) or seen[-1])
+    monkeypatch.setattr(
+        method, "own_class", lambda *arguments: seen.append(usual(*arguments)) or seen[-1]
+    )
     mask = np.ones((40, 40), np.uint8)
     both = [[picture(40, 40)], [picture(40, 40)]]
     predict(picture(40, 40), both, [[mask], [mask]], method, ["a", "b"], image_size=65)
@@ -51,9 +53,11 @@ def test_finds_what_has_the_colour_of_the_support():
     red[8:40, 8:40, 0] = 255
     mask = (red[..., 0] > 0).astype(np.uint8)
     query = np.roll(red, 20, axis=1)
-    found = predict(query, [red], [mask], build_method("prototype", tiny_backbone()), image_size=65)
+    prediction = predict(
+        query, [red], [mask], build_method("prototype", tiny_backbone()), image_size=65
+    )
     truth = np.roll(mask, 20, axis=1)
-    assert (found & truth).sum() / (found | truth).sum() > 0.5
+    assert (prediction & truth).sum() / (prediction | truth).sum() > 0.5
 
 
 def test_several_classes_are_told_apart_also_by_binary_methods():
@@ -62,11 +66,11 @@ def test_several_classes_are_told_apart_also_by_binary_methods():
     supports, masks = [[red], [green]], [[(p.max(-1) > 0).astype(np.uint8)] for p in (red, green)]
     query = red + green
     method = build_method("prototype", tiny_backbone())
-    found = predict(query, supports, masks, method, ["red", "green"], image_size=65)
+    prediction = predict(query, supports, masks, method, ["red", "green"], image_size=65)
     truth = masks[0][0] + 2 * masks[1][0]
     for label in (1, 2):
-        hit = (found == label) & (truth == label)
-        assert hit.sum() / ((found == label) | (truth == label)).sum() > 0.5
+        hit = (prediction == label) & (truth == label)
+        assert hit.sum() / ((prediction == label) | (truth == label)).sum() > 0.5
     with pytest.raises(ValueError, match="2 class names, 1 lists"):
         predict(query, supports[:1], masks[:1], method, ["red", "green"])
     with pytest.raises(ValueError, match="equally many"):
@@ -90,8 +94,8 @@ def test_what_is_found_lies_where_it_was(height, width):
     truth[height // 2 : height * 9 // 10, width // 2 : width * 3 // 4] = 1
     query = np.zeros((height, width, 3), np.uint8)
     query[..., 0] = 255 * truth
-    found = predict(query, [query], [truth], Reads(), image_size=97)
-    overlap = (found & truth).sum() / (found | truth).sum()
+    prediction = predict(query, [query], [truth], Reads(), image_size=97)
+    overlap = (prediction & truth).sum() / (prediction | truth).sum()
     assert overlap > 0.9, "the padding is cut off before the way back"
 
 

@@ -89,8 +89,8 @@ def test_notebook_speaks_of_no_machine(path):
         # Only text: the base64 of a picture may hold anything.
         data = {k: v for k, v in output.get("data", {}).items() if k[:6] != "image/" or "svg" in k}
         texts += [str(output.get("text", "")), *map(str, data.values())]
-    found = absolute_paths(texts)
-    assert not found, f"absolute paths, which exist on one machine only: {found}"
+    paths = absolute_paths(texts)
+    assert not paths, f"absolute paths, which exist on one machine only: {paths}"
 
 
 @each([*LESSONS, PLAYGROUND, *REPORTS, *SOLUTIONS, *TEMPLATES, *PUBLISHED])
@@ -159,12 +159,12 @@ def test_nobody_compares_with_a_methods_or_benchmarks_name(path):
     own = {name for name in known if f'register("{name}")' in path.read_text()}
     names = known - own - {"prototype", "folder"}
     kinds = (ast.Compare, ast.MatchValue, ast.Tuple, ast.List, ast.Set)
-    found = [
+    offending = [
         f"line {node.lineno}: {sorted(_strings(node) & names)}"
         for node in ast.walk(tree)
         if isinstance(node, kinds) and _strings(node) & names
     ]
-    assert not found, f"names of methods in {found}; let the class declare what it needs"
+    assert not offending, f"names of methods in {offending}; let the class declare what it needs"
 
 
 def imports(path):

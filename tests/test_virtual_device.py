@@ -25,12 +25,12 @@ def test_results_and_gradients_are_the_cpus():
 
 def test_two_devices_do_not_mix_but_numbers_do():
     with VirtualDevice():
-        here = torch.rand(3, device=DEVICE)
-        assert (here + torch.tensor(1.0)).device == DEVICE
+        values = torch.rand(3, device=DEVICE)
+        assert (values + torch.tensor(1.0)).device == DEVICE
         with pytest.raises(RuntimeError, match=r"add: a CPU tensor \(3,\) mixed in"):
-            here + torch.rand(3)
+            values + torch.rand(3)
         with pytest.raises(TypeError, match=r"use \.cpu"):
-            here.numpy()
+            values.numpy()
 
 
 WAITS = {

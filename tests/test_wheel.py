@@ -55,15 +55,15 @@ def called(environment, tmp_path):
 
     def call(program, *arguments):
         variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-        done = subprocess.run(
+        completed = subprocess.run(
             [environment / program, *map(str, arguments)],
             cwd=tmp_path,
             env=variables | {"PATH": f"{environment}{os.pathsep}{os.environ['PATH']}"},
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert completed.returncode == 0, completed.stderr
+        return completed.stdout
 
     return call
 

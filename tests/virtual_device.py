@@ -144,15 +144,15 @@ class VirtualDevice(TorchDispatchMode):
         if name == "copy_":
             return self._copied_into(*args[:2], *args[2:3])
         tensors = list(tensors_of((*args, *kwargs.values())))
-        here = any(isinstance(tensor, VirtualTensor) for tensor in tensors)
+        virtual = any(isinstance(tensor, VirtualTensor) for tensor in tensors)
         target = kwargs.get("device")
-        if not here and not _is_virtual(target):
+        if not virtual and not _is_virtual(target):
             return function(*args, **kwargs)
         if is_composite(function):  # only inference mode leaves such an operator whole
             with self:
                 return function.decompose(*args, **kwargs)
         self.operators[name] += 1
-        if here:
+        if virtual:
             self._refuse_mixing(name, args, tensors)
             self._note_waits(name, args)
         if target is not None:
@@ -169,21 +169,21 @@ class VirtualDevice(TorchDispatchMode):
             return each(_wrapped, out)
 
     def _copied(self, function: Callable, source: Tensor, kwargs: dict[str, Any]) -> Tensor:
-        target, was_here = kwargs.get("device"), isinstance(source, VirtualTensor)
-        here = was_here if target is None else _is_virtual(target)
-        if here != was_here:
-            self._transfer(here, kwargs.get("non_blocking", False))
+        target, was_virtual = kwargs.get("device"), isinstance(source, VirtualTensor)
+        virtual = was_virtual if target is None else _is_virtual(target)
+        if virtual != was_virtual:
+            self._transfer(virtual, kwargs.get("non_blocking", False))
         dropped = ("device", "pin_memory", "non_blocking")
         out = function(_host(source), **{k: v for k, v in kwargs.items() if k not in dropped})
-        if here or was_here:
+        if virtual or was_virtual:
             self.operators["_to_copy"] += 1
-        return VirtualTensor(out) if here else out
+        return VirtualTensor(out) if virtual else out
 
     def _copied_into(self, target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
-        here = isinstance(target, VirtualTensor)
-        if here != isinstance(source, VirtualTensor):
-            self._transfer(here, non_blocking)
-        if here:
+        virtual = isinstance(target, VirtualTensor)
+        if virtual != isinstance(source, VirtualTensor):
+            self._transfer(virtual, non_blocking)
+        if virtual:
             self.operators["copy_"] += 1
         _host(target).copy_(_host(source))
         return target

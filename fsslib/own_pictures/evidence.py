@@ -84,19 +84,13 @@ def _lines(reason: str, way: Way) -> list[str]:
     needs = [name for name in ("masks", "named", "known") if getattr(way, name)]
     words = {"masks": "masks", "named": "names", "known": "names that it has read"}
     counts = {None: "", True: ", several classes", False: ", one class"}[way.several]
-    requirement = " and ".join(words[name] for name in needs) + counts
+    reads = " and ".join(words[name] for name in needs) + counts
     results, lines = published(), []
     for chosen, patterns in way.rows.items():
         mean, half = mean_and_half(results[chosen])
         other = rival(chosen, patterns)
         competitor = f"`{other[0]}` {other[1]}" if other else "no other"
-        cells = [
-            FAMILIES[way.encoder],
-            requirement,
-            reason,
-            f"`{chosen}`",
-            f"{mean:.1f} ± {half:.1f}",
-        ]
+        cells = [FAMILIES[way.encoder], reads, reason, f"`{chosen}`", f"{mean:.1f} ± {half:.1f}"]
         lines.append("| " + " | ".join([*cells, competitor]) + " |")
     return lines
 

@@ -176,24 +176,22 @@ class Engine:
 
     def _finish(self, step: Step) -> None:
         """Journal, checkpoint and a line on the screen, where they are due."""
-        completed, plan = step.number + 1, self.plan
-        logged = completed % plan.log_every == 0 or self.over
-        saved = completed % plan.checkpoint_every == 0 or self.over
-        reported = completed % (plan.report_every or plan.checkpoint_every) == 0 or bool(
-            step.remark
-        )
-        if logged or saved or reported:
+        count, plan = step.number + 1, self.plan
+        logged = count % plan.log_every == 0 or self.over
+        saved = count % plan.checkpoint_every == 0 or self.over
+        printed = count % (plan.report_every or plan.checkpoint_every) == 0 or bool(step.remark)
+        if logged or saved or printed:
             step.look()
         if logged and self.main:
             row = self.state["facts"] | _plain(self.extras()) | {"lr": self._rate(step.number)}
             clocks = {name: self.state[name] for name in ("seconds", "waited_seconds")}
-            self.journal.write(completed, **row, **clocks)
+            self.journal.write(count, **row, **clocks)
         for row in step.rows if self.main else ():
-            self.journal.write(completed, **row)
+            self.journal.write(count, **row)
         if saved:
             self._save()
-        if reported or (self.over and plan.report_every is None):
-            self.report(self._line(completed, step.remark))
+        if printed or (self.over and plan.report_every is None):
+            self.report(self._line(count, step.remark))
 
     def _save(self) -> None:
         if self.main:
@@ -202,11 +200,11 @@ class Engine:
             save_checkpoint(self.path, content, self.settings, self.parts, self.device)
         self.accelerator.wait_for_everyone()
 
-    def _line(self, completed: int, remark: str) -> str:
+    def _line(self, count: int, remark: str) -> str:
         shown = [name for name in self.plan.smooth[0] if name != "loss"]
         texts = [f"{name} {self.state['facts'][name]:.4f}" for name in ("loss", *shown)]
         texts += [remark] * bool(remark) + [f"{self.state['seconds']:.0f} s"]
-        return "  ".join([f"step {completed}/{self.plan.steps}", *texts])
+        return "  ".join([f"step {count}/{self.plan.steps}", *texts])
 
     def _rate(self, number: int) -> float:
         """For the journal: the largest of the groups'."""

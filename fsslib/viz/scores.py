@@ -1,17 +1,20 @@
-"""Scores of a lesson's own episodes: mIoU with its interval and paired differences, as a table."""
+"""Scores of a lesson's own episodes: mIoU with its interval and paired differences, as a table; the
+same differences of a published study's rows; and how alike two maps are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+import torch
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
 from fsslib.data.episode import Episode
-from fsslib.evaluation.comparison import compare
+from fsslib.evaluation.comparison import Difference, compare
 from fsslib.evaluation.episode_table import EpisodeTable
 from fsslib.evaluation.meter import Meter
+from fsslib.runs.differences import Results, difference, share_supports
 from fsslib.viz.prose import Prose, table
 
 
@@ -29,34 +32,62 @@ def metered(masks: UInt8[Tensor, "e h w"], episodes: Episode) -> Meter:
 
 def gain(a: Meter, b: Meter) -> Float64[np.ndarray, "3"]:
     """How much more mIoU `a` has than `b` on the same episodes, and the ends of its paired 95 %
-    interval (`compare`), in points.
+    interval (`compare`), in points. An episode whose query is not known is a picture of its own.
 
     Raises:
         ValueError: the episodes are not the same.
     """
-    known = compare(_listed(a), _listed(b)).miou
-    return 100 * np.array([known.difference, *known.interval])
+    return _points(compare(_listed(a), _listed(b)).miou)
+
+
+def published_gain(a: Results, b: Results) -> Float64[np.ndarray, "3"]:
+    """The same of two rows of a study, as `study_results` reads them, on the folds that both have;
+    rows with other numbers of shots are paired by their queries.
+
+    Raises:
+        ConfigError: no fold in common, or other lists.
+    """
+    return _points(difference(a, b, share_supports(a, b)).miou)
 
 
 def gain_text(values: Float64[np.ndarray, "3"]) -> str:
-    """A gain as text: `+1.2 (−0.3 to +2.7)`."""
+    """A gain as text, in the form of the studies' tables: `+1.2 [−0.3, 2.7]`."""
     difference, low, high = (round(value, 1) + 0.0 for value in values)
-    return f"{difference:+.1f} ({low:+.1f} to {high:+.1f})".replace("-", "\N{MINUS SIGN}")
+    return _minus(f"{difference:+.1f} [{low:.1f}, {high:.1f}]")
+
+
+def score_text(meter: Meter) -> str:
+    """mIoU in percent with its 95 % interval: `42.6 [36.5, 48.7]`."""
+    low, high = (100 * end for end in meter.interval("miou"))
+    return f"{100 * meter.miou():.1f} [{low:.1f}, {high:.1f}]"
 
 
 def score_table(meters: Mapping[str, Meter], reference: str, title: str = "") -> Prose:
     """mIoU of each row with its 95 % interval, and the paired difference to the row `reference`."""
     rows = []
     for name, meter in meters.items():
-        low, high = (100 * end for end in meter.interval("miou"))
-        difference = "" if name == reference else gain_text(gain(meter, meters[reference]))
-        rows.append([name, f"{100 * meter.miou():.1f}", f"{low:.1f} to {high:.1f}", difference])
-    return table(["", "mIoU, %", "95 %", f"minus “{reference}” (95 %)"], rows, title)
+        beside = "" if name == reference else gain_text(gain(meter, meters[reference]))
+        rows.append([name, score_text(meter), beside])
+    return table(["", "mIoU, % [95 %]", f"minus “{reference}” [95 %]"], rows, title)
+
+
+def correlation(one: Float[Tensor, "*cells"], other: Float[Tensor, "*cells"]) -> float:
+    """Of two maps over their cells, −1 to 1. It sees no scale: a map that is almost flat correlates
+    with another one as well as its contrast a thousand times as large."""
+    return float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])
+
+
+def _points(known: Difference) -> Float64[np.ndarray, "3"]:
+    return 100 * np.array([known.difference, *known.interval])
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _listed(meter: Meter) -> EpisodeTable:
     """Its episodes by their query pictures; a meter knows no supports."""
-    queries = tuple(meter.queries[number] for number in range(len(meter)))
+    queries = tuple(meter.queries.get(number, f"#{number}") for number in range(len(meter)))
     return EpisodeTable(
         queries, ((),) * len(meter), np.array(meter.classes), np.stack(meter.counts)
     )

@@ -106,7 +106,7 @@ def test_ratio_to_onednn_is_at_its_rate():
 
 
 @pytest.mark.parametrize(
-    ("new", "said"),
+    ("new", "expected"),
     [
         ([2.0, 2.1, 2.2, 2.3], "slower"),
         ([0.5, 0.51, 0.52, 0.53], "faster"),
@@ -115,8 +115,8 @@ def test_ratio_to_onednn_is_at_its_rate():
         ([2.0, 2.0, 2.0], "too few rounds to tell"),
     ],
 )
-def test_verdict(new, said):
-    assert verdict(new, [1.0, 1.1, 1.05, 1.03]) == said
+def test_verdict(new, expected):
+    assert verdict(new, [1.0, 1.1, 1.05, 1.03]) == expected
 
 
 def test_comparison_forgives_a_busy_machine():
@@ -201,7 +201,7 @@ def test_supports_are_covered_as_asked():
     assert set(batch.query_mask.unique().tolist()) == {0, 1, 2}
 
 
-def asked(capsys, *words):
+def output_of(capsys, *words):
     assert main(list(words)) == 0
     return capsys.readouterr().out
 
@@ -210,16 +210,18 @@ def test_encoders_and_their_plot(tmp_path, capsys):
     out, plot = tmp_path / "encoders.json", tmp_path / "growth.png"
     names = "name=scenes-resnet,scenes-clip-vit"
     small = ["size=33,40", "batch=1", "rounds=1", "onednn=true"]
-    text = asked(capsys, "encoders", "-p", names, *small, "--out", str(out), "--plot", str(plot))
+    text = output_of(
+        capsys, "encoders", "-p", names, *small, "--out", str(out), "--plot", str(plot)
+    )
     assert "scenes-clip-vit" in text and "x oneDNN" in text and "GFLOP/s" in text
     assert plot.stat().st_size > 1000
-    again = asked(capsys, "show", str(out), "--against", str(out))
+    again = output_of(capsys, "show", str(out), "--against", str(out))
     assert "too few rounds to tell" in again and "1.00" in again
 
 
 @pytest.mark.parametrize("name", PriorSweep.read([]).name)
 def test_every_prior_is_measured(name, capsys):
-    text = asked(capsys, "priors", "-p", f"name={name}", "size=33", "batch=1", "rounds=1")
+    text = output_of(capsys, "priors", "-p", f"name={name}", "size=33", "batch=1", "rounds=1")
     assert f"| {name}" in text
 
 
@@ -232,19 +234,19 @@ def test_every_method_is_measured(name, capsys):
         "rounds=1",
         "memory=false",
     ]
-    assert "evaluate" in asked(capsys, "methods", "-p", f"name={name}", *words)
+    assert "evaluate" in output_of(capsys, "methods", "-p", f"name={name}", *words)
 
 
 def test_training_is_measured(capsys):
     words = ["name=pfenet", "steps=1", "batch=1", "cache=none,later"]
-    text = asked(capsys, "training", "-p", *words)
+    text = output_of(capsys, "training", "-p", *words)
     assert "waits for loading" in text and "later" in text
 
 
 @pytest.mark.slow
 def test_processes_are_measured(capsys):
     words = ["name=prototype", "processes=2", "size=33", "batch=1", "rounds=1", "seconds=0.1"]
-    assert "episodes/s" in asked(capsys, "processes", "-p", *words)
+    assert "episodes/s" in output_of(capsys, "processes", "-p", *words)
 
 
 def test_a_wrong_word_is_one_line(capsys):

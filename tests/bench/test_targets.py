@@ -36,8 +36,8 @@ def test_the_naive_prior_is_the_prior(targets):
     masks = torch.zeros(1, 2, 5, 5)
     masks[..., 1:3, 2:4] = 1
     expected, _ = prior_mask(query, supports, masks)
-    got = targets.naive_prior(query, supports, masks)
-    torch.testing.assert_close(got.view(1, 1, 5, 5), expected, atol=1e-5, rtol=0)
+    actual = targets.naive_prior(query, supports, masks)
+    torch.testing.assert_close(actual.view(1, 1, 5, 5), expected, atol=1e-5, rtol=0)
 
 
 def test_every_target_is_read_from_what_is_published(targets):

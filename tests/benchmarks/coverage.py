@@ -61,13 +61,13 @@ def measure(classes, episodes, draws, rng):
     """Rows of (runs, by which method, share that holds the truth, bias of the middle)."""
     world = World(classes)
     truths = [mean_iou(table.by_class().sum(0)) for table in world.truth()]
-    found = {key: [] for key in ((n, how) for n in (1, 2) for how in ("jackknife", "bootstrap"))}
+    results = {key: [] for key in ((n, how) for n in (1, 2) for how in ("jackknife", "bootstrap"))}
     for _ in range(draws):
         sums = [sums_of(table) for table in world.lists(rng, episodes)]
         for count in (1, 2):
-            found[count, "jackknife"].append(jackknife(sums[:count]))
-            found[count, "bootstrap"].append(bootstrap(sums[:count], rng))
-    for (count, how), intervals in found.items():
+            results[count, "jackknife"].append(jackknife(sums[:count]))
+            results[count, "bootstrap"].append(bootstrap(sums[:count], rng))
+    for (count, how), intervals in results.items():
         low, high = np.array(intervals).T
         truth = _last(*truths[:count])
         yield count, how, np.mean((low <= truth) & (truth <= high)), np.mean(low + high) / 2 - truth

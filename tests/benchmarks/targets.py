@@ -31,23 +31,23 @@ PEAKS = {"max-cosine prior, 5-shot": 0.3}
 
 
 class Target(NamedTuple):
-    """One line of the table; `wanted` is the largest value, or the least where `more` is better."""
+    """One line of the table; `bound` is the largest value, or the least where `more` is better."""
 
     what: str
     value: float
-    wanted: float
+    bound: float
     more: bool = False
 
     @property
     def reached(self) -> bool:
-        return self.value >= self.wanted if self.more else self.value <= self.wanted
+        return self.value >= self.bound if self.more else self.value <= self.bound
 
 
 def main() -> int:
     """Exit status 1 while something is not reached."""
     targets = [*_forwards(), *_cached(), *_loading(), _prior(), *_beside()]
     lines = [
-        [t.what, f"{t.value:.2f}", f"{'≥' if t.more else '≤'} {t.wanted:g}", _word(t)]
+        [t.what, f"{t.value:.2f}", f"{'≥' if t.more else '≤'} {t.bound:g}", _word(t)]
         for t in targets
     ]
     print("\n".join(grid(["target", "measured", "wanted", ""], lines)))

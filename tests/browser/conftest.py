@@ -105,9 +105,9 @@ def sights(request):
         yield
         return
     window, errors = request.getfixturevalue("window"), []
-    window.on("weberror", heard := lambda failed: errors.append(str(failed.error)))
+    window.on("weberror", listener := lambda failed: errors.append(str(failed.error)))
     yield
-    window.remove_listener("weberror", heard)
+    window.remove_listener("weberror", listener)
     SHOTS.mkdir(parents=True, exist_ok=True)
     for number, page in enumerate(window.pages):
         page.screenshot(path=SHOTS / f"{request.node.name}-{number}.png")

@@ -74,8 +74,8 @@ class Lab:
     def show(self, notebook: str, kernel: bool = True) -> None:
         """Open a notebook below the server's folder, with a kernel that waits, or with none."""
         self.page.bring_to_front()  # behind another one it draws no frames, and `state` waits
-        wanted = {"shouldStart": kernel, "canStart": kernel, "autoStartDefault": kernel}
-        self.command("docmanager:open", path=notebook, kernelPreference=wanted)
+        preference = {"shouldStart": kernel, "canStart": kernel, "autoStartDefault": kernel}
+        self.command("docmanager:open", path=notebook, kernelPreference=preference)
         self.page.wait_for_function(OPEN, arg=notebook)
         if kernel:
             self.page.wait_for_function(WAITS, timeout=60_000)
@@ -124,8 +124,10 @@ class Lab:
         self.cell(text).locator(".cm-content").click()
         before = self.page.evaluate(COUNTED, text)
         self.page.keyboard.press("Shift+Enter")
-        answered = f"([text, before]) => ![null, before].includes(({COUNTED})(text)) && ({WAITS})()"
-        self.page.wait_for_function(answered, arg=[text, before], timeout=60_000)
+        condition = (
+            f"([text, before]) => ![null, before].includes(({COUNTED})(text)) && ({WAITS})()"
+        )
+        self.page.wait_for_function(condition, arg=[text, before], timeout=60_000)
 
     def output(self, text: str) -> str:
         """What that cell has printed."""

@@ -93,10 +93,10 @@ def test_saved_case_is_read_by_the_command(masked, workplace):
 def test_threshold_shows_another_mask_without_a_new_answer(masked):
     page, _ = masked
     before = page.locator(ANSWERS).first.get_attribute("src")
-    told = page.locator("figcaption").first.inner_text()
+    caption = page.locator("figcaption").first.inner_text()
     drag(page, page.get_by_role("slider", name="threshold"), 60)
     expect(page.locator(ANSWERS).first).not_to_have_attribute("src", before)
-    assert page.locator("figcaption").first.inner_text() == told  # its seconds, too
+    assert page.locator("figcaption").first.inner_text() == caption  # its seconds, too
 
 
 def test_keys_stay_in_the_playground(lab):

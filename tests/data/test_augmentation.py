@@ -51,16 +51,16 @@ def label() -> Tensor:
 )
 def test_one_resampling_shows_what_three_show(photograph, label, changes, grey_levels):
     augmentation = Augmentation(**changes)
-    away, moved, kept = [], [], []
+    away, moved, ratios = [], [], []
     for seed in range(7):
         image, mask, _ = augmented(augmentation, photograph, label, 401, seed)
         expected, labels = in_steps(augmentation, photograph, label, 401, seed)
         away.append((image.float() - expected.float()).abs().mean())
         moved.append((mask != labels).float().mean())
-        kept.append(float((mask == 1).sum() / (labels == 1).sum()))
+        ratios.append(float((mask == 1).sum() / (labels == 1).sum()))
     assert np.median(away) <= grey_levels
     assert np.median(moved) <= (0 if changes == STILL else 0.008)  # a pixel along the borders
-    assert np.median(kept) == pytest.approx(1, abs=0.02)
+    assert np.median(ratios) == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize("last", ["crop", "resize"])

@@ -21,11 +21,11 @@ def protocol(**changes) -> Protocol:
 
 def test_dropped_pictures_hold_no_novel_object(benchmark):
     areas, parts = benchmark.areas("train"), ClassSplit.of(benchmark, protocol())
-    kept = [spec.query for spec in picture_specs(benchmark, protocol(), "train")]
-    novel = areas[kept][:, np.asarray(parts.novel) - 1]
+    selected = [spec.query for spec in picture_specs(benchmark, protocol(), "train")]
+    novel = areas[selected][:, np.asarray(parts.novel) - 1]
     assert not novel.any()
     more = picture_specs(benchmark, protocol(novel_in_train="background"), "train")
-    assert len(more) > len(kept)
+    assert len(more) > len(selected)
     assert len(picture_specs(benchmark, protocol(), "val", 7)) == 7
 
 
@@ -36,8 +36,8 @@ def test_labels_number_the_base_classes_in_order(benchmark):
     assert episode.class_ids.tolist() == list(parts.train)
     assert episode.support_images.shape == (30, 0, 3, 97, 97)
     sample = benchmark.load("train", int(episode.ids[0].split("/")[-1]))
-    wanted = {parts.train.index(c) + 1 for c in np.unique(sample.label) if c in parts.train}
-    assert set(episode.query_mask.unique().tolist()) - {0, 255} == wanted
+    expected = {parts.train.index(c) + 1 for c in np.unique(sample.label) if c in parts.train}
+    assert set(episode.query_mask.unique().tolist()) - {0, 255} == expected
 
 
 def test_a_picture_is_a_function_of_seed_and_number(benchmark):

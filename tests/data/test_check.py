@@ -130,9 +130,10 @@ def test_files_that_nobody_reads_are_told(folder_tree, capsys):
 
 def test_the_command_itself(tmp_path):
     command = [sys.executable, "-m", "fsslib.data", "check", "pascal5i", "--root", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "ERROR: PASCAL-5i: no VOC 2012" in done.stderr and "download pascal5i" in done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 1
+    assert "ERROR: PASCAL-5i: no VOC 2012" in completed.stderr
+    assert "download pascal5i" in completed.stderr
 
 
 def test_only_pascal_is_downloaded(capsys):

@@ -72,7 +72,7 @@ def test_both_years(tmp_path, year):
     assert set(np.unique(sample.label)) == {0, 3, 4}
     assert set(np.unique(benchmark.load("val", 0).label)) == {1, 2, 255}
     assert not benchmark.load("val", 3).label.any()
-    counts = {found.name: found.found for found in benchmark.list_counts()}
+    counts = {listed.name: listed.found for listed in benchmark.list_counts()}
     assert counts[f"val{year}"] == 4 and counts[f"val{year} with objects"] == 3
 
 
@@ -109,13 +109,13 @@ def test_half_made_labels_are_finished_and_whole_ones_kept(tmp_path):
     folder = Coco20i(trees.write_coco(tmp_path, images=3)).items["val"][0].label.parent
     manifest = json.loads((folder / MANIFEST).read_text())
     assert manifest["source"] == "instances_val2017.json" and manifest["count"] == 4
-    kept = folder / "000000100002.png"
-    written = kept.stat().st_mtime_ns
+    intact = folder / "000000100002.png"
+    written = intact.stat().st_mtime_ns
     (folder / MANIFEST).unlink()
     (folder / "000000100003.png").unlink()
     assert Coco20i(tmp_path).load("val", 2).label.any()
     assert json.loads((folder / MANIFEST).read_text()) == manifest
-    assert kept.stat().st_mtime_ns == written
+    assert intact.stat().st_mtime_ns == written
 
 
 def test_other_annotations_make_other_labels(tmp_path):

@@ -116,16 +116,16 @@ def test_missing_archives_say_how_to_get_them(tmp_path):
 
 
 def test_download_is_asked_for_once(tmp_path, monkeypatch):
-    asked = []
+    downloads = []
 
     def arrive(root):
-        asked.append(root)
+        downloads.append(root)
         trees.write_pascal(root)
 
     monkeypatch.setattr("fsslib.data.voc_files.download", arrive)
     for _ in range(2):
         assert len(Pascal5i(tmp_path / "new", download=True).items["val"]) == 40
-    assert asked == [tmp_path / "new"]
+    assert downloads == [tmp_path / "new"]
 
 
 def test_download_names_both_archives(tmp_path, monkeypatch):

@@ -114,9 +114,9 @@ def test_files_hold_episodes_as_they_are_drawn(benchmark, tmp_path):
     path, plain = tmp_path / "list.json", protocol()
     specs = test_episodes(benchmark, plain)
     write_episode_file(path, benchmark, plain, specs)
-    asked = protocol(question="stranger")
-    assert read_episode_file(path, benchmark, asked) == test_episodes(benchmark, asked)
+    stranger = protocol(question="stranger")
+    assert read_episode_file(path, benchmark, stranger) == test_episodes(benchmark, stranger)
     with pytest.raises(ConfigError, match=r"question='stranger'.*put the question when it is read"):
-        write_episode_file(path, benchmark, asked, specs)
+        write_episode_file(path, benchmark, stranger, specs)
     with pytest.raises(ConfigError, match="queries='half_absent': files hold queries that show"):
         read_episode_file(path, benchmark, protocol(queries="half_absent"))

@@ -81,10 +81,10 @@ def test_the_list_is_a_pure_function_of_the_protocol():
     elsewhere = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    here = list_hash(test_episodes(load_benchmark(chosen), chosen))
-    assert here == elsewhere.stdout.strip() == PINNED
+    digest = list_hash(test_episodes(load_benchmark(chosen), chosen))
+    assert digest == elsewhere.stdout.strip() == PINNED
     other = Protocol.preset("scenes10i", seed=1)
-    assert list_hash(test_episodes(load_benchmark(other), other)) != here
+    assert list_hash(test_episodes(load_benchmark(other), other)) != digest
 
 
 def test_too_few_images_name_the_class_and_the_counts():
@@ -122,17 +122,17 @@ def test_held_out_classes_are_base_and_neither_trained_nor_tested():
 
 
 def test_the_area_rule_keeps_2048_pixels_and_drops_2047():
-    wanted = json.loads((GOLDEN / "qgnet/object_filter.json").read_text())
+    recorded = json.loads((GOLDEN / "qgnet/object_filter.json").read_text())
     labels = []
-    for name, area in wanted["areas"].items():
+    for name, area in recorded["areas"].items():
         label = np.zeros((80, 96), np.uint8)
         label.flat[:area] = int(name)
         labels += [label, label]
     benchmark = ToyBenchmark(labels)
     chosen = protocol(minimum_object_pixels=2048, scarce_classes="skip")
     sampler = EpisodeSampler(benchmark, chosen, "val", (1, 2, 3, 4))
-    kept = {f"{c}.jpg" for c in sampler.classes}
-    assert kept == set(wanted["kept"])
+    selected = {f"{c}.jpg" for c in sampler.classes}
+    assert selected == set(recorded["kept"])
 
 
 @pytest.mark.parametrize(
@@ -145,14 +145,14 @@ def test_the_area_rule_keeps_2048_pixels_and_drops_2047():
     ],
 )
 def test_lists_equal_those_of_the_released_code(name, classes, excluded):
-    wanted = json.loads((GOLDEN / "pi_clip/dataset_filter.json").read_text())[name][1]
+    recorded = json.loads((GOLDEN / "pi_clip/dataset_filter.json").read_text())[name][1]
     labels = golden("pi_clip/dataset_filter")["labels"].numpy()
     # Every image twice, so that no class is too scarce for an episode.
     benchmark = ToyBenchmark([*labels, *labels])
     chosen = protocol(minimum_object_pixels=2048, scarce_classes="skip")
     sampler = EpisodeSampler(benchmark, chosen, "train", tuple(classes), tuple(excluded))
-    given = {
+    drawn = {
         str(c): [f"l{i}.png" for i in images if i < len(labels)]
         for c, images in sampler.images.items()
     }
-    assert given == {c: files for c, files in wanted.items() if files}
+    assert drawn == {c: files for c, files in recorded.items() if files}

@@ -89,9 +89,9 @@ def test_shows_the_colour_that_its_caption_names(name):
 
 @every_class
 def test_same_seed_same_recording(name):
-    once, again = (recorded(name, 7)[0].parts for _ in range(2))
-    assert len(once) == len(again)
-    for one, other in zip(once, again, strict=True):
+    first, again = (recorded(name, 7)[0].parts for _ in range(2))
+    assert len(first) == len(again)
+    for one, other in zip(first, again, strict=True):
         assert one.paint == other.paint
         for polygon, twin in zip(one.polygons, other.polygons, strict=True):
             np.testing.assert_array_equal(polygon, twin)

@@ -81,8 +81,10 @@ def test_another_process_renders_the_same_scene():
         "    s = render_scene('val', 1, index, 64)\n"
         "    print(crc32(s.image.tobytes() + s.label.tobytes() + repr(s.captions).encode()))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str(fingerprint("val", 1, index)) for index in (5, 2)]
+    completed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert completed.stdout.split() == [str(fingerprint("val", 1, index)) for index in (5, 2)]
 
 
 def test_splits_seeds_and_indices_differ():

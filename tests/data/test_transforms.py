@@ -20,8 +20,8 @@ def test_validation_resize_equals_the_released_code():
 def test_stretch_equals_bilinear_without_antialiasing():
     image = torch.rand(3, 20, 30)
     out, label = stretch_to_square(image, torch.zeros(20, 30, dtype=torch.uint8), 16)
-    wanted = torch.nn.functional.interpolate(image[None], (16, 16), mode="bilinear")[0]
-    assert torch.equal(out, wanted) and label.shape == (16, 16)
+    expected = torch.nn.functional.interpolate(image[None], (16, 16), mode="bilinear")[0]
+    assert torch.equal(out, expected) and label.shape == (16, 16)
 
 
 @pytest.mark.parametrize("fit", ["pad", "stretch"])

@@ -72,8 +72,8 @@ def test_vgg_equals_torchvision(batch_norm):
     inputs = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         # Everything but the last max-pool, which no method reads.
-        wanted = reference.features[:-1](inputs)
-        torch.testing.assert_close(backbone.stages(inputs).layer4, wanted)
+        expected = reference.features[:-1](inputs)
+        torch.testing.assert_close(backbone.stages(inputs).layer4, expected)
 
 
 def test_deep_stem_release_keys_load():

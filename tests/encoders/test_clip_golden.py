@@ -98,11 +98,11 @@ def test_stage_shapes_of_rn50() -> None:
         visual = ModifiedResNet([3, 4, 6, 3], output_dim=1024, heads=32)
         for size, shapes in expected.items():
             hidden = visual.stem(torch.empty(1, 3, int(size), int(size)))
-            got = [list(hidden.shape[1:])]
+            actual = [list(hidden.shape[1:])]
             for name in ("layer1", "layer2", "layer3", "layer4"):
                 hidden = getattr(visual, name)(hidden)
-                got.append(list(hidden.shape[1:]))
-            assert got == shapes
+                actual.append(list(hidden.shape[1:]))
+            assert actual == shapes
 
 
 def test_templates_are_maskclips() -> None:
@@ -222,12 +222,12 @@ def test_visual_text_prior_of_pi_clip_from_end_to_end(inference) -> None:
     with torch.inference_mode(inference):
         text = recorded["text_features"][None, TARGET_FIRST]
         scale = case["logit_scale"].exp().item()
-        found = class_gradients(encoder, trunk(encoder, images), text, scale)
-    assert_near(found.chances, recorded["probs"][:, TARGET_FIRST], 1e-4)
-    assert_near(found.activations, recorded["activations"], 1e-4)
-    cam = grad_cam(found.activations, found.gradients)
+        gradients = class_gradients(encoder, trunk(encoder, images), text, scale)
+    assert_near(gradients.chances, recorded["probs"][:, TARGET_FIRST], 1e-4)
+    assert_near(gradients.activations, recorded["activations"], 1e-4)
+    cam = grad_cam(gradients.activations, gradients.gradients)
     assert_near(cam[0], recorded["cam"], 1e-3)
-    affinity = mean_attention(found.attention[:, None], last=1)
+    affinity = mean_attention(gradients.attention[:, None], last=1)
     assert_near(affinity[0], recorded["attn_mean_last8"], 1e-5)
     matrix = high_order(sinkhorn(affinity), square=True)
     assert_near(matrix[0], recorded["R2"], 1e-5)
@@ -249,9 +249,9 @@ def test_two_prompts_and_batches_of_the_visual_text_prior() -> None:
     text = torch.zeros(2, 6, 24)
     text[0], text[1, :2] = case["nohalf/text_features"][TARGET_FIRST], pair
     scale = case["logit_scale"].exp().item()
-    found = class_gradients(encoder, trunk(encoder, inputs, normalised=True), text, scale)
-    assert_near(found.chances[1, :2], case["single/probs"][0], 1e-4)
-    assert not found.chances[1, 2:].any()
-    cams = grad_cam(found.activations, found.gradients)
+    gradients = class_gradients(encoder, trunk(encoder, inputs, normalised=True), text, scale)
+    assert_near(gradients.chances[1, :2], case["single/probs"][0], 1e-4)
+    assert not gradients.chances[1, 2:].any()
+    cams = grad_cam(gradients.activations, gradients.gradients)
     assert_near(cams[0], case["nohalf/cam"], 1e-3)
     assert_near(cams[1], case["single/cam"], 1e-2)

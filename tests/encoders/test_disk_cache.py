@@ -34,8 +34,8 @@ def test_what_was_made_is_not_made_again(tmp_path):
     first = DiskCache(tmp_path, 2**20).collect(lambda: "double", shown, make)
     again = DiskCache(tmp_path, 2**20)
     for order in ([0, 1, 2, 3], [3, 3, 0]):
-        found = again.collect(lambda: "double", shown[order], make)
-        assert all(torch.equal(a, b[order]) for a, b in zip(found, first, strict=True))
+        cached = again.collect(lambda: "double", shown[order], make)
+        assert all(torch.equal(a, b[order]) for a, b in zip(cached, first, strict=True))
     assert make.seen == 4
     assert (again.passes, again.hits) == (0, 7)
     again.collect(lambda: "other", shown[:1], make)
@@ -73,8 +73,8 @@ def test_a_damaged_file_is_made_again_with_a_warning(tmp_path, damage):
     broken = sorted(tmp_path.rglob("*.kept"))[0]
     broken.write_bytes(DAMAGES[damage](broken.read_bytes()))
     with pytest.warns(UserWarning, match="is damaged"):
-        found = cache.collect(lambda: "double", shown, make)
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        cached = cache.collect(lambda: "double", shown, make)
+    assert all(torch.equal(a, b) for a, b in zip(cached, expected, strict=True))
     assert make.seen == 3
     cache.collect(lambda: "double", shown, make)
     assert make.seen == 3

@@ -67,12 +67,12 @@ def test_a_backbone_that_changed_is_asked_again(tmp_path, change, on_disk):
     first, before = backbone(IMAGES), backbone.digest
     assert backbone.digest == before and all(map(torch.equal, backbone(IMAGES), first))
     change(backbone)
-    found, expected = backbone(IMAGES), tiny_backbone()
+    features, expected = backbone(IMAGES), tiny_backbone()
     expected.load_state_dict(backbone.state_dict())
     expected.std = backbone.std
     assert backbone.digest not in (before, "")
-    assert all(map(torch.equal, found, expected(IMAGES)))
-    assert not torch.equal(found.layer4, first.layer4)
+    assert all(map(torch.equal, features, expected(IMAGES)))
+    assert not torch.equal(features.layer4, first.layer4)
     original = tiny_backbone().remember(cache)
     assert original.digest == before and all(map(torch.equal, original(IMAGES), first))
 

@@ -205,11 +205,11 @@ def test_oblong_pictures_are_not_transposed_unless_official(clip, pictures):
     """With a weight of one on itself every cell keeps its value, wherever the picture is long."""
     eye = AttentionConfig.preset("proxy", gamma=1e6)
     marks = torch.eye(40).unflatten(1, (5, 8))[None].expand(2, -1, -1, -1)  # cells all unlike
-    kept = clip.attending(LastAttention(eye, lambda images: marks)).dense(pictures)
-    assert_near(kept, clip.dense(pictures, variant="maskclip"), 1e-4)
+    untransposed = clip.attending(LastAttention(eye, lambda images: marks)).dense(pictures)
+    assert_near(untransposed, clip.dense(pictures, variant="maskclip"), 1e-4)
     official = AttentionConfig.preset("proxy", gamma=1e6, official=True)
-    swapped = clip.attending(LastAttention(official, lambda images: marks)).dense(pictures)
-    assert (swapped - kept).abs().max() > 0.1
+    transposed = clip.attending(LastAttention(official, lambda images: marks)).dense(pictures)
+    assert (transposed - untransposed).abs().max() > 0.1
     square = pictures[..., :40]
     marks = torch.eye(25).unflatten(1, (5, 5))[None].expand(2, -1, -1, -1)
     both = [clip.attending(LastAttention(each, lambda _: marks)) for each in (eye, official)]
@@ -268,11 +268,11 @@ def test_pi_clips_gradients_go_through_it(clip, pictures, kind):
     expected, _ = other.leaving_last(hidden, pictures, normalised=False)
     assert_near(passes.tokens, expected, 1e-5)
     prompts = text[None].expand(2, -1, -1)
-    found = class_gradients(other, trunk(other, pictures, attention=2), prompts, 50.0, pictures)
-    assert_near(found.tokens, expected, 1e-4)
+    gradients = class_gradients(other, trunk(other, pictures, attention=2), prompts, 50.0, pictures)
+    assert_near(gradients.tokens, expected, 1e-4)
     plain = class_gradients(clip, trunk(clip, pictures, attention=2), prompts, 50.0)
-    assert_near(found.attention, plain.attention, 1e-5)  # PIR's affinity stays the block's own
-    difference = (found.gradients - plain.gradients).abs().max() / plain.gradients.abs().max()
+    assert_near(gradients.attention, plain.attention, 1e-5)  # PIR's affinity stays the block's own
+    difference = (gradients.gradients - plain.gradients).abs().max() / plain.gradients.abs().max()
     assert (difference < 1e-4) == (kind == "clip")
     with pytest.raises(ValueError, match="images="):
         class_gradients(other, passes, prompts)

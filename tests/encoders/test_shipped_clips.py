@@ -32,11 +32,11 @@ def test_a_shipped_clip_is_worth_what_its_card_says(name):
     """A hundred of the thousand scenes, within what so few can say."""
     encoder = load_clip(name)
     stated = weights_card(name)["zero_shot"]
-    found = zero_shot(encoder, scenes=100, size=stated["size"])
-    assert found["recall"] == pytest.approx(stated["recall"], abs=0.12)
-    assert found["dense_miou"] == pytest.approx(stated["dense_miou"], abs=0.08)
-    low, high = found["recall_interval"]
-    assert low < found["recall"] < high
+    scores = zero_shot(encoder, scenes=100, size=stated["size"])
+    assert scores["recall"] == pytest.approx(stated["recall"], abs=0.12)
+    assert scores["dense_miou"] == pytest.approx(stated["dense_miou"], abs=0.08)
+    low, high = scores["recall_interval"]
+    assert low < scores["recall"] < high
 
 
 @both

@@ -15,13 +15,13 @@ from fsslib.methods.shipped import save_head
 def test_what_half_precision_does_not_reach_stays_as_it_is():
     """A variance of BatchNorm beyond 65,504 would come back as infinity."""
     state = {"small": torch.tensor([0.1]), "large": torch.tensor([7e4, 1.0]), "n": torch.tensor(3)}
-    kept = halved(state)
-    assert {name: value.dtype for name, value in kept.items()} == {
+    stored = halved(state)
+    assert {name: value.dtype for name, value in stored.items()} == {
         "small": torch.float16,
         "large": torch.float32,
         "n": torch.int64,
     }
-    assert torch.equal(kept["large"], state["large"])
+    assert torch.equal(stored["large"], state["large"])
 
 
 def test_a_network_is_what_its_file_will_hold(tmp_path):

@@ -35,12 +35,12 @@ def test_stages_are_timms_own_features(name, dilated):
     backbone.load_state_dict(state)
     with torch.no_grad():
         inputs = backbone.preprocess(IMAGE)
-        found, expected = backbone.stages(inputs), network(inputs)[-3:]
-    for stage, feature in zip(found, expected, strict=True):
+        stages, expected = backbone.stages(inputs), network(inputs)[-3:]
+    for stage, feature in zip(stages, expected, strict=True):
         # Another memory layout sums in another order.
         torch.testing.assert_close(stage, feature, atol=1e-3, rtol=1e-3)
-    assert tuple(stage.shape[1] for stage in found) == backbone.channels
-    assert [stage.shape[-1] for stage in found] == ([12, 12, 12] if dilated else [12, 6, 3])
+    assert tuple(stage.shape[1] for stage in stages) == backbone.channels
+    assert [stage.shape[-1] for stage in stages] == ([12, 12, 12] if dilated else [12, 6, 3])
     assert backbone.frozen and not backbone.train().training
 
 
@@ -97,22 +97,22 @@ def test_files_with_timms_names_or_our_own_load(tmp_path):
 
 
 def test_weights_are_downloaded_only_when_asked_for(monkeypatch):
-    asked, create = [], timm.create_model
+    downloads, create = [], timm.create_model
 
     def hub(name, pretrained=False, **options):
         if pretrained:
-            asked.append(name)
+            downloads.append(name)
         return create(name, **options)
 
     monkeypatch.setattr(timm_stages, "timm", SimpleNamespace(**{**vars(timm), "create_model": hub}))
     build_backbone("timm/resnet18", "random")
-    assert not asked
+    assert not downloads
     for weights in ("timm", "fb_ssl_yfcc100m_ft_in1k"):
         build_backbone("timm/resnet18", weights)
     build_backbone("timm/resnet18.tv_in1k", "timm")
     usual = timm.models.get_pretrained_cfg("resnet18").tag
     tags = [usual, "fb_ssl_yfcc100m_ft_in1k", "tv_in1k"]
-    assert asked == [f"resnet18.{tag}" for tag in tags]
+    assert downloads == [f"resnet18.{tag}" for tag in tags]
 
     def refuse(name, pretrained=False, **options):
         if pretrained:

@@ -78,9 +78,9 @@ def test_any_block_can_be_read(small):
     encoder, (patch, *_) = small
     first = TimmViT(encoder.model, encoder.name, block=0)
     inputs = encoder.preprocess(noise(3 * patch))
-    found = first.read(inputs, norm=False)
+    features = first.read(inputs, norm=False)
     expected = encoder.model.forward_intermediates(inputs, indices=[0], intermediates_only=True)
-    torch.testing.assert_close(found, expected[0])
+    torch.testing.assert_close(features, expected[0])
     with pytest.raises(ValueError, match=r"block=12: .* has blocks 0 to 11"):
         TimmViT(encoder.model, encoder.name, block=12)
 

@@ -55,9 +55,9 @@ def test_nothing_is_asked_of_lists_without_absent_objects():
 def test_refused_episodes_count_as_empty_ones():
     meter, target = Meter(), torch.zeros(4, 4, dtype=torch.uint8)
     target[:2] = 1
-    for number, (truth, sure) in enumerate(((target, 0.2), (target * 0, 0.9))):
+    for number, (truth, confidence) in enumerate(((target, 0.2), (target * 0, 0.9))):
         meter.add(torch.ones_like(target), truth, [1])
-        meter.sureness[number] = sure
+        meter.sureness[number] = confidence
     base = Meter()
     base.classes, base.counts, base.sureness = meter.classes, meter.counts, {0: 0.8, 1: 0.4}
     facts = absence(meter, base, "held_out")
@@ -84,5 +84,5 @@ def test_scores_that_are_all_equal_refuse_nothing():
 
 def test_scores_come_in_the_order_of_the_list():
     meter = scored("novel")
-    found = answers_of(meter)
-    assert found.present.min() > found.absent.max()
+    answers = answers_of(meter)
+    assert answers.present.min() > answers.absent.max()

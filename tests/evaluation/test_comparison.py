@@ -19,20 +19,20 @@ def test_a_known_difference_is_covered():
     truth = compare(*reversed(world.truth(episodes=40_000)))
     hits = np.zeros((draws, 2))
     for number in range(draws):
-        found = compare(*reversed(world.lists(rng, 100)))
+        result = compare(*reversed(world.lists(rng, 100)))
         for place, score in enumerate(("miou", "fb_iou")):
-            low, high = getattr(found, score).interval
+            low, high = getattr(result, score).interval
             hits[number, place] = low <= getattr(truth, score).difference <= high
     assert (hits.mean(0) > 0.89).all() and (hits.mean(0) <= 1).all(), hits.mean(0)
 
 
 def test_identical_runs_differ_by_exactly_nothing():
     (table,) = lists(methods=1)
-    found = compare(table, replace(table))
-    for score in (found.miou, found.fb_iou):
+    result = compare(table, replace(table))
+    for score in (result.miou, result.fb_iou):
         assert score.difference == 0 and score.interval == (0, 0)
         assert score.probability == 0.5 and score.p_value == 1
-    assert found.pictures_won == 0.5
+    assert result.pictures_won == 0.5
 
 
 def test_exchanged_runs_give_the_opposite():
@@ -68,15 +68,15 @@ def test_folds_are_fixed_and_seeds_told_apart():
     runs = {(fold, seed): lists(fold) for fold in (0, 2) for seed in (0, 1, 2)}
     b = {key: pair[0] for key, pair in runs.items()}
     a = {key: pair[1] for key, pair in runs.items()}
-    found = compare(a, b)
-    assert found.folds == (0, 2) and found.seeds == (0, 1, 2)
+    result = compare(a, b)
+    assert result.folds == (0, 2) and result.seeds == (0, 1, 2)
     each = [compare(lists(fold)[1], lists(fold)[0]).miou for fold in (0, 2)]
-    assert found.miou.difference == pytest.approx(np.mean([one.difference for one in each]))
-    assert found.miou.seeds_interval == pytest.approx([found.miou.difference] * 2)
+    assert result.miou.difference == pytest.approx(np.mean([one.difference for one in each]))
+    assert result.miou.seeds_interval == pytest.approx([result.miou.difference] * 2)
     some = {key: table for key, table in a.items() if key[1] < 2}
     few = compare(some, {key: b[key] for key in some})
     assert few.miou.seeds_interval is None, "two seeds say nothing of their spread"
-    assert few.miou.interval == pytest.approx(found.miou.interval), "equal seeds add no pictures"
+    assert few.miou.interval == pytest.approx(result.miou.interval), "equal seeds add no pictures"
     spread = {(f, s): lists(f, methods=3)[1 + (s == 2)] for f, s in a}
     low, high = compare(spread, b).miou.seeds_interval
     assert low < compare(spread, b).miou.difference < high
@@ -84,8 +84,8 @@ def test_folds_are_fixed_and_seeds_told_apart():
 
 def test_one_seed_stands_beside_several():
     reference, trained = lists()
-    found = compare({(0, s): trained for s in range(3)}, {(0, 0): reference})
-    assert found.seeds == (0, 1, 2) and found.miou.seeds_interval is not None
+    result = compare({(0, s): trained for s in range(3)}, {(0, 0): reference})
+    assert result.seeds == (0, 1, 2) and result.miou.seeds_interval is not None
     with pytest.raises(ValueError, match=r"fold 0: seeds \[0, 1\] beside \[0, 2\]"):
         compare(*({(0, s): reference for s in seeds} for seeds in ((0, 1), (0, 2))))
 
@@ -112,8 +112,8 @@ def test_other_lists_are_refused_in_one_sentence():
 
 def test_one_picture_says_nothing_of_others():
     a, b = (replace(t, queries=("p",) * 60) for t in lists())
-    found = compare(b, a).miou
-    assert found.interval == (-1, 1) and found.probability == 0.5 and found.p_value == 1
+    result = compare(b, a).miou
+    assert result.interval == (-1, 1) and result.probability == 0.5 and result.p_value == 1
 
 
 def test_holm_by_hand():
@@ -127,5 +127,5 @@ def test_absent_objects_and_several_classes():
     areas = np.array([[(50, 60, 60), (0, 10, 0), (0, 4, 0), (0, 6, 0)]] * 4, np.int64)
     right = np.array([[(60, 60, 60), (0, 0, 0), (0, 0, 0), (0, 0, 0)]] * 4, np.int64)
     about = (tuple("abcd"), ((("s",), ("t",)),) * 4, np.array([[3, 7]] * 4))
-    found = compare(EpisodeTable(*about, right), EpisodeTable(*about, areas))
-    assert found.pictures_won == 1 and found.fb_iou.difference > 0
+    result = compare(EpisodeTable(*about, right), EpisodeTable(*about, areas))
+    assert result.pictures_won == 1 and result.fb_iou.difference > 0

@@ -78,12 +78,12 @@ def test_ones_own_pictures_are_scored_where_their_pixels_are():
     inside = padded_size(60, 90, 49)  # 32 x 48 of 49 x 49
     score = torch.where(torch.arange(49) < inside[1] // 2, 1.0, -1.0).expand(49, 49).clone()
     score[inside[0] :] = -1.0
-    found = {}
+    predictions = {}
     for benchmark in ("folder", "pascal5i"):
         chosen = Protocol(benchmark, image_size=49, minimum_object_pixels=1)
-        found[benchmark] = compare_at(torch.stack([-score, score]), episode, 0, chosen)[0]
-    assert torch.equal(found["folder"], torch.from_numpy(label))
-    assert found["pascal5i"][-1, 0] == 0, "the canvas below the picture shows"
+        predictions[benchmark] = compare_at(torch.stack([-score, score]), episode, 0, chosen)[0]
+    assert torch.equal(predictions["folder"], torch.from_numpy(label))
+    assert predictions["pascal5i"][-1, 0] == 0, "the canvas below the picture shows"
 
 
 def test_results_hold_what_is_needed_to_compute_them_again():

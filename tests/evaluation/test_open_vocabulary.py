@@ -40,10 +40,10 @@ def test_a_window_that_covers_all_is_the_segmenter_itself():
     def segmenter(part):
         return torch.einsum("bchw,nc->bnhw", part.float() / 255, weights).softmax(1)
 
-    found = segment(images, segmenter, Windows(20, 20, 10))
-    assert torch.equal(found, segmenter(images[None])[0].argmax(0).byte())
+    labels = segment(images, segmenter, Windows(20, 20, 10))
+    assert torch.equal(labels, segmenter(images[None])[0].argmax(0).byte())
     local = segment(images, segmenter, Windows(20, 8, 4))  # it looks at single pixels only
-    assert torch.equal(local, found)
+    assert torch.equal(local, labels)
 
 
 @pytest.mark.parametrize("background", [True, False])
@@ -55,6 +55,6 @@ def test_all_names_of_a_benchmark_compete(background):
         load_clip("scenes-clip-vit"), DinoiserHeads(128, 8), DinoiserConfig.preset("scenes")
     )
     windows = Windows(48, 48, 24)
-    found = open_vocabulary(model, benchmark, 3, background, windows=windows)
-    assert 0 <= found["miou"] <= 1 and found["pictures"] == 3
-    assert found["refined"] is background and set(found["per_class"]) == {1, 2, 3, 4, 5}
+    scores = open_vocabulary(model, benchmark, 3, background, windows=windows)
+    assert 0 <= scores["miou"] <= 1 and scores["pictures"] == 3
+    assert scores["refined"] is background and set(scores["per_class"]) == {1, 2, 3, 4, 5}

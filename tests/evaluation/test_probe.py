@@ -39,8 +39,8 @@ def coloured(count=8, size=32):
 
 def test_features_that_tell_classes_apart_score_one_and_noise_does_not():
     probe = PrototypeProbe(*coloured(), classes=2, batch_size=3)
-    found = probe(Seen(noise=False))
-    assert found["prototype_miou"] > 0.95 and found["prototype_auroc"] > 0.97
+    scores = probe(Seen(noise=False))
+    assert scores["prototype_miou"] > 0.95 and scores["prototype_auroc"] > 0.97
     noise = probe(Seen(noise=True))
     assert noise["prototype_miou"] < 0.6 and abs(noise["prototype_auroc"] - 0.5) < 0.15
 

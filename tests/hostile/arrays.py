@@ -45,18 +45,18 @@ ODD: dict[str, Any] = {
 }
 
 
-def _asked(given: dict[str, Any], folder: Path) -> Any:
+def _asked(parameters: dict[str, Any], folder: Path) -> Any:
     method = build_method("prototype", build_backbone("scenes-resnet", "random"))
     usual = {"query": PICTURE, "supports": [PICTURE], "masks": [MASK], "method": method}
-    return predict(**usual | given)
+    return predict(**usual | parameters)
 
 
 def cases() -> Iterator[Case]:
     for (name, value), place in product(ODD.items(), ("query", "support", "mask")):
-        given = {"support": {"supports": [value]}, "mask": {"masks": [value]}}
-        act = partial(_asked, given.get(place, {place: value}))
+        parameters = {"support": {"supports": [value]}, "mask": {"masks": [value]}}
+        act = partial(_asked, parameters.get(place, {place: value}))
         yield Case("predict", f"{place}_{name}", act)
-    for name, given in {
+    for name, parameters in {
         "no_supports": {"supports": []},
         "supports_none": {"supports": None},
         "masks_none": {"masks": None},
@@ -70,4 +70,4 @@ def cases() -> Iterator[Case]:
         "size_text": {"image_size": "a"},
         "size_huge": {"image_size": 10**9},
     }.items():
-        yield Case("predict", name, partial(_asked, given), "refused")
+        yield Case("predict", name, partial(_asked, parameters), "refused")

@@ -138,16 +138,16 @@ def _in_place(name: str) -> Callable[[Path], None]:
 
 
 def cases() -> Iterator[Case]:
-    for number, (template, given) in enumerate(REFUSED):
-        act = partial(_before_a_kernel, template, given)
-        yield Case("parameters", f"{template}_{'_'.join(given)}_{number}", act, "refused")
+    for number, (template, settings) in enumerate(REFUSED):
+        act = partial(_before_a_kernel, template, settings)
+        yield Case("parameters", f"{template}_{'_'.join(settings)}_{number}", act, "refused")
     rng = np.random.default_rng(4)
     for number in range(ANY):
         template = list(CONFIGS)[number % len(CONFIGS)]
         names = sorted(CONFIGS[template].accepts())
-        given = {names[int(rng.integers(len(names)))]: VALUES[int(rng.integers(len(VALUES)))]}
-        act = partial(_before_a_kernel, template, given)
-        yield Case("parameters", f"{template}_{next(iter(given))}_any_{number}", act)
+        settings = {names[int(rng.integers(len(names)))]: VALUES[int(rng.integers(len(VALUES)))]}
+        act = partial(_before_a_kernel, template, settings)
+        yield Case("parameters", f"{template}_{next(iter(settings))}_any_{number}", act)
     for name, (words, status) in COMMANDS.items():
         yield Case("commands", name, partial(_command, words, status), "handled")
     for name in ("run.ipynb", "predictions.png", "notes.txt", "results.json", "checkpoint.pt"):

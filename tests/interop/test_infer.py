@@ -46,8 +46,8 @@ def test_every_released_file_is_told():
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_and_its_settings_follow_from_the_shapes(name):
     best = inferred(name)
-    got = (best.method, best.backbone, best.shot, best.classes, best.prior)
-    assert got == METHODS[name]
+    actual = (best.method, best.backbone, best.shot, best.classes, best.prior)
+    assert actual == METHODS[name]
     assert best.fits
     assert recognise(read_checkpoint(manifest(name))) is None
     assert best.benchmark == {15: "pascal5i", 60: "coco20i", None: None}[best.classes]
@@ -90,10 +90,10 @@ def test_qgnet_without_projections_is_seen():
 
 def test_scales_of_another_number_are_counted_and_their_sizes_asked_for():
     state = manifest("pfenet_resnet50")
-    kept = {k: v for k, v in state.items() if not any(f"{n}.3." in k for n in _OF_SCALES)}
-    kept = {k: v for k, v in kept.items() if not k.startswith("alpha_conv.2.")}
-    kept["res1.0.weight"] = torch.empty(256, 3 * 256, 1, 1, device="meta")
-    best = infer(kept).best
+    remaining = {k: v for k, v in state.items() if not any(f"{n}.3." in k for n in _OF_SCALES)}
+    remaining = {k: v for k, v in remaining.items() if not k.startswith("alpha_conv.2.")}
+    remaining["res1.0.weight"] = torch.empty(256, 3 * 256, 1, 1, device="meta")
+    best = infer(remaining).best
     assert best.fits
     assert best.facts.described()["scales"] == "3 scales"
     assert best.lacks == ("the values of scales=",)

@@ -15,8 +15,8 @@ HEADS, ENCODERS = PACKAGE / "methods" / "weights", PACKAGE / "encoders" / "weigh
 
 def inspected(capsys, *files) -> tuple[int, str, str]:
     status = main(["inspect", *map(str, files)])
-    said = capsys.readouterr()
-    return status, said.out, said.err
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
 
 
 @pytest.mark.parametrize(

@@ -54,11 +54,11 @@ def test_a_network_saved_in_official_names_predicts_the_same(name, tmp_path):
     model, path = make(name).eval(), tmp_path / "official.pth"
     state = {f"module.{key}": value for key, value in official_state(model).items()}
     torch.save({"epoch": 1, "state_dict": state, "optimizer": {"state": {}}}, path)
-    given = {"scales": SMALL[name]["scales"]} if "scales" in SMALL[name] else {}
+    settings = {"scales": SMALL[name]["scales"]} if "scales" in SMALL[name] else {}
     if "base" in brought_parts(path):
-        given["class_ids"] = CLASSES
+        settings["class_ids"] = CLASSES
     before = torch.random.get_rng_state()
-    again = build_official(path, **given)
+    again = build_official(path, **settings)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert type(again) is type(model)
     assert not again.training

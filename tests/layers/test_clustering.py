@@ -26,12 +26,12 @@ CASES = sorted({key.split("__")[0] for key in SEEDS})
 @pytest.mark.parametrize("case", CASES)
 def test_seeds_are_asgnets(case):
     """Exact, border quirk included. Its unused rows are (0, 0), ours (-1, -1)."""
-    given = prefixed(SEEDS, f"{case}__")
-    stride, most, area = (int(value) for value in given["kw"])
-    side = [(length - 1) // stride + 1 for length in given["mask"].shape]
-    small = F.interpolate(given["mask"][None, None].float(), side)[:, 0]  # nearest
+    recorded = prefixed(SEEDS, f"{case}__")
+    stride, most, area = (int(value) for value in recorded["kw"])
+    side = [(length - 1) // stride + 1 for length in recorded["mask"].shape]
+    small = F.interpolate(recorded["mask"][None, None].float(), side)[:, 0]  # nearest
     seeds = place_seeds(small, most, area, official_border=True)[0]
-    torch.testing.assert_close(seeds.clamp(min=0), given["seeds"])
+    torch.testing.assert_close(seeds.clamp(min=0), recorded["seeds"])
 
 
 @pytest.mark.parametrize(
@@ -106,23 +106,29 @@ def test_a_seed_at_the_first_cell_counts():
 
 @pytest.mark.parametrize("iterations", [1, 2, 5, 10])
 def test_clusters_are_asgnets(iterations):
-    given = golden("lfss/asgnet_sgc")
-    found = cluster(given["feat"][None], given["mask"], given["seeds"][None], iterations)
-    expected = given[f"center_iter{iterations}"].T[None]
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    recorded = golden("lfss/asgnet_sgc")
+    clusters = cluster(
+        recorded["feat"][None], recorded["mask"], recorded["seeds"][None], iterations
+    )
+    expected = recorded[f"center_iter{iterations}"].T[None]
+    torch.testing.assert_close(clusters, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_clusters_of_other_inputs_are_asgnets():
-    given = golden("lfss/asgnet_sgc")
-    features, mask, seeds = given["feat"][None], given["mask"], given["seeds"][None]
-    soft = cluster(features, given["softmask"], seeds, 5)
-    torch.testing.assert_close(soft, given["center_softmask_iter5"].T[None], atol=1e-5, rtol=1e-5)
-    small = cluster(features * given["small_scale"], mask, seeds, 5)
-    torch.testing.assert_close(small, given["center_smallfeat_iter5"].T[None], atol=1e-5, rtol=1e-5)
+    recorded = golden("lfss/asgnet_sgc")
+    features, mask, seeds = recorded["feat"][None], recorded["mask"], recorded["seeds"][None]
+    soft = cluster(features, recorded["softmask"], seeds, 5)
+    torch.testing.assert_close(
+        soft, recorded["center_softmask_iter5"].T[None], atol=1e-5, rtol=1e-5
+    )
+    small = cluster(features * recorded["small_scale"], mask, seeds, 5)
+    torch.testing.assert_close(
+        small, recorded["center_smallfeat_iter5"].T[None], atol=1e-5, rtol=1e-5
+    )
     one = cluster(features, mask, seeds[:, :1], 5)
-    torch.testing.assert_close(one, given["center_one_seed_iter5"].T[None], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(one, recorded["center_one_seed_iter5"].T[None], atol=1e-5, rtol=1e-5)
     average = masked_average(features, mask[None])
-    torch.testing.assert_close(average, given["wgap_hard"], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(average, recorded["wgap_hard"], atol=1e-5, rtol=1e-5)
 
 
 @pytest.fixture
@@ -172,10 +178,10 @@ def test_a_batch_is_its_pictures_one_by_one(three_parts):
 def test_small_objects_get_their_masked_average():
     features, mask = torch.rand(1, 8, 9, 9), torch.zeros(1, 9, 9)
     mask[:, 2:5, 3:7] = 1
-    found = distributed_prototypes(features, mask, place_seeds(mask), 5)
-    torch.testing.assert_close(found[:, 0], masked_average(features, mask[None])[:, :, 0, 0])
-    assert found[:, 1:].abs().sum() == 0
-    scores = association(torch.rand(1, 8, 6, 6), found)
+    prototypes = distributed_prototypes(features, mask, place_seeds(mask), 5)
+    torch.testing.assert_close(prototypes[:, 0], masked_average(features, mask[None])[:, :, 0, 0])
+    assert prototypes[:, 1:].abs().sum() == 0
+    scores = association(torch.rand(1, 8, 6, 6), prototypes)
     assert scores[:, 1:].abs().sum() == 0
     assert (scores[:, 0] > 0).all()
 

@@ -23,8 +23,8 @@ def test_the_two_readings_of_the_sum_agree():
     attention = (F.normalize(q, dim=-1) @ F.normalize(s, dim=-1).mT).softmax(-1)
     each = attention @ s
     expected = each.sum(1) / support_mask.sum((1, 2))[:, None]
-    found = attention_prototype(query, query_mask, support, support_mask)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    prototype = attention_prototype(query, query_mask, support, support_mask)
+    torch.testing.assert_close(prototype, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_without_temperature_it_is_nearly_masked_average_pooling():

@@ -20,8 +20,8 @@ def test_a_mean_under_spread_masks_is_that_of_enlarged_features(grid, size):
     enlarged = F.interpolate(features, size, mode="bilinear", align_corners=False)
     down = spread(masks, grid)
     torch.testing.assert_close(down.sum((-2, -1)), masks.float().sum((-2, -1)))
-    found, expected = averages(features, down), averages(enlarged, masks)
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    actual, expected = averages(features, down), averages(enlarged, masks)
+    torch.testing.assert_close(actual, expected, atol=1e-6, rtol=1e-6)
 
 
 def test_it_is_the_transpose_of_enlarging():
@@ -47,11 +47,11 @@ class Largest(TorchDispatchMode):
         self.numbers = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        found = function(*args, **(kwargs or {}))
-        for value in found if isinstance(found, (tuple, list)) else (found,):
+        out = function(*args, **(kwargs or {}))
+        for value in out if isinstance(out, (tuple, list)) else (out,):
             if isinstance(value, torch.Tensor):
                 self.numbers = max(self.numbers, value.numel())
-        return found
+        return out
 
 
 def test_panet_never_holds_features_of_the_size_of_pictures():

@@ -228,10 +228,10 @@ def test_without_its_ensemble_the_meta_learner_answers_and_learns_alone(name):
     episodes = random_episodes(batch=2, shot=1, size=33)
     whole, alone = build(name).eval(), build(name, ensemble=False).eval()
     alone.load_head_state(whole.head_state())
-    said, said_alone = whole(episodes), alone(episodes)
-    assert torch.equal(said_alone.logits, said.auxiliary_logits[0])
-    assert not torch.equal(said_alone.logits, said.logits)
-    losses, losses_alone = whole.loss(said, episodes), alone.loss(said_alone, episodes)
+    prediction, prediction_alone = whole(episodes), alone(episodes)
+    assert torch.equal(prediction_alone.logits, prediction.auxiliary_logits[0])
+    assert not torch.equal(prediction_alone.logits, prediction.logits)
+    losses, losses_alone = whole.loss(prediction, episodes), alone.loss(prediction_alone, episodes)
     assert set(losses) - set(losses_alone) == {"main"}
     assert all(torch.equal(losses[key], loss) for key, loss in losses_alone.items())
 
@@ -272,9 +272,9 @@ def test_a_head_beside_the_shipped_ones_loads_by_its_name(tmp_path, monkeypatch)
     torch.manual_seed(3)
     made = build_method("hdmnet", backbone, "scenes", base=base).eval()
     shipped.save_head(made, shipped.shipped_path(0, "hdmnet"), {"run": "a test"})
-    found = shipped.load_shipped(0, "hdmnet")
+    loaded = shipped.load_shipped(0, "hdmnet")
     assert shipped.shipped_card(0, "hdmnet") == {"run": "a test"}
-    assert not found.training
+    assert not loaded.training
     for name, values in made.head_state().items():
         if values.is_floating_point():
-            torch.testing.assert_close(found.head_state()[name], values, atol=1e-3, rtol=1e-3)
+            torch.testing.assert_close(loaded.head_state()[name], values, atol=1e-3, rtol=1e-3)

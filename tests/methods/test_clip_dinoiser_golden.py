@@ -22,8 +22,8 @@ from fsslib.methods.clip_dinoiser.model import load_heads
 from fsslib.priors.similarity import unit
 
 
-def assert_within(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
+def assert_within(actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+    torch.testing.assert_close(actual, expected, atol=tolerance, rtol=0)
 
 
 def tiny_clip() -> ClipViT:
@@ -54,9 +54,9 @@ def test_weighted_pooling():
 def test_facets_and_correlations_of_dino(facet):
     case, dino = golden("dinoiser/07_dino_corrs"), tiny_dino()
     mean, std = dino.statistics
-    found = unit(dino.facet((case["image01"] - mean) / std, facet, normalised=True))
-    assert_within(found.flatten(2), case[f"feats_{facet}"], 2e-5)
-    raw, gamma = correlate(found), case["gamma"].item()
+    features = unit(dino.facet((case["image01"] - mean) / std, facet, normalised=True))
+    assert_within(features.flatten(2), case[f"feats_{facet}"], 2e-5)
+    raw, gamma = correlate(features), case["gamma"].item()
     clear = (raw - gamma).abs() > 1e-4
     assert_within(cut_correlations(raw, gamma) * clear, case[f"corrs_{facet}"] * clear, 2e-5)
     if facet == "v":

@@ -68,14 +68,14 @@ def test_asgnet_is_the_released_one(shot):
     method = ASGNet(build_backbone("resnet50-v2", "random"), config).eval()
     names = official_weights("asgnet_resnet50_pyramid")
     levels = ("corr_conv.", "beta_conv.", "inner_cls.", "alpha_conv.", "res1.")
-    kept = {key: value for key, value in names.items() if not key.startswith(levels)}
+    selected = {key: value for key, value in names.items() if not key.startswith(levels)}
     fewer = {key: list(v.shape) for key, v in method.state_dict().items() if key.startswith("fem.")}
     for key, shape in fewer.items():  # the recording has two scales, the manifest four
         for ours, its in zip(("merge", "beta", "inner", "alpha", "fuse"), levels, strict=True):
             if key.startswith(f"fem.{ours}."):
                 official = its + key.removeprefix(f"fem.{ours}.")
-                kept |= formula_weights({official: shape})
-    load_official(method, kept)
+                selected |= formula_weights({official: shape})
+    load_official(method, selected)
     with torch.no_grad():
         logits = method(recorded_episodes(129, shot)).logits
     assert_within(logits[:, :, ::12, ::12], golden("lfss/asgnet_official")[f"{shot}shot"], 5e-5)
@@ -118,8 +118,8 @@ def first_shot(episodes: Episode) -> Episode:
     return replace(episodes, support_images=images[:, :, :1], support_masks=masks[:, :, :1])
 
 
-def assert_within(got, expected, tolerance: float = 1e-5):
-    torch.testing.assert_close(got.detach(), expected, atol=tolerance, rtol=1e-4)
+def assert_within(actual, expected, tolerance: float = 1e-5):
+    torch.testing.assert_close(actual.detach(), expected, atol=tolerance, rtol=1e-4)
 
 
 def test_official_keys_are_all_used():
@@ -140,8 +140,8 @@ def test_a_centre_pivot_is_a_4d_kernel_with_a_cross_of_planes():
     torch.manual_seed(0)
     layer = CentrePivotConv4d(2, 3, kernel=3, stride=2).double()
     maps = torch.rand(1, 2, 4, 5, 5, 4, dtype=torch.float64)
-    found = layer(maps)
-    assert found.shape == (1, 3, 4, 5, 3, 2)
+    output = layer(maps)
+    assert output.shape == (1, 3, 4, 5, 3, 2)
     padded = F.pad(maps, (1, 1) * 4)
     for i, j, k, m in ((0, 0, 0, 0), (2, 3, 1, 1), (3, 4, 2, 0)):
         y, x = 2 * k + 1, 2 * m + 1  # the support's cell in the padded maps
@@ -149,7 +149,7 @@ def test_a_centre_pivot_is_a_4d_kernel_with_a_cross_of_planes():
         window = padded[0, :, i + 1, j + 1, y - 1 : y + 2, x - 1 : x + 2]
         over_support = (layer.support.weight * window).sum((1, 2, 3))
         expected = over_query + layer.query.bias + over_support + layer.support.bias
-        torch.testing.assert_close(found[0, :, i, j, k, m], expected)
+        torch.testing.assert_close(output[0, :, i, j, k, m], expected)
 
 
 def test_hypercorrelations_are_cosines_without_the_negative_ones():

@@ -77,10 +77,10 @@ def model(seed: int = 0, **changes) -> LFSS:
 
 def test_a_word_becomes_a_mask():
     episodes = painted(2, 1)
-    found = words()(episodes.query_image, ["class0", "class1"], (8, 8))
-    assert found.mask[0, 1:5, 1:4].all()
-    assert not found.empty[0]
-    assert found.mask[0].sum() < 40
+    result = words()(episodes.query_image, ["class0", "class1"], (8, 8))
+    assert result.mask[0, 1:5, 1:4].all()
+    assert not result.empty[0]
+    assert result.mask[0].sum() < 40
     with pytest.raises(ValueError, match=r"\['cat'\]"):
         words()(episodes.query_image, ["class0", "cat"], (8, 8))
 
@@ -88,12 +88,12 @@ def test_a_word_becomes_a_mask():
 def test_a_word_that_wins_nowhere_gets_its_best_cells():
     scores = torch.rand(2, 3, 6, 6)
     scores[:, 0] += 2
-    found = word_mask(scores, torch.tensor([0, 1]))
-    assert found.empty.tolist() == [False, True]
-    assert found.mask[0].all()
-    assert found.mask[1].sum() == FALLBACK_CELLS
-    lowest = scores[1, 1][found.mask[1] == 1].min()
-    assert lowest >= scores[1, 1][found.mask[1] == 0].max()
+    result = word_mask(scores, torch.tensor([0, 1]))
+    assert result.empty.tolist() == [False, True]
+    assert result.mask[0].all()
+    assert result.mask[1].sum() == FALLBACK_CELLS
+    lowest = scores[1, 1][result.mask[1] == 1].min()
+    assert lowest >= scores[1, 1][result.mask[1] == 0].max()
 
 
 def test_background_names_take_cells_away():
@@ -131,19 +131,19 @@ def test_nothing_of_the_annotation_is_read():
 def test_two_pictures_and_a_word_are_enough():
     pictures = [painted(1, 1).query_image[0].permute(1, 2, 0).numpy() for _ in range(2)]
     method = model().eval()
-    asked = {"method": method, "class_name": "class1", "image_size": 64}
-    found = predict(pictures[0], pictures[1:], None, **asked)
-    everything = predict(pictures[0], pictures[1:], [np.ones((64, 64), np.uint8)], **asked)
-    assert found.shape == (64, 64) and np.array_equal(found, everything)
+    arguments = {"method": method, "class_name": "class1", "image_size": 64}
+    mask = predict(pictures[0], pictures[1:], None, **arguments)
+    everything = predict(pictures[0], pictures[1:], [np.ones((64, 64), np.uint8)], **arguments)
+    assert mask.shape == (64, 64) and np.array_equal(mask, everything)
     with pytest.raises(ValueError, match="masks=None: LFSS reads the supports' masks"):
         predict(pictures[0], pictures[1:], None, model(guidance="mask"), "class1", 64)
 
 
 def test_a_mask_that_is_known_is_not_predicted():
     episodes, known = painted(2, 1), model(guidance="mask").eval()
-    once = model(guidance="mask", circle="none").eval()
-    once.load_head_state(known.head_state())
-    torch.testing.assert_close(known(episodes).logits, once(episodes).logits)
+    single = model(guidance="mask", circle="none").eval()
+    single.load_head_state(known.head_state())
+    torch.testing.assert_close(known(episodes).logits, single(episodes).logits)
     assert "support_prediction" not in known(episodes).maps
 
 
@@ -189,21 +189,21 @@ def test_the_second_pass_gets_the_first_ones_mask():
     episodes = painted(2, 1)
     for circle, flows in (("hard", False), ("soft", True)):
         method = model(circle=circle).eval()
-        kept = {}
+        captured = {}
         inner = method.segment
 
-        def spy(target, target_mask, guide, guide_mask, kept=kept, inner=inner):
-            kept["mask"] = guide_mask
+        def spy(target, target_mask, guide, guide_mask, captured=captured, inner=inner):
+            captured["mask"] = guide_mask
             return inner(target, target_mask, guide, guide_mask)
 
         method.segment = spy
         prediction = method(episodes)
-        assert kept["mask"].requires_grad == flows
+        assert captured["mask"].requires_grad == flows
         if not flows:
             predicted = (prediction.maps["support_prediction"] > 0.5).float()
             refined = prediction.maps["refined_support"]
             used = torch.where(predicted.sum((-2, -1), keepdim=True) == 0, refined, predicted)
-            torch.testing.assert_close(kept["mask"], used)
+            torch.testing.assert_close(captured["mask"], used)
 
 
 def test_the_circle_can_be_left_out_at_test_time():
@@ -276,9 +276,9 @@ def test_pseudo_supervision_never_sees_the_truth():
     other = replace(
         episodes, query_mask=1 - episodes.query_mask, support_masks=0 * episodes.support_masks
     )
-    given, changed = (method.loss(method(e), e) for e in (episodes, other))
+    original, changed = (method.loss(method(e), e) for e in (episodes, other))
     for name in ("query", "support"):
-        torch.testing.assert_close(given[name], changed[name])
+        torch.testing.assert_close(original[name], changed[name])
 
 
 def test_it_learns():
@@ -301,8 +301,8 @@ def test_word_guidance_replaces_the_annotation():
     seen = {}
 
     class Spy(FewShotSegmenter):
-        def forward(self, given):
-            seen["masks"] = given.support_masks
+        def forward(self, batch):
+            seen["masks"] = batch.support_masks
             return Prediction(torch.zeros(2, 2, 64, 64))
 
     WordGuided(Spy(), words())(episodes)

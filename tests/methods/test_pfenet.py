@@ -80,12 +80,12 @@ def test_head_and_gradients_equal_the_released_code():
     prediction = predict(case, model.train())
     loss = assert_head_equals(case, model, prediction)
     sum(loss.values()).backward()
-    wanted = prefixed(case, "g/")
+    recorded = prefixed(case, "g/")
     named = {official_name(n, PFENet.official_names): p.grad for n, p in model.named_parameters()}
-    given = {name: named[name] for name in wanted}
-    for name, gradient in wanted.items():
+    gradients = {name: named[name] for name in recorded}
+    for name, gradient in recorded.items():
         scale = gradient.abs().max()
-        assert (given[name] - gradient).abs().max() <= 1e-4 * scale, name
+        assert (gradients[name] - gradient).abs().max() <= 1e-4 * scale, name
 
 
 def test_what_each_scale_sees_equals_the_released_code():
@@ -170,9 +170,9 @@ def test_the_supports_mask_can_be_left_out_on_either_side_of_layer4():
     for where, seen in (("both", soft), ("before", soft), ("after", torch.ones_like(soft))):
         config = PFENetConfig.preset("scenes", dim=8, support_mask=where)
         layer4 = backbone.last(layer3 * seen).unflatten(0, (2, 2))
-        wanted = prior_mask(query, layer4, torch.ones_like(masks) if where == "before" else masks)
+        expected = prior_mask(query, layer4, torch.ones_like(masks) if where == "before" else masks)
         maps = PFENet(backbone, config).eval()(episodes).maps
-        torch.testing.assert_close(maps["prior_per_shot"], wanted[1])
+        torch.testing.assert_close(maps["prior_per_shot"], expected[1])
     with pytest.raises(ValueError, match="support_mask='behind'"):
         PFENetConfig.preset("scenes", support_mask="behind")
 

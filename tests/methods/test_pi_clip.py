@@ -188,9 +188,9 @@ def test_maps_of_the_last_layer_come_first_and_shots_in_order(embedded):
 
 def test_supports_are_blanked_outside_their_masks(embedded):
     priors, episodes = ClipPriors(embedded, ClipPriorConfig(vtp=False)), named(1)
-    kept = episodes.support_masks[:, :, :, None] == 1
+    inside = episodes.support_masks[:, :, :, None] == 1
     noise = torch.randint_like(episodes.support_images, 256)
-    other = replace(episodes, support_images=episodes.support_images.where(kept, noise))
+    other = replace(episodes, support_images=episodes.support_images.where(inside, noise))
     assert_near(priors(other).vvp, priors(episodes).vvp, 1e-5)
 
 
@@ -296,5 +296,5 @@ def test_presets_and_settings_are_checked():
 def test_maps_reach_the_grid_with_aligned_corners(embedded):
     maps = ClipPriors(embedded, ClipPriorConfig.preset("scenes"))(named(1))
     assert_near(maps.on((5, 6))[:, :1], resize(maps.vtp, (5, 6)), 0)
-    wanted = F.interpolate(maps.vvp, (5, 6), mode="bilinear", align_corners=True)
-    assert_near(maps.on((5, 6))[:, 1:], wanted, 0)
+    expected = F.interpolate(maps.vvp, (5, 6), mode="bilinear", align_corners=True)
+    assert_near(maps.on((5, 6))[:, 1:], expected, 0)

@@ -75,12 +75,14 @@ def test_both_maps_reach_the_decoder_in_the_official_order():
 def test_gradients_equal_the_released_code_through_the_map():
     case, model, prediction = head_case()
     sum(model.loss(prediction, official_episodes(case)).values()).backward()
-    given = {official_name(n, QGNet.official_names): p.grad for n, p in model.named_parameters()}
-    wanted = prefixed(case, "g/")
-    assert "down_learn_unsuper.0.weight" in wanted
-    for name, gradient in wanted.items():
+    gradients = {
+        official_name(n, QGNet.official_names): p.grad for n, p in model.named_parameters()
+    }
+    recorded = prefixed(case, "g/")
+    assert "down_learn_unsuper.0.weight" in recorded
+    for name, gradient in recorded.items():
         scale = gradient.abs().max()
-        assert (given[name] - gradient).abs().max() <= 1e-4 * scale, name
+        assert (gradients[name] - gradient).abs().max() <= 1e-4 * scale, name
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])

@@ -40,9 +40,9 @@ def facts(backbone):
     return state, flags, modes
 
 
-def assert_same(found, expected):
-    assert found[1:] == expected[1:]
-    assert all(torch.equal(value, expected[0][key]) for key, value in found[0].items())
+def assert_same(actual, expected):
+    assert actual[1:] == expected[1:]
+    assert all(torch.equal(value, expected[0][key]) for key, value in actual[0].items())
 
 
 @torch.no_grad()
@@ -70,10 +70,10 @@ def test_methods_on_one_backbone_do_not_meet():
     for name, method in methods.items():
         train_a_step(method, episodes)
         assert_same(facts(backbone), before)
-        found = answers(methods, episodes)
-        changed = {other for other in methods if not torch.equal(found[other], expected[other])}
+        current = answers(methods, episodes)
+        changed = {other for other in methods if not torch.equal(current[other], expected[other])}
         assert changed == {name}, f"training {name} changed {changed}"
-        expected = found
+        expected = current
 
 
 def test_who_trains_a_backbone_trains_a_copy():

@@ -50,8 +50,8 @@ def episodes(batch=2, way=2, shot=2, seed=0):
     return replace(noise, class_names=(tuple(CLASS_NAMES[:way]),) * batch)
 
 
-def logits(given=None, **settings):
-    return method(**settings)(given or episodes()).logits
+def logits(case=None, **settings):
+    return method(**settings)(case or episodes()).logits
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -114,14 +114,14 @@ def test_background_of_the_decoder_is_where_nothing_is_salient(variant):
 
 
 def test_a_shot_without_the_object_says_nothing():
-    given = episodes(shot=2)
-    given.support_masks[:, :, 1] = 0
+    case = episodes(shot=2)
+    case.support_masks[:, :, 1] = 0
     alone = replace(
-        given,
-        support_images=given.support_images[:, :, :1],
-        support_masks=given.support_masks[:, :, :1],
+        case,
+        support_images=case.support_images[:, :, :1],
+        support_masks=case.support_masks[:, :, :1],
     )
-    both, one = (logits(each, variant="masked_global") for each in (given, alone))
+    both, one = (logits(each, variant="masked_global") for each in (case, alone))
     torch.testing.assert_close(both, one, atol=1e-3, rtol=1e-4)
 
 
@@ -145,12 +145,12 @@ def test_an_encoder_that_collapses_gets_a_warning():
 
 
 def test_text_is_refined_and_words_are_the_only_thing_it_reads():
-    given = episodes()
-    blank = replace(given, support_masks=torch.zeros_like(given.support_masks))
-    assert torch.equal(logits(given, variant="text"), logits(blank, variant="text"))
+    case = episodes()
+    blank = replace(case, support_masks=torch.zeros_like(case.support_masks))
+    assert torch.equal(logits(case, variant="text"), logits(blank, variant="text"))
     chosen = method(variant="text", temperature=10.0)
     chosen.dinoiser.heads.bkg_decoder.bias.data.fill_(-100.0)
-    assert not chosen(given).mask.any()  # nothing is salient, nobody is sure
+    assert not chosen(case).mask.any()  # nothing is salient, nobody is sure
 
 
 def views(way=1, shot=1, grid=6, masks=None):
@@ -181,8 +181,8 @@ def test_masks_that_vanish_keep_the_cell_they_cover_most():
     assert cells.nonzero().tolist() == [[2, 4]]
     masks[..., 8:10, 16] = 0
     supports = views(masks=masks)
-    got = prototype(supports.features, supports.foreground, "mean")[0, 0]
-    torch.testing.assert_close(got, supports.features[0, 0, 0, :, 2, 3])
+    actual = prototype(supports.features, supports.foreground, "mean")[0, 0]
+    torch.testing.assert_close(actual, supports.features[0, 0, 0, :, 2, 3])
     empty = views(masks=torch.zeros_like(masks))
     assert not cells_of(empty.foreground).any()
     assert not prototype(empty.features, empty.foreground, "mean").any()
@@ -230,90 +230,90 @@ def test_spherical_kmeans_finds_directions_and_obeys_weights():
 
 
 def test_counter_examples_become_background():
-    given = episodes(1, 1, 1)
+    case = episodes(1, 1, 1)
     chosen = method(variant="centred")
-    query = chosen.dinoiser.view(given.query_image)
-    before = chosen.grid_logits(query, given)[0]
-    chosen.add_negatives(given.query_image)  # the query itself is none of the class
-    after = chosen.grid_logits(query, given)[0]
+    query = chosen.dinoiser.view(case.query_image)
+    before = chosen.grid_logits(query, case)[0]
+    chosen.add_negatives(case.query_image)  # the query itself is none of the class
+    after = chosen.grid_logits(query, case)[0]
     assert torch.equal(after[:, 1:], before[:, 1:])
     assert (after[:, 0] >= before[:, 0]).all() and (after[:, 0] > before[:, 0]).any()
     half = torch.zeros(1, 96, 96, dtype=torch.bool)
     half[:, :44] = True  # to the middle of a row of cells
-    chosen.add_negatives(given.query_image, half)
+    chosen.add_negatives(case.query_image, half)
     shown, weights = chosen.negatives
     assert len(shown) == len(weights) == 2 * 144, "beside what was given before"
     assert weights[144:].view(12, 12)[:, 0].tolist() == [1.0] * 5 + [0.5] + [0.0] * 6
     with pytest.raises(ValueError, match="no pixel of any picture is inside"):
-        chosen.add_negatives(given.query_image, torch.zeros_like(half))
+        chosen.add_negatives(case.query_image, torch.zeros_like(half))
     with pytest.raises(ValueError, match="variant='prototype' with background='prototype' reads"):
-        method().add_negatives(given.query_image)
+        method().add_negatives(case.query_image)
 
 
 def test_pictures_that_have_to_be_padded_are_answered_as_zero_shot_answers_them():
-    given = replace(random_episodes(1, 1, 90, 2), class_names=(tuple(CLASS_NAMES[:2]),))
+    case = replace(random_episodes(1, 1, 90, 2), class_names=(tuple(CLASS_NAMES[:2]),))
     text = method(variant="text", size=None)
     names = ["background", *CLASS_NAMES[:2]]
-    expected = text.dinoiser.zero_shot(given.query_image, names)
-    torch.testing.assert_close(text(given).logits.exp(), expected)
+    expected = text.dinoiser.zero_shot(case.query_image, names)
+    torch.testing.assert_close(text(case).logits.exp(), expected)
 
 
 @pytest.mark.parametrize("variant", ["prototype", "centred", "correspondence"])
 def test_what_is_padded_belongs_to_no_class(variant):
-    given, torn = random_episodes(1, 1, 90), random_episodes(1, 1, 90)
+    case, torn = random_episodes(1, 1, 90), random_episodes(1, 1, 90)
     padded = {
-        name: torch.nn.functional.pad(getattr(given, name), (0, 6, 0, 6), value=value)
+        name: torch.nn.functional.pad(getattr(case, name), (0, 6, 0, 6), value=value)
         for name, value in (
             *(("query_image", 0), ("support_images", 0)),
             *(("query_mask", 255), ("support_masks", 255)),
         )
     }
     chosen = method(variant=variant, size=None)
-    inside = chosen.grid_logits(chosen._view(torn.query_image), given)[0]
-    outside = chosen.grid_logits(chosen._view(torn.query_image), replace(given, **padded))[0]
+    inside = chosen.grid_logits(chosen._view(torn.query_image), case)[0]
+    outside = chosen.grid_logits(chosen._view(torn.query_image), replace(case, **padded))[0]
     torch.testing.assert_close(inside, outside)
 
 
 @pytest.mark.parametrize("value", [0, 1, 255])
 def test_a_support_without_object_or_without_background_leaves_gradients_finite(value):
-    given = episodes(1, 1, 1)
-    given.support_masks.fill_(value)
+    case = episodes(1, 1, 1)
+    case.support_masks.fill_(value)
     learner = method(variant="finetuned").train()
-    sum(learner.loss(learner(given), given).values()).backward()
+    sum(learner.loss(learner(case), case).values()).backward()
     for name, parameter in learner.named_parameters():
         if parameter.requires_grad:
             assert torch.isfinite(parameter.grad).all(), name
 
 
 def test_words_and_supports_are_mixed_each_at_its_own_temperature():
-    given = episodes(1)
+    case = episodes(1)
     settings = {"temperature": 30.0, "image_temperature": 7.0, "alpha": 0.3}
     fusion = method(variant="fusion", **settings)
-    query = fusion.dinoiser.view(given.query_image)
-    words, images = fusion.word_logits(query, given), fusion.image_logits(query, given)[0]
+    query = fusion.dinoiser.view(case.query_image)
+    words, images = fusion.word_logits(query, case), fusion.image_logits(query, case)[0]
     text = fusion.dinoiser.text(["background", *CLASS_NAMES[:2]])
     cosine = torch.einsum("bdhw,nd->bnhw", unit(query.pooled), text)
     torch.testing.assert_close(words, 30 * cosine)
-    torch.testing.assert_close(images, method(image_temperature=7.0).image_logits(query, given)[0])
-    torch.testing.assert_close(fusion.grid_logits(query, given)[0], 0.3 * words + 0.7 * images)
+    torch.testing.assert_close(images, method(image_temperature=7.0).image_logits(query, case)[0])
+    torch.testing.assert_close(fusion.grid_logits(query, case)[0], 0.3 * words + 0.7 * images)
     learner = method(variant="finetuned", **settings)
     mixed = 30 * (0.3 * cosine + 0.7 * images / 7)
     mixed[:, :1] -= query.saliency
     expected = torch.nn.functional.interpolate(mixed, (96, 96), mode="bilinear")
-    torch.testing.assert_close(learner(given).logits, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(learner(case).logits, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_settings_of_one_method_are_not_anothers():
-    shared, given = dinoiser(), episodes(1)
+    shared, case = dinoiser(), episodes(1)
 
     def built(name="clip_dinoiser", **settings):
         return build_method(name, tiny_backbone(), "scenes", dinoiser=shared, **settings)
 
     first = built()
-    before = first(given).logits
+    before = first(case).logits
     built(gamma=0.8, templates="photo")
     built("clip_dinoiser_finetuned", variant="finetuned")
-    assert torch.equal(first(given).logits, before)
+    assert torch.equal(first(case).logits, before)
     assert not any(parameter.requires_grad for parameter in shared.parameters())
 
 
@@ -335,25 +335,25 @@ def test_variants_say_whether_they_read_masks(variant):
 
 
 def test_a_single_episode_is_refused_in_words():
-    given = episodes(1)
-    single = replace(given, **{f: getattr(given, f)[0] for f in ("query_image", "query_mask")})
+    case = episodes(1)
+    single = replace(case, **{f: getattr(case, f)[0] for f in ("query_image", "query_mask")})
     single = replace(
         single,
-        support_images=given.support_images[0],
-        support_masks=given.support_masks[0],
-        class_ids=given.class_ids[0],
+        support_images=case.support_images[0],
+        support_masks=case.support_masks[0],
+        class_ids=case.class_ids[0],
     )
     with pytest.raises(ValueError, match="takes batches; wrap a single episode in stack"):
         method()(single)
 
 
 def test_smoothing_averages_logits_with_the_query_own_correlations():
-    given = episodes(1)
+    case = episodes(1)
     smooth = method(variant="correspondence", smooth_logits=True)
     rough = method(variant="correspondence")
-    query = rough.dinoiser.view(given.query_image)
-    expected = weighted_pool(rough.grid_logits(query, given)[0], query.correlations)
-    torch.testing.assert_close(smooth.grid_logits(query, given)[0], expected)
+    query = rough.dinoiser.view(case.query_image)
+    expected = weighted_pool(rough.grid_logits(query, case)[0], query.correlations)
+    torch.testing.assert_close(smooth.grid_logits(query, case)[0], expected)
 
 
 def test_balanced_cross_entropy_weighs_by_rarity_up_to_a_cap():
@@ -370,12 +370,12 @@ def test_balanced_cross_entropy_weighs_by_rarity_up_to_a_cap():
 
 
 def test_fine_tuning_reaches_heads_temperature_and_alpha_and_nothing_else():
-    given, chosen = episodes(), dinoiser_method(dinoiser(variant="finetuned"))
+    case, chosen = episodes(), dinoiser_method(dinoiser(variant="finetuned"))
     with torch.inference_mode():  # what validation keeps must not hinder training
-        chosen(given)
+        chosen(case)
     before = {key: value.clone() for key, value in chosen.state_dict().items()}
     chosen.train()
-    loss = chosen.loss(chosen(given), given)["main"]
+    loss = chosen.loss(chosen(case), case)["main"]
     loss.backward()
     trained = {name for name, p in chosen.named_parameters() if p.requires_grad}
     assert all(p.grad is not None and p.grad.any() for p in chosen.parameters() if p.requires_grad)
@@ -390,7 +390,7 @@ def test_fine_tuning_reaches_heads_temperature_and_alpha_and_nothing_else():
     assert not any(name.startswith("dinoiser.encoder") for name in trained)
     other = dinoiser_method(dinoiser(variant="finetuned")).eval()
     other.load_head_state(state)
-    assert torch.equal(other(given).logits, chosen.eval()(given).logits)
+    assert torch.equal(other(case).logits, chosen.eval()(case).logits)
 
 
 def test_settings_that_cannot_be_are_named():

@@ -194,11 +194,11 @@ def test_gfsam_without_points_is_empty(encoder):
 
 def test_gfsam_asks_the_generator_for_the_corners_of_its_cells(encoder):
     class Watched(MaskMaker):
-        name, asked = "watched", None
+        name, requested = "watched", None
 
         def forward(self, image, features):
             def masks_of(points):
-                self.asked = points
+                self.requested = points
                 masks = torch.zeros(len(points), *image.shape[1:], dtype=torch.bool)
                 masks[torch.arange(len(points)), points[:, 1], points[:, 0]] = True
                 return masks
@@ -207,7 +207,7 @@ def test_gfsam_asks_the_generator_for_the_corners_of_its_cells(encoder):
 
     maker = Watched()
     build_method("gfsam", encoder=encoder, masks=maker, preset="scenes")(episodes_of(batch=1))
-    assert len(maker.asked) and not (maker.asked % 8).any()
+    assert len(maker.requested) and not (maker.requested % 8).any()
 
 
 def test_fssdinos_background_is_what_is_background_in_all_supports():

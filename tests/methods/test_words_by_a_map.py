@@ -53,13 +53,13 @@ def test_queries_and_keys_are_those_of_the_last_block(encoder):
     inputs = encoder.preprocess(images)
     query, key, value = encoder.qkv(inputs)
     assert query.shape == (2, 6, 5 + 4 * 3, 64)
-    block, taken = encoder.model.blocks[-1], []
-    block.attn.register_forward_hook(lambda layer, given, out: taken.append(out))
+    block, outputs = encoder.model.blocks[-1], []
+    block.attn.register_forward_hook(lambda layer, arguments, out: outputs.append(out))
     encoder.model.forward_features(inputs)
     block.attn._forward_hooks.clear()
     mixed = (query @ key.mT * 64**-0.5).softmax(-1) @ value
     expected = block.attn.proj(mixed.transpose(1, 2).flatten(2))
-    torch.testing.assert_close(expected, taken[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(expected, outputs[0], atol=1e-4, rtol=0)
     for other in ("timm/vit_small_patch16_dinov3", "timm/vit_small_patch14_dinov2"):
         block = 0 if other.endswith("v2") else -1
         with pytest.raises(ValueError, match="plain ViTs, from their second block on"):
@@ -107,8 +107,12 @@ def test_widths_that_do_not_fit_are_told(clip, encoder):
 
 
 def parameters(path=None, **changes):
-    given = {"method": "talk2dino", "encoder": f"{VIT} weights=random", "clip": "scenes-clip-vit"}
-    return given | ({"text_map": str(path)} if path else {}) | changes
+    settings = {
+        "method": "talk2dino",
+        "encoder": f"{VIT} weights=random",
+        "clip": "scenes-clip-vit",
+    }
+    return settings | ({"text_map": str(path)} if path else {}) | changes
 
 
 def test_without_the_file_a_run_is_refused(file, tmp_path):
@@ -118,10 +122,10 @@ def test_without_the_file_a_run_is_refused(file, tmp_path):
         parse("evaluate", parameters(tmp_path / "none.pth")).require_files()
     with pytest.raises(ConfigError, match=r"text_map=.*reads none"):
         parse("evaluate", {"method": "gfsam_maps", "text_map": str(file)})
-    given = parse("evaluate", parameters(file))
-    given.require_files()
-    assert given.class_names_read and given.guided_by == "word"
-    assert run_id(given) != run_id(parse("evaluate", parameters()))
+    config = parse("evaluate", parameters(file))
+    config.require_files()
+    assert config.class_names_read and config.guided_by == "word"
+    assert run_id(config) != run_id(parse("evaluate", parameters()))
 
 
 def test_a_run_names_what_the_map_is_under(file, tmp_path):

@@ -107,9 +107,9 @@ def test_a_small_object_in_a_large_picture_needs_tiles(method, capsys):
     large = picture(200, 302, 4, (400, 500))
     whole = segment(large, SUPPORT, MASK, method=method, image_size=40)
     parts = segment(large, SUPPORT, MASK, method=method, image_size=40, tile=40)
-    wanted = square(200, 302, 4, (400, 500))
+    expected = square(200, 302, 4, (400, 500))
     assert not (whole.mask == 1).any()
-    assert (parts.mask[wanted] == 1).all() and (parts.mask == 1).sum() < 40
+    assert (parts.mask[expected] == 1).all() and (parts.mask == 1).sum() < 40
     assert len(method.episodes) > 100 and "tiles: 100%" in capsys.readouterr().err
     segment(large, SUPPORT, MASK, method=method, tile=400, progress=False)
     assert "tiles" not in capsys.readouterr().err
@@ -124,7 +124,7 @@ def test_tiles_cover_every_pixel_and_agree_with_the_whole():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ({}, "neither supports nor class_name"),
         ({"masks": MASK}, "masks without supports"),
@@ -145,9 +145,9 @@ def test_tiles_cover_every_pixel_and_agree_with_the_whole():
         ({"supports": SUPPORT, "masks": MASK, "device": "gpu"}, "device='gpu'"),
     ],
 )
-def test_questions_that_are_none(given, message, method):
+def test_questions_that_are_none(arguments, message, method):
     with pytest.raises(ValueError, match=message):
-        segment(SUPPORT, **({"method": method} | given))
+        segment(SUPPORT, **({"method": method} | arguments))
 
 
 def chosen(masks, names, weights):
@@ -212,7 +212,7 @@ def test_the_clip_of_a_tag_has_the_activation_that_it_was_trained_with():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ((False, ("fsh",), "scenes"), "class_name='fsh'.* did you mean fish"),
         ((False, ("qwertyuiop",), "scenes"), "know 40 words; such as"),
@@ -221,9 +221,9 @@ def test_the_clip_of_a_tag_has_the_activation_that_it_was_trained_with():
         ((False, (), "scenes"), "mark the object, or name it"),
     ],
 )
-def test_words_and_weights_that_nobody_knows(given, message):
+def test_words_and_weights_that_nobody_knows(arguments, message):
     with pytest.raises(ConfigError, match=message):
-        chosen(*given)
+        chosen(*arguments)
 
 
 def test_a_vit_of_timm_answers():
@@ -287,8 +287,8 @@ def test_not_there():
     answer = Segmentation(*about, "any", "as given", 0.1, threshold=0.5)
     assert answer.present == (False,)
     assert "cup: not there (score 0.00 of 0.50 needed" in str(answer)
-    sure = replace(answer, probability=blank + np.float32(0.99999), threshold=0.999996)
-    assert "score 1 - 1e-05 of 1 - 4e-06 needed" in str(sure)
+    certain = replace(answer, probability=blank + np.float32(0.99999), threshold=0.999996)
+    assert "score 1 - 1e-05 of 1 - 4e-06 needed" in str(certain)
     assert answer.facts()["there_from_score"] == 0.5
 
 
@@ -298,37 +298,37 @@ def test_the_command(method, monkeypatch, tmp_path, capsys):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     Image.fromarray(MASK).save(tmp_path / "mask.png")
     a, b, mask, out = (str(tmp_path / name) for name in ("a.png", "b.png", "mask.png", "out"))
-    given = ["--support", a, "--weights", "scenes"]
-    assert main([b, *given, "--mask", mask, "--out", out]) == 0
+    options = ["--support", a, "--weights", "scenes"]
+    assert main([b, *options, "--mask", mask, "--out", out]) == 0
     assert np.array(Image.open(tmp_path / "out" / "mask.png")).shape == (40, 60)
-    assert main([a, b, *given, "--mask", "5 5 21 21", "--out", out]) == 0
+    assert main([a, b, *options, "--mask", "5 5 21 21", "--out", out]) == 0
     assert (tmp_path / "out" / "a" / "mask.png").is_file()
     assert "object: " in capsys.readouterr().out
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("a.png", "b.png"):
         (tmp_path / name).rename(folder / name)
-    a, given[1] = str(folder / "a.png"), str(folder / "a.png")
+    a, options[1] = str(folder / "a.png"), str(folder / "a.png")
     box = ["--mask", "5 5 21 21", "--tile", "40"]
-    assert main([str(folder), *given, *box, "--out", str(tmp_path / "two")]) == 0
+    assert main([str(folder), *options, *box, "--out", str(tmp_path / "two")]) == 0
     assert json.loads((tmp_path / "two" / "b" / "result.json").read_text())["classes"]
-    told = capsys.readouterr().err
-    assert "warning: weights='scenes': the embedded" in told and ".py:" not in told
-    assert main([a, *given, "--mask", "nowhere.png", "--out", out]) == 2
+    errors = capsys.readouterr().err
+    assert "warning: weights='scenes': the embedded" in errors and ".py:" not in errors
+    assert main([a, *options, "--mask", "nowhere.png", "--out", out]) == 2
     assert "error: nowhere.png is missing" in capsys.readouterr().err
 
 
 def test_the_command_takes_words_and_methods(method, monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(segmenting, "build", lambda chosen: asked.append(chosen) or method)
+    choices = []
+    monkeypatch.setattr(segmenting, "build", lambda chosen: choices.append(chosen) or method)
     Image.fromarray(SUPPORT).save(tmp_path / "a.png")
-    given = [str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]
-    assert main([*given, "--name", "fish", "--name", "boat"]) == 0
+    options = [str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]
+    assert main([*options, "--name", "fish", "--name", "boat"]) == 0
     rows = json.loads((tmp_path / "out" / "result.json").read_text())["classes"]
     assert [row["name"] for row in rows] == ["fish", "boat"]
-    support = ["--support", given[0], "--mask", "5 5 21 21"]
-    assert main([*given, *support, "--method", "prototype"]) == 0
-    assert [dict(one.parameters)["method"] for one in asked] == ["clip_prior", "prototype"]
+    support = ["--support", options[0], "--mask", "5 5 21 21"]
+    assert main([*options, *support, "--method", "prototype"]) == 0
+    assert [dict(one.parameters)["method"] for one in choices] == ["clip_prior", "prototype"]
 
 
 def test_the_command_takes_several_classes_by_name(method, monkeypatch, tmp_path, capsys):

@@ -49,6 +49,6 @@ def test_pieces_are_scipys(side):
 def test_a_device_makes_enough_rounds_without_asking(side):
     masks = masks_of(side)
     with VirtualDevice() as log:
-        found = components(masks.to(DEVICE, non_blocking=True))
+        labels = components(masks.to(DEVICE, non_blocking=True))
         assert not log.waits, log.table()
-        assert torch.equal(found.cpu(), components(masks))
+        assert torch.equal(labels.cpu(), components(masks))

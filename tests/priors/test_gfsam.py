@@ -198,8 +198,8 @@ def test_where_nothing_is_sure_one_mask_wins_even_one_of_label_0():
     assert mask_graph.choose_masks(none, scores).tolist() == [False, False, True]
     negative = torch.tensor([5.0, -2.0, -3.0])
     assert mask_graph.choose_masks(none, negative).tolist() == [True, False, False]
-    sure = torch.tensor([1, 2, 1])
-    assert mask_graph.choose_masks(sure, scores).tolist() == [True, False, True]
+    certain = torch.tensor([1, 2, 1])
+    assert mask_graph.choose_masks(certain, scores).tolist() == [True, False, True]
 
 
 def test_edges_run_from_masks_to_the_points_they_cover():

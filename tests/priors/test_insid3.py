@@ -265,5 +265,5 @@ def test_edges_are_rounded_twice():
     cells[1:3, 1:3] = True
     twice = insid3.official_edges(cells, 16, (30, 20))
     square = F.interpolate(cells[None, None].float(), (16, 16), mode="bilinear")
-    once = F.interpolate((square > 0.5).float(), (30, 20), mode="bilinear")[0, 0] > 0.5
-    assert torch.equal(twice, once)
+    single = F.interpolate((square > 0.5).float(), (30, 20), mode="bilinear")[0, 0] > 0.5
+    assert torch.equal(twice, single)

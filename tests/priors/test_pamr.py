@@ -34,11 +34,11 @@ def test_two_steps_are_the_formula(dilations):
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, 3, 7, 9, generator=generator)
     maps = torch.rand(1, 2, 7, 9, generator=generator)
-    once = by_hand(image[0], maps[0], dilations)
-    assert_near(pamr(image, maps, 1, dilations)[0], once, 1e-5)
-    twice = by_hand(image[0], once, dilations)
-    assert_near(pamr(image, maps, 2, dilations)[0], twice, 1e-5)
-    assert_near(pamr(255 * image, maps, 2, dilations)[0], twice, 1e-5)
+    one_step = by_hand(image[0], maps[0], dilations)
+    assert_near(pamr(image, maps, 1, dilations)[0], one_step, 1e-5)
+    two_steps = by_hand(image[0], one_step, dilations)
+    assert_near(pamr(image, maps, 2, dilations)[0], two_steps, 1e-5)
+    assert_near(pamr(255 * image, maps, 2, dilations)[0], two_steps, 1e-5)
 
 
 def test_what_looks_alike_shares_its_map():

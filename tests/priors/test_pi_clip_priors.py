@@ -22,8 +22,8 @@ def test_grad_cam_of_recorded_activations():
     cam = grad_cam(case["activations"], case["gradients"])
     assert_near(cam, case["cam"], 1e-5)
     assert not cam[2].any(), "the third is negative everywhere"
-    once = min_max(raw_cam(case["activations"], case["gradients"]).relu())
-    up = F.interpolate(once[:, None], (41, 50), mode="bilinear", align_corners=False)[:, 0]
+    stretched = min_max(raw_cam(case["activations"], case["gradients"]).relu())
+    up = F.interpolate(stretched[:, None], (41, 50), mode="bilinear", align_corners=False)[:, 0]
     # Recorded after the first of the two stretches.
     assert_near(up, case["upsampled_w50_h41"], 1e-5)
 
@@ -77,10 +77,10 @@ def test_an_empty_support_mask_gives_an_empty_prior():
 
 def test_one_sinkhorn_round_makes_rows_sum_to_one():
     affinity = torch.rand(2, 5, 5) + 0.1
-    once, often = sinkhorn(affinity), sinkhorn(affinity, rounds=50)
-    torch.testing.assert_close(once.sum(2), torch.ones(2, 5))
-    torch.testing.assert_close(often.sum(1), torch.ones(2, 5), atol=1e-5, rtol=0)
-    assert (once.sum(1) - 1).abs().max() > 1e-3
+    one_round, many_rounds = sinkhorn(affinity), sinkhorn(affinity, rounds=50)
+    torch.testing.assert_close(one_round.sum(2), torch.ones(2, 5))
+    torch.testing.assert_close(many_rounds.sum(1), torch.ones(2, 5), atol=1e-5, rtol=0)
+    assert (one_round.sum(1) - 1).abs().max() > 1e-3
 
 
 def test_where_the_box_is_put_matters():

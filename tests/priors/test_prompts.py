@@ -23,11 +23,11 @@ def test_matching_is_the_recorded_one(name):
     assert_near(matching.cost, case["cost"], 1e-5)
     assert len(matching.rows) == case["forward_rows"]
     assert torch.equal(matching.retained, case["retain"])
-    kept = matching.similarity[
+    similarities = matching.similarity[
         matching.rows[matching.selected], matching.columns[matching.selected]
     ]
-    assert_near(kept, case["matched_similarity_sorted"], 1e-5)
-    assert len(kept) == case["kept"]
+    assert_near(similarities, case["matched_similarity_sorted"], 1e-5)
+    assert len(similarities) == case["kept"]
     points = prompts.centre_pixels(matching.cells, grid, pixels)
     assert torch.equal(points, case["points_xy"])
     assert torch.equal(prompts.box_of(points), case["box"])

@@ -27,16 +27,16 @@ def test_prototypes_and_similarities_are_ssps():
     # SSP resizes its mask with aligned corners and does not cut it.
     mask = F.interpolate(CASE["mask"][None], size, mode="bilinear", align_corners=True)[:, 0]
     for name, chosen in (("fg", mask), ("bg", 1 - mask)):
-        found = prototype(features, chosen)[:, :, None, None]
-        torch.testing.assert_close(found, CASE[f"proto_{name}"], atol=1e-5, rtol=1e-5)
+        actual = prototype(features, chosen)[:, :, None, None]
+        torch.testing.assert_close(actual, CASE[f"proto_{name}"], atol=1e-5, rtol=1e-5)
     both = [F.cosine_similarity(features, CASE[f"proto_{n}"], dim=1) for n in ("bg", "fg")]
     torch.testing.assert_close(10 * torch.stack(both, 1), CASE["out0"], atol=1e-4, rtol=1e-4)
 
 
 def test_background_prototypes_are_ssps():
     confident = softmax_of_prototypes() < 1 - 0.6
-    found = background_prototypes(CASE["feat"], confident)
-    torch.testing.assert_close(found, CASE["as_bg_local"], atol=1e-5, rtol=1e-5)
+    prototypes = background_prototypes(CASE["feat"], confident)
+    torch.testing.assert_close(prototypes, CASE["as_bg_local"], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["", "_top12"])
@@ -47,8 +47,8 @@ def test_confident_cells_are_ssps(kind):
         chosen = confident(share[:, channel], threshold)
         mean = CASE["feat"].movedim(1, -1)[chosen].mean(0)
         torch.testing.assert_close(mean, CASE[f"ss_{name}{kind}"].flatten(), atol=1e-4, rtol=1e-4)
-    found = background_prototypes(CASE["feat"], confident(share[:, 0], 0.6))
-    torch.testing.assert_close(found, CASE[f"as_bg_local{kind}"], atol=1e-5, rtol=1e-5)
+    prototypes = background_prototypes(CASE["feat"], confident(share[:, 0], 0.6))
+    torch.testing.assert_close(prototypes, CASE[f"as_bg_local{kind}"], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("variant", ["ssp", "literal"])
@@ -65,16 +65,18 @@ def test_the_literal_formula_adds_cells_where_lengths_differ(scene):
     features, truth = scene
     longer = features * torch.linspace(0.3, 3.0, 20)
     rough = torch.roll(truth, 3, -1)
-    found = refine_mask(longer, rough, prototype(longer, rough), "literal").mask
-    assert (found * (1 - rough)).sum() > 0
+    mask = refine_mask(longer, rough, prototype(longer, rough), "literal").mask
+    assert (mask * (1 - rough)).sum() > 0
 
 
 def test_comparison_with_mixed_prototypes_is_ssps():
     features = CASE["feat"]
     confident = softmax_of_prototypes() < 1 - 0.6
     foreground = 0.5 * CASE["proto_fg"] + 0.5 * CASE["ss_fg"]
-    found = refine_mask(features, 1 - confident.float(), foreground[:, :, 0, 0], global_weight=0.3)
-    scores = 10 * torch.stack([found.background, found.foreground], 1)
+    comparison = refine_mask(
+        features, 1 - confident.float(), foreground[:, :, 0, 0], global_weight=0.3
+    )
+    scores = 10 * torch.stack([comparison.background, comparison.foreground], 1)
     torch.testing.assert_close(scores, CASE["out1"], atol=2e-4, rtol=1e-4)
 
 
@@ -126,6 +128,6 @@ def test_a_pair_shares_its_foreground(scene):
     twice = refine_pair(
         features.repeat(2, 1, 1, 1), truth[:, None].repeat(1, 2, 1, 1), features, wrong
     )
-    once = refine_pair(features, truth[:, None], features, wrong)
-    torch.testing.assert_close(twice[1].mask, once[1].mask)
+    single = refine_pair(features, truth[:, None], features, wrong)
+    torch.testing.assert_close(twice[1].mask, single[1].mask)
     assert twice[0].mask.shape == (2, 20, 20)

@@ -51,30 +51,30 @@ def test_measures_are_what_a_loop_finds():
     labels = np.unique(rng.integers(30, size=(20, 33)), return_inverse=True)[1].reshape(20, 33)
     labels[:12, :14] = 0
     config = SuperpixelConfig(min_area=20, min_side=12)
-    found = measure(labels.astype(np.uint16), config)
+    segments = measure(labels.astype(np.uint16), config)
     for one in range(labels.max() + 1):
         rows, columns = np.nonzero(labels == one)
         box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-        assert found.boxes[one].tolist() == box
-        assert found.areas[one] == len(rows)
+        assert segments.boxes[one].tolist() == box
+        assert segments.areas[one] == len(rows)
         short = min(box[2] - box[0], box[3] - box[1])
-        assert found.eligible[one] == (len(rows) >= 20 and short >= 12)
-    assert 0 < found.eligible.sum() < len(found.areas)
+        assert segments.eligible[one] == (len(rows) >= 20 and short >= 12)
+    assert 0 < segments.eligible.sum() < len(segments.areas)
 
 
 def test_without_an_eligible_segment_the_largest_is_one():
     labels = np.zeros((8, 8), np.uint16)
     labels[:, 6:] = 1
-    found = measure(labels, SuperpixelConfig(min_area=1000))
-    assert found.eligible.tolist() == [True, False]
+    segments = measure(labels, SuperpixelConfig(min_area=1000))
+    assert segments.eligible.tolist() == [True, False]
 
 
 def test_long_thin_segments_are_no_patches():
     labels = np.zeros((96, 96), np.uint16)
     labels[40:44] = 1
-    found = measure(labels, SuperpixelConfig(min_area=100, min_side=10))
-    assert found.areas[1] == 4 * 96
-    assert found.eligible.tolist() == [True, False]
+    segments = measure(labels, SuperpixelConfig(min_area=100, min_side=10))
+    assert segments.areas[1] == 4 * 96
+    assert segments.eligible.tolist() == [True, False]
 
 
 def test_boxes_grow_by_a_tenth_on_each_side_and_stay_inside():
@@ -86,10 +86,10 @@ def test_boxes_grow_by_a_tenth_on_each_side_and_stay_inside():
 def test_report_counts():
     boxes = np.array([[0, 0, 4, 10], [0, 0, 6, 6]], np.float32)
     one = Segments(np.array([40, 20]), boxes, np.array([True, False]))
-    told = report([one, one])
-    assert told["pictures"] == 2 and told["segments"] == 2 and told["eligible"] == 1
-    assert told["median_area"] == 30 and told["median_side"] == 5
-    assert told["median_eligible_area"] == 40
+    summary = report([one, one])
+    assert summary["pictures"] == 2 and summary["segments"] == 2 and summary["eligible"] == 1
+    assert summary["median_area"] == 30 and summary["median_side"] == 5
+    assert summary["median_eligible_area"] == 40
 
 
 def test_only_uint8_rgb_is_accepted(picture):

@@ -90,13 +90,13 @@ FIELDS = [
 def test_a_field_takes_what_fits_its_type_and_refuses_the_rest_in_a_line(field, value):
     name, kind = field
     try:
-        taken = cast(value, kind, name)
+        converted = cast(value, kind, name)
     except ConfigError as error:
         assert "\n" not in str(error) and len(str(error)) <= LONGEST_MESSAGE
         assert not fits(value, kind)
         return
-    assert fits(taken, kind), (value, taken, kind)
-    assert cast(taken, kind, name) == taken
+    assert fits(converted, kind), (value, converted, kind)
+    assert cast(converted, kind, name) == converted
 
 
 @given(st.none() | NAMES, st.dictionaries(NAMES, PLAIN, max_size=4))

@@ -91,6 +91,6 @@ def test_two_classes_count_as_each_by_itself(prediction, target):
     for place, class_id in enumerate((3, 8), 1):
         alone = Meter()
         seen = np.where(target == 255, 255, target == place).astype(np.uint8)
-        asked = (prediction == place).astype(np.uint8)
-        alone.add(torch.from_numpy(asked), torch.from_numpy(seen), [class_id], "a")
+        predicted = (prediction == place).astype(np.uint8)
+        alone.add(torch.from_numpy(predicted), torch.from_numpy(seen), [class_id], "a")
         assert both.per_class()[class_id] == alone.per_class()[class_id]

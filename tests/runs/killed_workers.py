@@ -149,8 +149,8 @@ def sweep_with_kills(jobs, folder):
         print(workplace.about())
         sweep = sweep_of(jobs, workplace)
         trainings = [job for job in jobs if job.row == "panet"]
-        given = (workplace.client, workers, trainings, lambda name: sweep.rows[name].where)
-        threading.Thread(target=kill_two, args=given, daemon=True).start()
+        arguments = (workplace.client, workers, trainings, lambda name: sweep.rows[name].where)
+        threading.Thread(target=kill_two, args=arguments, daemon=True).start()
         witness.start()
         sweep.submit()
         outcomes = sweep.follow(Board(live=False), lambda: False, lambda outcome: None)

@@ -48,8 +48,8 @@ def train(folder, steps, what):
     note("start")
     tell("running")
     try:
-        done = sum(entry["what"] == "step" for entry in journal(folder))
-        for _ in range(done, steps):
+        completed = sum(entry["what"] == "step" for entry in journal(folder))
+        for _ in range(completed, steps):
             time.sleep(STEP_SECONDS)
             note("step")
             if what == "fails":

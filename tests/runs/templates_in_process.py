@@ -132,11 +132,11 @@ def _stop_at(stop: Stop) -> None:
             die()
         return result
 
-    def counted_save(*given: Any, **options: Any) -> None:
+    def counted_save(*arguments: Any, **options: Any) -> None:
         counts["save"] += 1
         if reached("save", "in a save"):
             die()
-        save(*given, **options)
+        save(*arguments, **options)
 
     Path.replace, torch.save = counted_rename, counted_save
 

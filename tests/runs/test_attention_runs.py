@@ -78,8 +78,8 @@ def test_words_priors_and_clip_dinoiser_are_built_with_it():
 
 
 def test_clip_alone_is_scored_by_its_protocol(tmp_path):
-    given = {"vocabulary": "scenes threshold=0.1", "attention": "naclip", "pictures": 2}
-    config = parse("zero_shot", given | {"background": False})
+    parameters = {"vocabulary": "scenes threshold=0.1", "attention": "naclip", "pictures": 2}
+    config = parse("zero_shot", parameters | {"background": False})
     card = score_zero_shot(config, tmp_path, "cpu")
     assert json.loads((tmp_path / "zero_shot.json").read_text())["miou"] == card["miou"]
     assert "vocabulary" in card["command"] and card["attention"].startswith("clip scores=kk+omega")
@@ -92,5 +92,5 @@ def test_clip_alone_is_scored_by_its_protocol(tmp_path):
     decisive = config.decisive()
     assert decisive["vocabulary"]["threshold"] == 0.1 and decisive["dinoiser"] is None
     with pytest.raises(ConfigError, match="asks CLIP alone"):
-        parse("zero_shot", given | {"heads": "teachers"})
+        parse("zero_shot", parameters | {"heads": "teachers"})
     assert "vocabulary" not in parse("zero_shot", {}).decisive()

@@ -105,8 +105,8 @@ def test_rows_of_claims_are_rows_of_studies_and_published(known):
     terms = [Term.parse(n) for c in CLAIMS.all for d in c.ours for _, n in signed_terms(d)]
     rows = {(term.study, term.row) for term in terms if term.row}
     assert {row for study, row in rows if row not in load_study(study).rows} == set()
-    missing = [found for each in known.values() for found in each.measured.values()]
-    assert [found for found in missing if isinstance(found, str)] == []
+    missing = [difference for each in known.values() for difference in each.measured.values()]
+    assert [difference for difference in missing if isinstance(difference, str)] == []
 
 
 def test_verdicts_of_the_papers_own_slips(known):
@@ -173,9 +173,9 @@ def test_a_deleted_result_leaves_the_claim_open(world):
     for path in world.glob("better*"):
         path.unlink()
     claim_scores.published_rows.cache_clear()
-    found = of("small/better - small/plain")
-    assert found.verdict == OPEN
-    assert "not published: small/better" in claims_table([found])
+    judged = of("small/better - small/plain")
+    assert judged.verdict == OPEN
+    assert "not published: small/better" in claims_table([judged])
     shutil.rmtree(world)
     claim_scores.published_rows.cache_clear()
     assert of("small/better - small/plain").verdict == OPEN

@@ -45,8 +45,8 @@ def test_a_command_says_what_its_run_is(name):
     """Read back as the shell and the command line read it, it is the same run."""
     for job in load_study(name).jobs():
         words = shlex.split(shlex.join(arguments(job)))
-        given = dict(parameter(words[i + 1]) for i, word in enumerate(words) if word == "-p")
-        assert parse(words[1], given) == parse(job.template, job.parameters)
+        parameters = dict(parameter(words[i + 1]) for i, word in enumerate(words) if word == "-p")
+        assert parse(words[1], parameters) == parse(job.template, job.parameters)
         assert Path(words[-1]) == job.folder
 
 
@@ -117,8 +117,8 @@ def test_what_needs_no_cluster_imports_none_of_it(file):
         "'rich')}); from fsslib.runs.__main__ import main; "
         f"sys.exit(main(['sweep', {str(file)!r}, '--table']))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "No run of this has left results yet.\n")
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (completed.returncode, completed.stdout) == (0, "No run of this has left results yet.\n")
 
 
 def test_settings_of_a_batch_system_are_read(tmp_path):

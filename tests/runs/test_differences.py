@@ -81,9 +81,9 @@ def test_compare_prints_both_scores(published, capsys):
 
 def test_what_cannot_be_compared_is_said_in_one_sentence(published, capsys):
     assert main(["compare", "small/old", "small/reference"]) == 2
-    told = capsys.readouterr().err
-    assert "old_f0_s0.json has no table of episodes beside it" in told
-    assert "a paired difference needs a new evaluation" in told
+    errors = capsys.readouterr().err
+    assert "old_f0_s0.json has no table of episodes beside it" in errors
+    assert "a paired difference needs a new evaluation" in errors
     assert main(["compare", "small/other_list", "small/reference"]) == 2
     assert "the episode lists differ" in capsys.readouterr().err
     assert main(["compare", "nothing", "small/reference"]) == 2
@@ -210,13 +210,13 @@ def test_the_published_list_is_that_of_the_files():
     """`changed` is of the day on which the list was written."""
     with (published_folder() / "results.csv").open() as file:
         listed = list(csv.DictReader(file))
-    there = [
+    current = [
         {name: str(value) for name, value in line.items()} for line in lines(published_folder())
     ]
     assert tuple(listed[0]) == COLUMNS
-    for line in (*listed, *there):
+    for line in (*listed, *current):
         line.pop("changed")
-    assert listed == there, "run `fsslib results`"
+    assert listed == current, "run `fsslib results`"
 
 
 def test_the_list_is_written_whole(published, monkeypatch):

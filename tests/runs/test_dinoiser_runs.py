@@ -50,8 +50,8 @@ def pictures(tmp_path_factory):
 def heads(teacher, pictures, tmp_path_factory):
     """A run of `train_dinoiser`, small."""
     small = {"steps": 4, "batch_size": 4, "pictures": 8, "size": 32, "channels": 8, "drop_at": 3}
-    given = {"data": str(pictures), "dino_weights": str(teacher), "validation_pictures": 2}
-    return run("train_dinoiser", {**small, **given}, tmp_path_factory.mktemp("heads"))
+    values = {"data": str(pictures), "dino_weights": str(teacher), "validation_pictures": 2}
+    return run("train_dinoiser", {**small, **values}, tmp_path_factory.mktemp("heads"))
 
 
 def test_heads_are_trained_and_their_card_says_how(heads, pictures):
@@ -67,8 +67,8 @@ def test_heads_are_trained_and_their_card_says_how(heads, pictures):
 
 
 def test_words_alone_are_scored_by_papermill(heads, tmp_path):
-    given = {"heads": str(heads / "heads.safetensors"), "pictures": 3, "device": "cpu"}
-    folder = run("zero_shot", {**given, "background": False}, tmp_path / "run")
+    values = {"heads": str(heads / "heads.safetensors"), "pictures": 3, "device": "cpu"}
+    folder = run("zero_shot", {**values, "background": False}, tmp_path / "run")
     card = json.loads((folder / "zero_shot.json").read_text())
     assert card["pictures"] == 3 and not card["background"] and card["windows"]["stride"] == 48
     assert 0 <= card["miou"] <= 1 and set(card["per_class"]) <= set(CLASS_NAMES)
@@ -93,8 +93,8 @@ def test_dino_is_pretrained_on_any_folder_and_loads(pictures, tmp_path):
 
 def test_support_images_are_evaluated_by_papermill(heads, tmp_path):
     chosen = {"method": "clip_dinoiser", "settings": "variant=fusion alpha=0.25", "way": 2}
-    given = {**TEST, **chosen, "heads": str(heads / "heads.safetensors"), "shot": 2}
-    results = json.loads((run("evaluate", given, tmp_path) / "results.json").read_text())
+    values = {**TEST, **chosen, "heads": str(heads / "heads.safetensors"), "shot": 2}
+    results = json.loads((run("evaluate", values, tmp_path) / "results.json").read_text())
     assert results["run"] == "clip_dinoiser+fusion/scenes10i_f0_2way_2shot_scenes-clip-vit"
     assert results["protocol"]["way"] == 2 and results["class_names_read"]
     assert results["n_way"] == "SupportDinoiser"
@@ -107,9 +107,9 @@ def test_support_images_are_evaluated_by_papermill(heads, tmp_path):
     ["variant=text", "variant=global_image", "variant=centred pooling=false", "background=decoder"],
 )
 def test_variants_are_runs_of_their_own(heads, tmp_path, settings):
-    given = {**TEST, "method": "clip_dinoiser", "settings": settings}
+    values = {**TEST, "method": "clip_dinoiser", "settings": settings}
     experiment = Experiment(
-        parse("evaluate", {**given, "heads": str(heads / "heads.safetensors")}), tmp_path
+        parse("evaluate", {**values, "heads": str(heads / "heads.safetensors")}), tmp_path
     )
     results = experiment.evaluate()
     assert results["episodes"] == 4 and results["n_way"] is None
@@ -133,32 +133,32 @@ def test_binary_methods_train_on_one_way_episodes(tmp_path):
     experiment.train()
     assert experiment.evaluate()["protocol"]["way"] == 2
     head = str(tmp_path / "head.safetensors")
-    given = {**TEST, "weights": "random", "image_size": 33, "method": "pfenet", "head": head}
-    Experiment(parse("evaluate", given), tmp_path / "one").evaluate()  # the head knows no way
+    values = {**TEST, "weights": "random", "image_size": 33, "method": "pfenet", "head": head}
+    Experiment(parse("evaluate", values), tmp_path / "one").evaluate()  # the head knows no way
 
 
 def test_fine_tuning_stops_when_base_classes_gain_nothing(heads, tmp_path):
     chosen = {"method": "clip_dinoiser_finetuned", "recipe": "clip_dinoiser_scenes", "way": 2}
     steps = {"steps": 40, "validate_every": 2, "patience": 2, "lr": 1e-12, "train_batch_size": 2}
     held = {"selection": "held_out_base", "held_out": 3, "validation_episodes": 2}
-    given = {**TEST, **chosen, **steps, **held, "heads": str(heads / "heads.safetensors")}
-    experiment = Experiment(parse("train", given), tmp_path)
+    values = {**TEST, **chosen, **steps, **held, "heads": str(heads / "heads.safetensors")}
+    experiment = Experiment(parse("train", values), tmp_path)
     experiment.train()
     rows = read_journal(tmp_path / "metrics.jsonl")
     assert rows[-1]["step"] == 6 and experiment.training["selected_step"] == 2
     before = (tmp_path / "metrics.jsonl").read_text()
-    again = Experiment(parse("train", given), tmp_path)
+    again = Experiment(parse("train", values), tmp_path)
     again.train()  # a finished training is not gone on with
     assert (tmp_path / "metrics.jsonl").read_text() == before
     state = load_file(tmp_path / "head.safetensors")
     assert {"log_temperature", "alpha_logit", "heads.obj_proj.weight"} <= set(state)
-    given = {k: v for k, v in given.items() if k in {**TEST, "way": 0, "heads": 0, "method": 0}}
-    given |= {
+    values = {k: v for k, v in values.items() if k in {**TEST, "way": 0, "heads": 0, "method": 0}}
+    values |= {
         "selection": "held_out_base",
         "held_out": 3,
         "head": str(tmp_path / "head.safetensors"),
     }
-    other = Experiment(parse("evaluate", given), tmp_path / "other").evaluate()
+    other = Experiment(parse("evaluate", values), tmp_path / "other").evaluate()
     assert other["miou"] == pytest.approx(experiment.evaluate()["miou"], abs=0.03)  # fp16 storage
 
 

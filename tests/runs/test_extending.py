@@ -37,8 +37,8 @@ def test_each_page_is_short_and_its_commands_run(files, name):
     assert commands
     for number, words in enumerate(commands):
         assert words[:4] == ["python", "-m", "fsslib.runs", "run"]
-        given = dict(parameter(words[i + 1]) for i, word in enumerate(words) if word == "-p")
+        parameters = dict(parameter(words[i + 1]) for i, word in enumerate(words) if word == "-p")
         small = SMALL if words[4] == "train" else {"episodes": 4, "workers": 0}
-        folder = run(words[4], {**small, **given}, files / f"run{number}")
+        folder = run(words[4], {**small, **parameters}, files / f"run{number}")
         results = json.loads((folder / "results.json").read_text())
         assert results["episodes"] == 4 and str(files) not in json.dumps(results)

@@ -14,7 +14,7 @@ from fsslib.runs.status import read_status
 TRAIN = TEMPLATES["train"]
 
 
-def told(folder: Path) -> str:
+def failure_of(folder: Path) -> str:
     """The sentence of a run that failed, which is no traceback and not a page."""
     text = (folder.parent / "error.txt").read_text()
     assert "\n" not in text and len(text) < 500, text
@@ -42,7 +42,7 @@ def test_a_trouble_that_passes(whole, tmp_path, trouble, expected):
     folder = tmp_path / "run"
     assert Attempt("train", TRAIN, folder, **trouble).end() == 1
     assert read_status(folder)["state"] == "failed"
-    assert re.search(expected, told(folder)), told(folder)
+    assert re.search(expected, failure_of(folder)), failure_of(folder)
     assert set(names(folder)) <= {*names(whole), "checkpoint_before.pt"}
     assert Attempt("train", TRAIN, folder).end() == 0
     assert content(folder) == content(whole) and names(folder) == names(whole)
@@ -55,7 +55,7 @@ def test_a_folder_that_may_not_be_written_to_any_more(whole, tmp_path):
     before = {path: path.read_bytes() for path in folder.iterdir()}
     folder.chmod(0o555)
     assert Attempt("train", TRAIN, folder, broken=as_everybody).end() == 1
-    assert "writable" in told(folder)
+    assert "writable" in failure_of(folder)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     folder.chmod(0o755)
     assert Attempt("train", TRAIN, folder).end() == 0
@@ -76,7 +76,7 @@ def test_a_picture_that_cannot_be_read(tmp_path):
     picture.write_bytes(intact[: len(intact) // 2])
     assert Attempt("train", parameters, folder).end() == 1
     assert read_status(folder)["state"] == "failed"
-    assert "picture1.jpg" in told(folder)
+    assert "picture1.jpg" in failure_of(folder)
     picture.write_bytes(intact)
     assert Attempt("train", parameters, folder).end() == 0
     assert content(folder) == content(whole)

@@ -70,13 +70,13 @@ def test_topics_are_printed(topic, capsys):
 
 
 def test_nothing_of_a_recipe_is_out_of_reach():
-    given = {"optimizer": "sgd", "schedule": "cosine", "warmup": 5, "slow": 0.1}
-    given |= {"augment_last": "resize", "max_grad_norm": 1}
-    training = parse("train", given).training
-    assert {name: getattr(training, name) for name in given} == given
-    text = "hdmnet " + " ".join(f"{name}={value}" for name, value in given.items())
+    parameters = {"optimizer": "sgd", "schedule": "cosine", "warmup": 5, "slow": 0.1}
+    parameters |= {"augment_last": "resize", "max_grad_norm": 1}
+    training = parse("train", parameters).training
+    assert {name: getattr(training, name) for name in parameters} == parameters
+    text = "hdmnet " + " ".join(f"{name}={value}" for name, value in parameters.items())
     grouped = parse("train", {"recipe": text}).training
-    assert grouped == TrainConfig.preset("hdmnet", workers=1, **given)
+    assert grouped == TrainConfig.preset("hdmnet", workers=1, **parameters)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_a_group_holds_can_be_given_alone(alone, grouped):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("parameters", "message"),
     [
         ({"lr": 1, "recipe": "scenes lr=2"}, "'lr' is given there and alone"),
         ({"benchmark": "coco20i", "protocol": "pascal5i"}, "its name is also given as 'coco20i'"),
@@ -117,9 +117,9 @@ def test_what_a_group_holds_can_be_given_alone(alone, grouped):
         ({"prior": "pfenet+constant valeu=1"}, "unknown parameter 'valeu'"),
     ],
 )
-def test_what_nobody_would_read_is_refused(given, message):
+def test_what_nobody_would_read_is_refused(parameters, message):
     with pytest.raises(ConfigError, match=message):
-        parse("train", given)
+        parse("train", parameters)
 
 
 MACHINES = [
@@ -128,16 +128,16 @@ MACHINES = [
 ]
 
 
-@pytest.mark.parametrize("given", MACHINES, ids=str)
-def test_the_machine_does_not_decide_where_a_run_goes(given):
-    assert run_id(parse("train", given)) == run_id(parse("train", {}))
+@pytest.mark.parametrize("parameters", MACHINES, ids=str)
+def test_the_machine_does_not_decide_where_a_run_goes(parameters):
+    assert run_id(parse("train", parameters)) == run_id(parse("train", {}))
 
 
 @pytest.mark.parametrize(
-    "given", [{"lr": 1e-4}, {"seed": 1}, {"fold": 1}, {"prior": "none"}], ids=str
+    "parameters", [{"lr": 1e-4}, {"seed": 1}, {"fold": 1}, {"prior": "none"}], ids=str
 )
-def test_what_changes_a_result_does(given):
-    assert run_id(parse("train", given)) != run_id(parse("train", {}))
+def test_what_changes_a_result_does(parameters):
+    assert run_id(parse("train", parameters)) != run_id(parse("train", {}))
 
 
 def test_files_of_one_name_in_two_places_are_two(tmp_path, monkeypatch):
@@ -146,15 +146,15 @@ def test_files_of_one_name_in_two_places_are_two(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         (tmp_path / name / "base.safetensors").write_bytes(b"")
         monkeypatch.chdir(tmp_path / name)
-        given = {"method": "bam", "base": "base.safetensors"}
-        config = parse("train", given)
+        parameters = {"method": "bam", "base": "base.safetensors"}
+        config = parse("train", parameters)
         ids.add(run_id(config))
         assert portable(config)["parts"] == "base=base.safetensors"
     assert len(ids) == 2
 
 
 @pytest.mark.parametrize(
-    "given",
+    "parameters",
     [
         {"method": "lfss", "settings": "dps=false window=1", "workers": 3},
         {"prior": "pi_clip vvp=false+region dim=8", "lr": 1e-4},
@@ -162,10 +162,10 @@ def test_files_of_one_name_in_two_places_are_two(tmp_path, monkeypatch):
     ],
     ids=str,
 )
-def test_a_command_makes_the_same_run(given):
+def test_a_command_makes_the_same_run(parameters):
     import shlex
 
-    config = parse("train", given)
+    config = parse("train", parameters)
     words = shlex.split(command_of(config))
     pairs = [words[i + 1].partition("=") for i, word in enumerate(words) if word == "-p"]
     again = parse(words[4], {name: yaml.safe_load(value) for name, _, value in pairs})

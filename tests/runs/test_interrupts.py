@@ -11,7 +11,7 @@ from fsslib.runs.interrupts import _of_no_interrupt, terminate_as_exit, without_
 
 
 @pytest.fixture
-def told(monkeypatch):
+def reports(monkeypatch):
     """What asyncio has written."""
     records, logger = [], logging.getLogger("asyncio")
     handler = logging.Handler()
@@ -46,19 +46,19 @@ def leave_tasks(error):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_asyncio_reports_nothing_of_an_interrupt(error, told):
+def test_asyncio_reports_nothing_of_an_interrupt(error, reports):
     with pytest.raises(error):
         leave_tasks(error())
     gc.collect()
-    assert told, "asyncio writes of them by itself"
-    told.clear()
+    assert reports, "asyncio writes of them by itself"
+    reports.clear()
     with pytest.raises(error), without_asyncios_report():
         leave_tasks(error())
     gc.collect()
-    assert told == []
+    assert reports == []
 
 
-def test_errors_of_tasks_are_still_told(told):
+def test_errors_of_tasks_are_still_told(reports):
     with pytest.raises(KeyboardInterrupt), without_asyncios_report():
         raise KeyboardInterrupt
 
@@ -72,7 +72,7 @@ def test_errors_of_tasks_are_still_told(told):
     del task
     loop.close()
     gc.collect()
-    assert any("never retrieved" in text for text in told)
+    assert any("never retrieved" in text for text in reports)
 
 
 def test_termination_becomes_an_exit_inside_alone():

@@ -33,7 +33,7 @@ def order(folder, *words):
     return Order("a", ("stand_in_run", str(folder), *map(str, words)), str(folder), ".", grace=1.0)
 
 
-def wanted():
+def never():
     return False
 
 
@@ -49,22 +49,22 @@ def wait_for(condition, seconds=30):
 
 
 def test_a_run_ends_by_itself_or_by_its_own_error(tmp_path):
-    assert launch(order(tmp_path / "a", 2), wanted).state == "finished"
+    assert launch(order(tmp_path / "a", 2), never).state == "finished"
     assert is_finished(str(tmp_path / "a")) and not is_finished(str(tmp_path / "none"))
-    failed = launch(order(tmp_path / "b", 2, "fails"), wanted)
+    failed = launch(order(tmp_path / "b", 2, "fails"), never)
     assert (failed.state, failed.text) == ("failed", "error: it failed by itself")
 
 
 def test_a_run_that_another_process_is_at_is_busy(tmp_path):
     with FileLock(tmp_path / ".lock"):
-        assert launch(order(tmp_path, 2), wanted).state == "busy"
+        assert launch(order(tmp_path, 2), never).state == "busy"
     assert journal(tmp_path) == []
 
 
 def test_a_run_that_nobody_wants_is_terminated_and_goes_on_later(tmp_path):
     assert launch(order(tmp_path, 50), lambda: len(journal(tmp_path)) > 3) is None
     assert status(tmp_path) == "terminated"
-    assert launch(order(tmp_path, 50), wanted).state == "finished"
+    assert launch(order(tmp_path, 50), never).state == "finished"
     assert sum(entry["what"] == "step" for entry in journal(tmp_path)) == 50
 
 
@@ -99,8 +99,8 @@ def test_a_killed_starter_takes_its_run_along(tmp_path, what):
 
 
 def test_what_cannot_be_started_is_named():
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "fsslib.runs.sweeps.leash", "1"], capture_output=True, text=True
     )
-    assert done.returncode == 1
-    assert "expected: python -m fsslib.runs.sweeps.leash SECONDS MODULE" in done.stderr
+    assert completed.returncode == 1
+    assert "expected: python -m fsslib.runs.sweeps.leash SECONDS MODULE" in completed.stderr

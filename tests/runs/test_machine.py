@@ -76,24 +76,24 @@ def test_a_run_on_a_card_goes_on_on_the_cpu(two_cards, tmp_path):
     assert states[0] == 20
 
 
-@pytest.mark.parametrize(("asked", "threads"), [(None, [1]), ("", [1]), ("3", [])])
-def test_threads_are_one_unless_the_user_says_otherwise(asked, threads, monkeypatch):
+@pytest.mark.parametrize(("requested", "threads"), [(None, [1]), ("", [1]), ("3", [])])
+def test_threads_are_one_unless_the_user_says_otherwise(requested, threads, monkeypatch):
     limited = []
     monkeypatch.setattr(torch, "set_num_threads", limited.append)
     monkeypatch.delenv(machine.THREADS, raising=False)
-    if asked is not None:
-        monkeypatch.setenv(machine.THREADS, asked)
+    if requested is not None:
+        monkeypatch.setenv(machine.THREADS, requested)
     pick_device("cpu")
     assert limited == threads
 
 
 def test_kernels_get_the_users_number_of_threads_or_one(monkeypatch):
-    for asked, given in ((None, "1"), ("3", "3")):
+    for requested, limit in ((None, "1"), ("3", "3")):
         monkeypatch.delenv(machine.THREADS, raising=False)
-        if asked:
-            monkeypatch.setenv(machine.THREADS, asked)
+        if requested:
+            monkeypatch.setenv(machine.THREADS, requested)
         limit_threads_of_kernels()
-        assert machine.os.environ[machine.THREADS] == given
+        assert machine.os.environ[machine.THREADS] == limit
     monkeypatch.delenv(machine.THREADS)
 
 
@@ -101,14 +101,14 @@ def test_nobody_else_sets_threads():
     """Workers, which share a machine with their run, the thread that loads ahead, and what sets a
     lesson up aside."""
     sources = machine.PACKAGE.rglob("*.py")
-    found = {
+    setters = {
         path.relative_to(machine.PACKAGE).as_posix()
         for path in sources
         if "set_num_threads" in path.read_text()
     }
     templates = (machine.PACKAGE.parent / "notebooks" / "runs").glob("*.ipynb")
     lessons = {"viz/display.py"}
-    assert found == {"runs/machine.py", "data/loading.py", "training/ahead.py"} | lessons
+    assert setters == {"runs/machine.py", "data/loading.py", "training/ahead.py"} | lessons
     assert not [path.name for path in templates if "set_num_threads" in path.read_text()]
 
 

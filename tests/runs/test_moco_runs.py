@@ -75,14 +75,14 @@ def test_the_arms_are_one_parameter_apart():
 
 
 def test_a_command_makes_the_same_settings():
-    given = {"superpixels": "scenes_slic n_segments=50", "queue": 2048, "patches": 2}
-    command = command_of(parse("pretrain_moco", given))
+    parameters = {"superpixels": "scenes_slic n_segments=50", "queue": 2048, "patches": 2}
+    command = command_of(parse("pretrain_moco", parameters))
     assert '-p superpixels="scenes_slic n_segments=50"' in command
     assert '-p recipe="scenes queue=2048 patches=2"' in command
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("parameters", "message"),
     [
         ({"backbone": "resnet5"}, "backbone='resnet5'"),
         ({"superpixels": "slic n_segment=5"}, "did you mean 'n_segments'"),
@@ -96,9 +96,9 @@ def test_a_command_makes_the_same_settings():
         ({"same_image_negatives": True}, "use 2"),
     ],
 )
-def test_wrong_parameters_are_named_before_anything_starts(given, message):
+def test_wrong_parameters_are_named_before_anything_starts(parameters, message):
     if message is None:
-        assert parse("pretrain_moco", given).training.lr == 0.1
+        assert parse("pretrain_moco", parameters).training.lr == 0.1
         return
     with pytest.raises(ConfigError, match=message):
-        parse("pretrain_moco", given)
+        parse("pretrain_moco", parameters)

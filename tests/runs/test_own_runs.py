@@ -77,13 +77,13 @@ def own(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("method", ["own:Small", "own.py:Small"])
 def test_a_method_and_a_prior_of_a_file_train_and_stand_in_the_table(own, method):
-    given = {**TRAIN, "method": f"{method} width=4", "prior": "constant+own.py:Brightness"}
-    folder = run("train", given, own / "runs" / "one")
+    parameters = {**TRAIN, "method": f"{method} width=4", "prior": "constant+own.py:Brightness"}
+    folder = run("train", parameters, own / "runs" / "one")
     results = json.loads((folder / "results.json").read_text())
     assert results["run"].startswith("Small+constant+Brightness/scenes10i_f0_1shot")
     assert "Small+constant+Brightness" in table(read_results(own / "runs"))
     assert str(own) not in (folder / "results.json").read_text()
-    tested = {**TEST, **{k: given[k] for k in ("method", "prior")}}
+    tested = {**TEST, **{k: parameters[k] for k in ("method", "prior")}}
     again = run("evaluate", tested | {"head": str(folder / "head.safetensors")}, own / "again")
     assert json.loads((again / "results.json").read_text())["miou"] == results["miou"]
 
@@ -96,26 +96,26 @@ def test_another_source_is_another_run(own):
 
 def test_a_folder_with_base_classes_is_trained_on(tmp_path):
     root = trees.write_folder(tmp_path / "mine", ("bird", "cat", "mug", "sofa"))
-    given = {**TRAIN, "benchmark": "folder", "root": str(root), "method": "pfenet"}
-    given["settings"] = "dim=8"
+    parameters = {**TRAIN, "benchmark": "folder", "root": str(root), "method": "pfenet"}
+    parameters["settings"] = "dim=8"
     (root / "classes.yaml").write_text("base: [cat, mug]\n")
-    config = parse("train", {**given, "validate_every": 1})
+    config = parse("train", {**parameters, "validate_every": 1})
     experiment = Experiment(config, tmp_path / "run")
     assert experiment.train()["selected_step"] == 2
     assert set(experiment.evaluate()["per_class"]) == {"bird", "sofa"}
     (root / "classes.yaml").write_text("base: [cat, sofa]\n")
-    assert parse("train", given).decisive() != config.decisive()
+    assert parse("train", parameters).decisive() != config.decisive()
 
 
 def test_a_published_list_of_episodes_is_evaluated(tmp_path):
-    given = {**TEST, "method": "prototype"}
-    experiment = Experiment(parse("evaluate", given), tmp_path / "drawn")
+    parameters = {**TEST, "method": "prototype"}
+    experiment = Experiment(parse("evaluate", parameters), tmp_path / "drawn")
     drawn = experiment.evaluate()
     path = tmp_path / "list.json"
     write_episode_file(path, experiment.benchmark, experiment.protocol, experiment.specs)
-    listed = parse("evaluate", {**given, "episodes_file": str(path)})
+    listed = parse("evaluate", {**parameters, "episodes_file": str(path)})
     results = Experiment(listed, tmp_path / "listed").evaluate()
     assert results["episode_list"] == drawn["episode_list"]
     assert results["miou"] == drawn["miou"]
     assert results["config"]["episodes_file"] == "list.json"
-    assert listed.decisive() != parse("evaluate", given).decisive()
+    assert listed.decisive() != parse("evaluate", parameters).decisive()

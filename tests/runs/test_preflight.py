@@ -25,12 +25,12 @@ def small(name, root, **changes):
     """A sweep on a miniature tree, with small networks of the same kind."""
     study = load_study(name)
     rows = {
-        row: {**given, "encoder": f"{SMALL[given['encoder']]} weights=random", **changes}
-        for row, given in study.rows.items()
+        row: {**parameters, "encoder": f"{SMALL[parameters['encoder']]} weights=random", **changes}
+        for row, parameters in study.rows.items()
         if "5shot" not in row
     }
-    for given in rows.values():
-        given.pop("masks", None)
+    for parameters in rows.values():
+        parameters.pop("masks", None)
     extra = {"root": str(root), "episodes": 1, "workers": 0, "device": "cpu"}
     return replace(study, rows=rows, always=study.always | extra, folds=(0,))
 

@@ -85,9 +85,9 @@ def test_a_base_learner_of_another_fold_is_refused(base, tmp_path):
 
 
 def test_a_base_learner_of_other_weights_is_refused(base, tmp_path):
-    given = {**TRAIN, "method": "bam", "fold": 1, "base": str(base), "weights": "random"}
+    parameters = {**TRAIN, "method": "bam", "fold": 1, "base": str(base), "weights": "random"}
     with pytest.raises(ConfigError, match="with backbone='scenes-resnet scenes' and reads"):
-        _ = Experiment(parse("train", given), tmp_path).method
+        _ = Experiment(parse("train", parameters), tmp_path).method
 
 
 def test_the_clip_prior_alone_needs_no_training(tmp_path):

@@ -34,12 +34,12 @@ TINY = {
 
 def working(folder: Path) -> list[psutil.Process]:
     """Processes that are started for a folder."""
-    found = []
+    workers = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
         if str(folder) in words and "fsslib.runs.worker" in words:
-            found.append(process)
-    return found
+            workers.append(process)
+    return workers
 
 
 def rank_of(process: psutil.Process) -> str | None:
@@ -63,7 +63,7 @@ def when_it_trains(folder: Path, then=lambda: None, rows: int = 5) -> threading.
     return thread
 
 
-def gone(folder: Path, seconds: float) -> bool:
+def ended(folder: Path, seconds: float) -> bool:
     until = time.time() + seconds
     while working(folder) and time.time() < until:
         time.sleep(0.1)
@@ -139,14 +139,14 @@ def test_a_killed_process_ends_the_run_and_the_same_command_goes_on(tmp_path):
     when_it_trains(folder, kill)
     with pytest.raises(RunError, match=r"process 1 of 2 \(0 to 1\) was ended by SIGKILL.*goes on"):
         run("train", parameters, folder)
-    assert gone(folder, 5) and len(seen) >= 2
+    assert ended(folder, 5) and len(seen) >= 2
     status = read_status(folder)
     assert status["state"] == "failed" and "SIGKILL" in status["error"]
     assert 2 <= torch.load(folder / "checkpoint.pt", weights_only=True)["step"] < 20
 
     run("train", parameters, folder)
     assert read_status(folder)["state"] == "finished"
-    assert gone(folder, 5)
+    assert ended(folder, 5)
     steps = [row["step"] for row in read_journal(folder / "metrics.jsonl")]
     assert steps == list(range(1, 21)), "one journal"
     log = (folder / "log.txt").read_text()
@@ -171,8 +171,8 @@ def test_a_killed_process_ends_the_run_and_the_same_command_goes_on(tmp_path):
 @pytest.mark.slow
 def test_ending_a_run_ends_its_processes(tmp_path):
     folder = tmp_path / "run"
-    given = {**TINY, "steps": 100_000, "processes": 2}
-    words = [word for name, value in given.items() for word in ("-p", f"{name}={value}")]
+    parameters = {**TINY, "steps": 100_000, "processes": 2}
+    words = [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
     command = [sys.executable, "-m", "fsslib.runs", "run", "train", *words]
     command += ["--out", str(folder)]
     started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -181,7 +181,7 @@ def test_ending_a_run_ends_its_processes(tmp_path):
     started.send_signal(signal.SIGTERM)
     started.wait(60)
     assert read_status(folder)["state"] == "terminated"
-    assert gone(folder, 5)
+    assert ended(folder, 5)
 
 
 TALK = """
@@ -196,22 +196,24 @@ Root Cause (first observed failure):
 """
 
 
-def told(kind: type, rank: int = 0) -> dict:
+def report_of(kind: type, rank: int = 0) -> dict:
     where = {"module": kind.__module__, "name": kind.__qualname__, "traceback": ""}
     return {"rank": rank, "message": "the reason", **where}
 
 
 def test_the_one_that_was_killed_is_named_whatever_the_others_say():
-    error = _reason(3, TALK.format(2, -9), [told(RuntimeError)])
+    error = _reason(3, TALK.format(2, -9), [report_of(RuntimeError)])
     assert "process 2 of 3 (0 to 2) was ended by SIGKILL, perhaps for want of memory" in str(error)
     error = _reason(3, TALK.format(1, -11), [])
     assert "process 1 of 3 (0 to 2) was ended by SIGSEGV, and the others" in str(error)
 
 
 def test_an_error_of_ours_is_raised_as_it_is_and_others_are_named():
-    error = _reason(2, TALK.format(1, 1), [told(CheckpointError, 1), told(CheckpointError)])
+    error = _reason(
+        2, TALK.format(1, 1), [report_of(CheckpointError, 1), report_of(CheckpointError)]
+    )
     assert type(error) is CheckpointError and str(error) == "the reason"
-    error = _reason(2, TALK.format(1, 1), [told(ValueError, 1)])
+    error = _reason(2, TALK.format(1, 1), [report_of(ValueError, 1)])
     assert type(error) is RunError and "process 1 of 2: ValueError: the reason" in str(error)
     assert "no such module" in str(_reason(2, "no such module", []))
 
@@ -245,4 +247,4 @@ def test_processes_end_with_who_started_them(tmp_path):
     assert len(working(folder)) == 3
     started.kill()
     started.wait()
-    assert gone(folder, 10)
+    assert ended(folder, 10)

@@ -59,8 +59,8 @@ def test_the_commands_of_shipped_heads_make_them_again(path):
     card = read_json(path)
     words = shlex.split(card["command"])
     assert words[:4] == ["python", "-m", "fsslib.runs", "run"]
-    given = [word.partition("=") for word in words[5:] if word != "-p"]
-    config = parse(words[4], {name: yaml.safe_load(value) for name, _, value in given})
+    pairs = [word.partition("=") for word in words[5:] if word != "-p"]
+    config = parse(words[4], {name: yaml.safe_load(value) for name, _, value in pairs})
     if "config" not in card:
         assert card["training"]["steps"] == parse(words[4], {}).training.steps
         return

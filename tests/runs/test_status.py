@@ -94,7 +94,7 @@ def test_of_two_that_start_at_once_one_is_refused(tmp_path):
 def executed(monkeypatch):
     """Folders in which a notebook was executed; nothing is."""
     folders = []
-    monkeypatch.setattr(runner, "_execute", lambda *given: folders.append(given[-1]))
+    monkeypatch.setattr(runner, "_execute", lambda *arguments: folders.append(arguments[-1]))
     return folders
 
 
@@ -119,18 +119,18 @@ def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path, executed):
 def test_a_folder_is_gone_on_with_by_the_same_parameters_only(tmp_path, executed):
     head = tmp_path / "head.safetensors"
     head.touch()
-    given, folder = {"method": "pfenet", "head": str(head)}, tmp_path / "run"
+    parameters, folder = {"method": "pfenet", "head": str(head)}, tmp_path / "run"
     folder.mkdir()
-    run("evaluate", given, folder)
+    run("evaluate", parameters, folder)
     write_json(folder / "status.json", {"state": "failed", "heartbeat": 0.0})
     write_json(folder / "results.json", {})
     with pytest.raises(
         RunError, match=r"other parameters \(fold: 0 then, 1 now\); use another --out"
     ):
-        run("evaluate", {**given, "fold": 1}, folder)
+        run("evaluate", {**parameters, "fold": 1}, folder)
     assert (folder / "results.json").exists()
-    run("evaluate", {**given, "head": os.path.relpath(head), "workers": 3}, folder)
-    run("evaluate", {**given, "fold": 1}, folder, again=True)
+    run("evaluate", {**parameters, "head": os.path.relpath(head), "workers": 3}, folder)
+    run("evaluate", {**parameters, "fold": 1}, folder, again=True)
     assert executed == [folder] * 3
 
 

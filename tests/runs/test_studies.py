@@ -51,13 +51,13 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setattr(study_files, "sweeps_folder", lambda: tmp_path)
     monkeypatch.setattr(studies, "published_folder", lambda: tmp_path / "published")
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
-    study, done = load_study("small"), []
+    study, executed = load_study("small"), []
 
     def run(template, parameters):
         config = parse(template, parameters)
         miou = 0.1 * (config.fold + 1) + 0.01 * getattr(config, "seed", 0)
-        folder = tmp_path / str(len(done))
-        done.append((template, parameters))
+        folder = tmp_path / str(len(executed))
+        executed.append((template, parameters))
         folder.mkdir()
         scores = {"miou": miou, "miou_interval": [miou - 0.03, miou + 0.03]}
         scores["privileged_query_labels"] = False
@@ -68,20 +68,20 @@ def study(tmp_path, monkeypatch):
         return folder
 
     monkeypatch.setattr(studies, "run", run)
-    return study, done
+    return study, executed
 
 
 def test_a_study_becomes_runs_and_a_table(study):
-    study, done = study
+    study, executed = study
     run_study(study)
     assert [(job.row, job.fold, job.seed) for job in study.jobs()] == [
         *(("pfenet", 0, 0), ("tested", 0, 0), ("base", 0, 0)),
         *(("pfenet", 2, 0), ("tested", 2, 0), ("pfenet", 0, 1), ("tested", 0, 1)),
         *(("pfenet", 2, 1), ("tested", 2, 1)),
     ]
-    assert all(p["steps"] == 3 for template, p in done if template == "train")
-    assert all("steps" not in p for template, p in done if template == "evaluate")
-    assert {row: len(found) for row, found in study_results("small").items()} == {
+    assert all(p["steps"] == 3 for template, p in executed if template == "train")
+    assert all("steps" not in p for template, p in executed if template == "evaluate")
+    assert {row: len(results) for row, results in study_results("small").items()} == {
         "pfenet": 4,
         "tested": 4,
     }, "what is no few-shot score is in no table"
@@ -166,13 +166,13 @@ def test_seeds_that_change_nothing_are_refused(study):
 def test_a_file_of_another_row_is_the_one_of_the_same_fold(study):
     study, _ = study
     job = study.job("tested", 2, 0)
-    wanted = study.job("pfenet", 2, 0)
-    assert job.parameters["head"] == str(wanted.folder / "head.safetensors")
-    assert job.needs == (wanted.name,)
+    source = study.job("pfenet", 2, 0)
+    assert job.parameters["head"] == str(source.folder / "head.safetensors")
+    assert job.needs == (source.name,)
 
 
 def test_others_are_left_alone_and_failures_come_last(study, monkeypatch):
-    study, done = study
+    study, executed = study
     work = studies.run
 
     def run(template, parameters):
@@ -185,11 +185,11 @@ def test_others_are_left_alone_and_failures_come_last(study, monkeypatch):
     monkeypatch.setattr(studies, "run", run)
     with pytest.raises(RunError, match="2 of the study's runs failed: tested_f2_s0, tested_f2_s1"):
         run_study(study, ["pfenet", "tested"])
-    assert len(done) == 2, "what needs a run of another process waits for it"
+    assert len(executed) == 2, "what needs a run of another process waits for it"
 
 
 def test_what_needs_a_failed_run_is_not_started(study, monkeypatch, capsys):
-    study, done = study
+    study, executed = study
     work = studies.run
 
     def run(template, parameters):
@@ -201,12 +201,12 @@ def test_what_needs_a_failed_run_is_not_started(study, monkeypatch, capsys):
     failed = "pfenet_f0_s0, tested_f0_s0, pfenet_f0_s1, tested_f0_s1"
     with pytest.raises(RunError, match=f"4 of the study's runs failed: {failed}"):
         run_study(study, ["pfenet", "tested"])
-    assert len(done) == 4
+    assert len(executed) == 4
     assert "tested_f0_s0: not started, it needs files of pfenet_f0_s0" in capsys.readouterr().out
 
 
 def test_a_sweeps_results_stay_in_its_folders(study, tmp_path, monkeypatch):
-    study, done = study
+    study, executed = study
     monkeypatch.setattr(jobs, "default_folder", lambda config: tmp_path / "runs" / run_id(config))
     assert sweep_table(study) == "No run of this has left results yet."
 
@@ -217,7 +217,7 @@ def test_a_sweeps_results_stay_in_its_folders(study, tmp_path, monkeypatch):
         scores |= {"fb_iou": 0.5, "fb_iou_interval": [0.4, 0.6]}
         (folder / "results.json").write_text(json.dumps(scores))
         (folder / "status.json").write_text(json.dumps({"state": "finished"}))
-        done.append(template)
+        executed.append(template)
         return folder
 
     default_folder = jobs.default_folder
@@ -227,32 +227,32 @@ def test_a_sweeps_results_stay_in_its_folders(study, tmp_path, monkeypatch):
     row = "| pfenet | 20.0 | 20.0 | 20.0 ± 7.1 | 50.0 | 2 (spread 0.0) |"
     assert sweep_table(study).splitlines()[2:] == [row]
     run_study(study, ["pfenet"], missing=True, published=False)
-    assert done == ["train"] * 4, "what has finished is not missing"
+    assert executed == ["train"] * 4, "what has finished is not missing"
 
 
 def test_what_another_process_has_ended_meanwhile_is_published(study, monkeypatch):
-    study, done = study
-    work, asked = studies.run, []
+    study, executed = study
+    work, attempts = studies.run, []
 
     def run(template, parameters):
-        asked.append(template)
-        if len(asked) == 1:
+        attempts.append(template)
+        if len(attempts) == 1:
             raise BusyError("process 7")
         return work(template, parameters)
 
     monkeypatch.setattr(studies, "run", run)
     run_study(study, ["pfenet", "tested"])
-    assert len(done) == 8
+    assert len(executed) == 8
     assert len(study_results("small")["tested"]) == 4
 
 
 def test_what_is_published_need_not_be_run_again(study):
-    study, done = study
+    study, executed = study
 
     def missing(*rows):
-        before = len(done)
+        before = len(executed)
         run_study(study, rows, missing=True)
-        return [(template, p["fold"]) for template, p in done[before:]]
+        return [(template, p["fold"]) for template, p in executed[before:]]
 
     run_study(study, ["pfenet"])
     (studies.published_folder() / "small" / "pfenet_f2_s0.json").unlink()
@@ -294,11 +294,11 @@ def test_what_a_study_cannot_mean_is_said(study):
     ],
 )
 def test_a_file_of_nonsense_is_named(study, tmp_path, changes, message):
-    _, done = study
+    _, executed = study
     (tmp_path / "odd.yaml").write_text(yaml.safe_dump(SMALL | changes, sort_keys=False))
     with pytest.raises(ConfigError, match=message):
         run_study(load_study("odd"))
-    assert not done
+    assert not executed
 
 
 @pytest.mark.parametrize(
@@ -312,11 +312,11 @@ def test_a_file_that_is_no_study_is_named(study, tmp_path, text, message):
 
 
 def test_nothing_starts_where_one_parameter_is_wrong(study):
-    study, done = study
+    study, executed = study
     study.rows["tested"]["way"] = "two"
     with pytest.raises(ConfigError, match="way"):
         run_study(study)
-    assert not done
+    assert not executed
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -337,10 +337,10 @@ def test_published_results_are_what_the_study_asks(name):
     jobs = {job.name: job for job in study.jobs()}
     for path in (published_folder() / name).glob("*.json"):
         result, job = json.loads(path.read_text()), jobs[path.stem]
-        asked = parse(job.template, job.parameters)
-        given = parse_card(job.template, result["config"])
-        assert names_alone(asked) == names_alone(given), path.name
-        assert result["episodes"] == asked.test_protocol.episodes
+        expected = parse(job.template, job.parameters)
+        published = parse_card(job.template, result["config"])
+        assert names_alone(expected) == names_alone(published), path.name
+        assert result["episodes"] == expected.test_protocol.episodes
 
 
 @pytest.mark.parametrize("name", NAMES)

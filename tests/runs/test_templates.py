@@ -82,9 +82,10 @@ def test_a_trained_head_is_evaluated_to_the_same_score(trained, tmp_path):
     assert after["episode_list"] == before["episode_list"]
     assert changed_since(before) == changed_since(after) == []
     tables = [read_table(each / "episodes.csv.gz") for each in (trained, folder)]
-    found = compare(*tables)
-    assert found.episodes == 4 and (found.miou.a, found.miou.b) == (before["miou"], after["miou"])
-    assert (found.fb_iou.a, found.fb_iou.b) == (before["fb_iou"], after["fb_iou"])
+    comparison = compare(*tables)
+    assert comparison.episodes == 4
+    assert (comparison.miou.a, comparison.miou.b) == (before["miou"], after["miou"])
+    assert (comparison.fb_iou.a, comparison.fb_iou.b) == (before["fb_iou"], after["fb_iou"])
     # Random backbones are equal by seed; heads are stored in half precision.
     assert after["miou"] == pytest.approx(before["miou"], abs=0.02)
     assert str(trained) not in (folder / "results.json").read_text()
@@ -149,10 +150,10 @@ def test_a_finished_run_is_not_repeated(trained, capsys):
 
 
 def test_a_head_is_not_tested_on_classes_it_was_trained_on(trained, tmp_path):
-    given = {**SMALL, "method": "pfenet", "head": str(trained / "head.safetensors")}
+    parameters = {**SMALL, "method": "pfenet", "head": str(trained / "head.safetensors")}
     with pytest.raises(ConfigError, match="was trained with fold=0"):
-        _ = Experiment(parse("evaluate", {**given, "fold": 1}), tmp_path).method
-    results = Experiment(parse("evaluate", given), tmp_path).evaluate()
+        _ = Experiment(parse("evaluate", {**parameters, "fold": 1}), tmp_path).method
+    results = Experiment(parse("evaluate", parameters), tmp_path).evaluate()
     assert results["head"]["protocol"]["selection"] == "held_out_base"
     assert results["head"]["training"]["steps"] == 4
     assert len(results["data"]["novel"]) == 10 and results["data"]["left_out"] == []

@@ -139,7 +139,7 @@ def test_a_training_is_the_same_with_and_without_the_thread(accumulate, tmp_path
     config = replace(TRAININGS["segmenter"].config, accumulate=accumulate, log_every=6)
     read, make = [], ReadAhead.take
     monkeypatch.setattr(ReadAhead, "take", lambda *args: read.append(make(*args)) or read[-1])
-    beside = trained(tmp_path / "beside", config, PassCache(2**28))
+    threaded = trained(tmp_path / "beside", config, PassCache(2**28))
     waiting = sum(features is None for features in read)
     assert len(read) == 6 * accumulate
     # Before the first step nothing is known of what will be asked; the second batch may be made
@@ -149,7 +149,7 @@ def test_a_training_is_the_same_with_and_without_the_thread(accumulate, tmp_path
     monkeypatch.setattr(Ahead, "__init__", serial(Ahead.__init__))
     alone = trained(tmp_path / "alone", config, PassCache())
     for name, value in alone.items():
-        assert torch.equal(value, beside[name]) and torch.equal(value, stored[name]), name
+        assert torch.equal(value, threaded[name]) and torch.equal(value, stored[name]), name
     (row,) = read_journal(tmp_path / "beside" / "metrics.jsonl")
     assert 0 < row["waited_seconds"] <= row["seconds"]
 

@@ -44,13 +44,13 @@ def test_an_album_is_finished_where_it_stopped(album, tmp_path, monkeypatch):
     monkeypatch.setattr("fsslib.data.scenes.album.SHARD", 10)
     part = Album("test", 0, 30, 16, tmp_path)
     part.prepare(workers=1)
-    lost, *kept = sorted(part.folder.glob("*.npy"))
+    lost, *remaining = sorted(part.folder.glob("*.npy"))
     lost.unlink()
     with pytest.raises(FileNotFoundError, match="call prepare"):
         Album("test", 0, 30, 16, tmp_path).image(0)
-    before = [path.stat().st_mtime_ns for path in kept]
+    before = [path.stat().st_mtime_ns for path in remaining]
     again = Album("test", 0, 30, 16, tmp_path).prepare(workers=1)
-    assert [path.stat().st_mtime_ns for path in kept] == before
+    assert [path.stat().st_mtime_ns for path in remaining] == before
     assert np.array_equal(again.image(29), render_scene("test", 0, 29, 16).image)
 
 
@@ -322,10 +322,10 @@ def test_a_teacher_is_approached_on_the_coarser_grid(pictures, tmp_path):
     fresh = small_clip("scenes-clip-vit", pictures.vocabulary())
     student, _ = trained("scenes-clip-vit", pictures, tmp_path, config, teacher=teacher)
     images = torch.from_numpy(np.stack([pictures.image(i) for i in range(8)])).permute(0, 3, 1, 2)
-    wanted = teacher.dense(images).movedim(1, -1).flatten(0, 2)
+    target = teacher.dense(images).movedim(1, -1).flatten(0, 2)
     with torch.no_grad():
         start, end = (
-            distance(encoder.eval().dense(images).movedim(1, -1).flatten(0, 2), wanted).item()
+            distance(encoder.eval().dense(images).movedim(1, -1).flatten(0, 2), target).item()
             for encoder in (fresh, student)
         )
     assert end < start - 0.1
@@ -342,8 +342,8 @@ def test_patches_start_as_the_teachers_first_stages_see_them(pictures):
     adopt_stem(student, teacher)
     inputs, stem = torch.randn(2, 3, 96, 96), student.visual.conv1
     tower = teacher.visual
-    wanted = tower.layer2(tower.layer1(tower.stem(inputs)))
-    torch.testing.assert_close(stem(inputs), stem.project(wanted))
+    expected = tower.layer2(tower.layer1(tower.stem(inputs)))
+    torch.testing.assert_close(stem(inputs), stem.project(expected))
     assert stem.layer2[0].conv1.weight is not tower.layer2[0].conv1.weight
 
 

@@ -53,11 +53,11 @@ def test_every_flipped_bit_of_the_content_is_found_or_harmless(twice):
         spoilt = bytearray(whole)
         spoilt[place] ^= 1 << int(rng.integers(8))
         twice.write_bytes(spoilt)
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             content = load_checkpoint(twice, SETTINGS)
         if content["step"] == 1:
-            assert "going on from checkpoint_before.pt" in str(told[0].message)
+            assert "going on from checkpoint_before.pt" in str(caught[0].message)
             replaced += 1
         else:
             assert all(torch.equal(content["model"][name], model[name]) for name in model)

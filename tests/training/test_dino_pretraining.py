@@ -92,12 +92,12 @@ def test_scores_are_shares(album):
     torch.manual_seed(0)
     encoder = small_dino().freeze()
     assert 0 <= neighbour_accuracy(encoder, scenes=20, size=32) <= 1
-    found = agreement(encoder, gammas=(-1.0, 0.5), scenes=4, size=32)
-    always = found["gammas"]["-1.0"]
+    scores = agreement(encoder, gammas=(-1.0, 0.5), scenes=4, size=32)
+    always = scores["gammas"]["-1.0"]
     assert always["recall"] == 1 and always["marked"] == 1
-    assert always["precision"] == pytest.approx(found["share"])
-    assert found["gammas"]["0.5"]["marked"] < 1
-    assert found["share"] < found["average_precision"] <= 1
+    assert always["precision"] == pytest.approx(scores["share"])
+    assert scores["gammas"]["0.5"]["marked"] < 1
+    assert scores["share"] < scores["average_precision"] <= 1
 
 
 def test_average_precision_is_the_mean_precision_at_every_hit():

@@ -145,11 +145,11 @@ def test_heads_learn_above_the_floor_and_go_on_exactly(album, tmp_path):
 
     with pytest.raises(Killed):
         train_heads(SMALL, encoder, teachers(), album, tmp_path / "two", report=stop)
-    said = []
+    lines = []
     resumed, _ = train_heads(
-        SMALL, encoder, teachers(), album, tmp_path / "two", report=said.append
+        SMALL, encoder, teachers(), album, tmp_path / "two", report=lines.append
     )
-    assert said[0] == "going on after step 3 of 6"
+    assert lines[0] == "going on after step 3 of 6"
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key]), key
     row = read_journal(tmp_path / "two" / "metrics.jsonl")[-1]
@@ -160,15 +160,15 @@ def test_heads_learn_above_the_floor_and_go_on_exactly(album, tmp_path):
 def test_a_balanced_head_says_one_half_where_it_said_the_share(album, tmp_path):
     images = torch.stack([torch.from_numpy(album.image(i).copy()) for i in range(4)])
     tapped, _ = load_clip("scenes-clip-vit").tapped_and_dense(images.permute(0, 3, 1, 2))
-    found = {}
+    saliency = {}
     for balanced in (False, True):
         config, folder = replace(SMALL, balanced=balanced), tmp_path / str(balanced)
         heads, facts = train_heads(config, load_clip("scenes-clip-vit"), teachers(), album, folder)
-        found[balanced] = heads.saliency(tapped)
+        saliency[balanced] = heads.saliency(tapped)
     rows = read_journal(folder / "metrics.jsonl")
     share = sum(row["salient"] for row in rows) / len(rows)
     assert facts["salient"] == pytest.approx(share) and 0 < share < 1
-    moved = found[True] - found[False]
+    moved = saliency[True] - saliency[False]
     torch.testing.assert_close(moved, torch.full_like(moved, math.log((1 - share) / share)))
 
 

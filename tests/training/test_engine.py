@@ -114,8 +114,8 @@ def test_parts_of_a_pretrainings_batch_have_its_gradients(name, root, tmp_path):
 )
 def test_a_term_is_weighed_by_what_it_is_a_mean_over(kind, term, count):
     batch = random_episodes(3, 2, 8)
-    wanted = {"query": int((batch.query_mask != 255).sum()), "episodes": 3}
-    assert kind.__new__(kind).counted(term, batch) == wanted[count]
+    expected = {"query": int((batch.query_mask != 255).sum()), "episodes": 3}
+    assert kind.__new__(kind).counted(term, batch) == expected[count]
 
 
 def test_a_batch_that_does_not_divide_is_refused():
@@ -157,7 +157,7 @@ class Waits(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.found = []
+        self.waits = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
@@ -165,7 +165,7 @@ class Waits(TorchDispatchMode):
             part is not None and part.dtype in (torch.bool, torch.uint8) for part in args[1]
         )
         if name in self.WAITING or by_mask:
-            self.found.append(name)
+            self.waits.append(name)
         return func(*args, **(kwargs or {}))
 
 
@@ -186,7 +186,7 @@ def test_a_step_waits_for_the_device_only_to_log(name, root, tmp_path, monkeypat
     def counted(step, *args):
         with Waits() as mode:
             learn(step, *args)
-        waits.append(mode.found)
+        waits.append(mode.waits)
 
     monkeypatch.setattr(Step, "learn", counted)
     # Its counters of steps lie on the host, whatever the device.
@@ -221,8 +221,8 @@ def test_every_training_has_half_precision(name, root, tmp_path, monkeypatch):
         for f in ("full", "half")
     )
     assert half == pytest.approx(full, rel=0.2) and half != full
-    kept = torch.load(tmp_path / "half" / "checkpoint.pt", weights_only=True)
-    states = [state for state in kept.values() if isinstance(state, dict)]
+    checkpoint = torch.load(tmp_path / "half" / "checkpoint.pt", weights_only=True)
+    states = [state for state in checkpoint.values() if isinstance(state, dict)]
     tensors = [v for state in states for v in state.values() if isinstance(v, torch.Tensor)]
     assert {v.dtype for v in tensors if v.is_floating_point()} == {torch.float32}
 
@@ -263,8 +263,8 @@ def test_the_first_broken_step_is_named_where_it_is_first_looked_for(tmp_path):
         for step in small_engine(tmp_path, layer).steps(numbers(10)):
             step.learn(loss)
     assert step.number == 7, "looked at with the second checkpoint"
-    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert kept["step"] == 4 and kept["model"]["weight"].isfinite().all()
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert checkpoint["step"] == 4 and checkpoint["model"]["weight"].isfinite().all()
 
 
 def test_broken_weights_are_never_written(tmp_path):

@@ -102,8 +102,8 @@ def test_the_key_encoder_follows_as_mocos():
     query["bn"].running_mean.fill_(5)
     for step in (1, 2, 3):
         follow(key, query, float(case["m"]))
-        for name, wanted in prefixed(case, f"k{step}/").items():
-            torch.testing.assert_close(key.state_dict()[name], wanted, atol=1e-7, rtol=1e-6)
+        for name, expected in prefixed(case, f"k{step}/").items():
+            torch.testing.assert_close(key.state_dict()[name], expected, atol=1e-7, rtol=1e-6)
     assert not key["bn"].running_mean.any() and not int(case["bn_buffers_updated"])
     follow(key, query, 0.9, buffers=True)
     assert torch.equal(key["bn"].running_mean, query["bn"].running_mean)
@@ -118,8 +118,8 @@ def test_learning_rates_are_mocos(name, schedule):
         schedule=schedule,
         milestones=tuple(case["milestones"].tolist()),
     )
-    found = torch.tensor([config.lr_at(e) for e in range(config.epochs)], dtype=torch.float64)
-    torch.testing.assert_close(found, case[name], atol=1e-8, rtol=0)
+    rates = torch.tensor([config.lr_at(e) for e in range(config.epochs)], dtype=torch.float64)
+    torch.testing.assert_close(rates, case[name], atol=1e-8, rtol=0)
 
 
 @pytest.mark.parametrize("which", ["query", "key"])
@@ -131,8 +131,8 @@ def test_official_checkpoints_load(which):
     load_backbone_state(backbone, moco_encoder(state, which))
     letter = which[0]
     for ours, theirs in (("stem.0.weight", "conv1.weight"), ("layer4.2.bn3.running_var",) * 2):
-        wanted = state[f"module.encoder_{letter}.{theirs}"]
-        assert torch.equal(backbone.state_dict()[ours], wanted)
+        expected = state[f"module.encoder_{letter}.{theirs}"]
+        assert torch.equal(backbone.state_dict()[ours], expected)
     bare = {key.removeprefix("module."): value for key, value in state.items()}
     assert moco_encoder(bare, which).keys() == moco_encoder(state, which).keys()
 
@@ -151,13 +151,13 @@ def test_split_batch_norm_is_batch_norm_of_every_part():
     for one in plain:
         one.load_state_dict(norm.state_dict())
     whole.requires_grad_(True)
-    found = norm(whole)
-    wanted = torch.cat([one(part) for one, part in zip(plain, whole.chunk(3), strict=True)])
-    torch.testing.assert_close(found, wanted)
+    actual = norm(whole)
+    expected = torch.cat([one(part) for one, part in zip(plain, whole.chunk(3), strict=True)])
+    torch.testing.assert_close(actual, expected)
     for name in ("running_mean", "running_var"):
         mean = torch.stack([getattr(one, name) for one in plain]).mean(0)
         torch.testing.assert_close(getattr(norm, name), mean)
-    gradients = [torch.autograd.grad(out.square().sum(), whole)[0] for out in (found, wanted)]
+    gradients = [torch.autograd.grad(out.square().sum(), whole)[0] for out in (actual, expected)]
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
     norm.eval()
     torch.testing.assert_close(
@@ -224,8 +224,8 @@ def test_other_patches_of_a_picture_are_negatives():
     other = [1, 0, None, None, 5, 4]
     for row, column in enumerate(other):
         finite = extra[row][extra[row].isfinite()]
-        wanted = [] if column is None else [queries[row] @ keys[column]]
-        torch.testing.assert_close(finite, torch.tensor(wanted))
+        expected = [] if column is None else [queries[row] @ keys[column]]
+        torch.testing.assert_close(finite, torch.tensor(expected))
     without = contrast_logits(queries, keys, torch.randn(8, 4), 0.2)
     with_them = torch.cat([without, extra / 0.2], 1)
     assert info_nce(with_them) > info_nce(without)
@@ -234,12 +234,12 @@ def test_other_patches_of_a_picture_are_negatives():
 
 def test_same_image_negatives_raise_the_loss_of_a_step(store):
     losses = []
-    for asked in (False, True):
-        config = replace(SMALL, patches=2, same_image_negatives=asked)
+    for enabled in (False, True):
+        config = replace(SMALL, patches=2, same_image_negatives=enabled)
         model, _ = build_moco(config, store)
-        found = model.train()(MocoBatches(store, config)[0])
-        assert found["local"].logits.shape == (8, 1 + 32 + 2 * asked)
-        losses.append(model.loss(found)[1]["local_loss"])
+        contrasts = model.train()(MocoBatches(store, config)[0])
+        assert contrasts["local"].logits.shape == (8, 1 + 32 + 2 * enabled)
+        losses.append(model.loss(contrasts)[1]["local_loss"])
     assert losses[1] > losses[0]
 
 
@@ -263,8 +263,8 @@ def test_a_step_keeps_mocos_order(store):
         sides.append(F.normalize(encoder.heads["global"](layer4.mean((-2, -1))), dim=1))
     query, key = sides
     before = by_hand.queues["global"].keys
-    wanted = torch.cat([(query * key).sum(1, keepdim=True), query @ before], 1) / 0.2
-    torch.testing.assert_close(logits, wanted)
+    expected = torch.cat([(query * key).sum(1, keepdim=True), query @ before], 1) / 0.2
+    torch.testing.assert_close(logits, expected)
     queue = model.queues["global"]
     torch.testing.assert_close(queue.keys[:, :4], key.T)
     assert int(queue.pointer) == 4 and torch.equal(queue.keys[:, 4:], before[:, 4:])
@@ -287,15 +287,15 @@ def test_half_precision_is_the_backbones_only(changes, store, monkeypatch):
     full, _ = build_moco(replace(SMALL, **changes), store)
     batch = MocoBatches(store, full.config)[0]
     half = deepcopy(full).train()
-    wanted = full.train()(batch)
+    expected = full.train()(batch)
     monkeypatch.setattr(torch, "autocast", everywhere)
-    found = half(batch)
+    contrasts = half(batch)
     assert seen and not any(seen), "on the CPU nobody asks for it"
-    for branch, (logits, _) in found.items():
+    for branch, (logits, _) in contrasts.items():
         assert logits.dtype == torch.float32
-        torch.testing.assert_close(logits, wanted[branch].logits, atol=0.3, rtol=0)
-        assert not torch.equal(logits, wanted[branch].logits)
-    half.loss(found)[0].backward()
+        torch.testing.assert_close(logits, expected[branch].logits, atol=0.3, rtol=0)
+        assert not torch.equal(logits, expected[branch].logits)
+    half.loss(contrasts)[0].backward()
 
 
 def test_the_key_encoder_has_batch_statistics_of_its_own(store):
@@ -376,11 +376,11 @@ def test_patches_are_views_of_one_eligible_segments_box(store):
     for row, (owner, segment) in enumerate(
         zip(batch.patches.owners.tolist(), batch.patches.segments.tolist(), strict=True)
     ):
-        found = store.segments(batches.chosen(1)[owner])
-        assert found.eligible[segment]
-        x0, y0, x1, y1 = found.boxes[segment]
+        segments = store.segments(batches.chosen(1)[owner])
+        assert segments.eligible[segment]
+        x0, y0, x1, y1 = segments.boxes[segment]
         grow = np.array([x0 - x1, y0 - y1, x1 - x0, y1 - y0]) * 0.1
-        region = np.clip(found.boxes[segment] + grow, 0, 48)
+        region = np.clip(segments.boxes[segment] + grow, 0, 48)
         for views in (batch.patches.query, batch.patches.key):
             box = views.boxes[row].numpy()
             assert (box[:2] >= region[:2] - 1e-3).all() and (box[2:] <= region[2:] + 1e-3).all()
@@ -420,9 +420,9 @@ def test_pooled_masks_follow_crop_and_flip(store):
     pools = batches._pools(np.random.default_rng(0), index, views, views)
     for row, segment in enumerate(pools.segments.tolist()):
         half = torch.from_numpy((store.labels(index[row]) == segment)[:, :24].copy())
-        wanted = F.interpolate(half[None, None].float(), (32, 32), mode="nearest-exact")
-        wanted = F.avg_pool2d(wanted.flip(-1), 8)[0, 0]
-        torch.testing.assert_close(pools.query[row], wanted)
+        expected = F.interpolate(half[None, None].float(), (32, 32), mode="nearest-exact")
+        expected = F.avg_pool2d(expected.flip(-1), 8)[0, 0]
+        torch.testing.assert_close(pools.query[row], expected)
     assert torch.equal(pools.query, pools.key)
 
 

@@ -34,8 +34,8 @@ def test_resumes_exactly_and_ships(tmp_path):
 
     save_file(states[0], tmp_path / "scenes-resnet.safetensors")
     backbone = build_backbone("scenes-resnet", tmp_path / "scenes-resnet.safetensors")
-    wanted = states[0]["layer4.1.conv2.weight"].float()
-    assert torch.equal(backbone.layer4[1].conv2.weight, wanted)
+    expected = states[0]["layer4.1.conv2.weight"].float()
+    assert torch.equal(backbone.layer4[1].conv2.weight, expected)
     assert backbone.layer4[1].conv2.dilation == (4, 4)
 
 

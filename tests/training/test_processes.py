@@ -207,16 +207,16 @@ def test_batch_norm_sees_what_all_processes_see(sizes):
     network, images = nn.BatchNorm2d(3), 5 + 3 * torch.randn(6, 3, 4, 5)
     nn.init.uniform_(network.weight)
     answer, gradient, gradients, buffers = forward(network, images)
-    found = in_forks(3, own_part, network, images, sizes)
-    torch.testing.assert_close(torch.cat([part[0] for part in found]), answer)
-    torch.testing.assert_close(torch.cat([part[1] for part in found]), gradient)
-    for number, wanted in enumerate(gradients):
+    parts = in_forks(3, own_part, network, images, sizes)
+    torch.testing.assert_close(torch.cat([part[0] for part in parts]), answer)
+    torch.testing.assert_close(torch.cat([part[1] for part in parts]), gradient)
+    for number, expected in enumerate(gradients):
         torch.testing.assert_close(
-            sum(part[2][number] for part in found), wanted, atol=1e-4, rtol=1e-5
+            sum(part[2][number] for part in parts), expected, atol=1e-4, rtol=1e-5
         )
-    for part in found:
+    for part in parts:
         torch.testing.assert_close(part[3], buffers)
-        assert all(map(torch.equal, part[3], found[0][3])), "the same on all, to the last bit"
+        assert all(map(torch.equal, part[3], parts[0][3])), "the same on all, to the last bit"
 
 
 def dropped(layer, images):
@@ -235,11 +235,11 @@ def dropped(layer, images):
 def test_dropout_masks_are_those_of_one_process_and_other_numbers_differ(kind, shape):
     images, layer = torch.rand(shape) + 1, kind(0.5)
     torch.manual_seed(7)
-    wanted = layer(images)
+    expected = layer(images)
     state = torch.get_rng_state()
 
     answers, others, states = zip(*in_forks(3, dropped, layer, images), strict=True)
-    assert torch.equal(torch.cat(answers), wanted)
+    assert torch.equal(torch.cat(answers), expected)
     assert len({tuple(each.tolist()) for each in others}) == 3
     assert all(torch.equal(each, state) for each in states), "a checkpoint is that of one process"
 
@@ -247,11 +247,11 @@ def test_dropout_masks_are_those_of_one_process_and_other_numbers_differ(kind, s
 def entropy(logits, target):
     share, weight = own_share(), torch.tensor([1.0, 2.0])
     processes(CPU)
-    own, wanted = logits.chunk(share.of)[share.rank], target.chunk(share.of)[share.rank]
+    own, own_target = logits.chunk(share.of)[share.rank], target.chunk(share.of)[share.rank]
     with as_one(share, 0, CPU) as whole:
-        assert F.cross_entropy(own, wanted, weight, ignore_index=255) >= 0
+        assert F.cross_entropy(own, own_target, weight, ignore_index=255) >= 0
         assert not whole.means, "classes that weigh differently are counted in every part"
-        return F.cross_entropy(own, wanted, ignore_index=255), whole.means
+        return F.cross_entropy(own, own_target, ignore_index=255), whole.means
 
 
 def test_cross_entropy_is_a_mean_over_all_pixels_that_count():
@@ -259,8 +259,8 @@ def test_cross_entropy_is_a_mean_over_all_pixels_that_count():
     logits, target = torch.randn(6, 2, 5, 5), torch.randint(2, (6, 5, 5))
     target[:2], target[3, :3] = 255, 255
     (first, means), (second, _) = in_forks(2, entropy, logits, target)
-    wanted = F.cross_entropy(logits, target, ignore_index=255)
-    torch.testing.assert_close((first + second) / 2, wanted)
+    expected = F.cross_entropy(logits, target, ignore_index=255)
+    torch.testing.assert_close((first + second) / 2, expected)
     assert means
 
 
@@ -300,12 +300,12 @@ def overflowing(layer):
     optimizer = torch.optim.SGD(layer.parameters(), 1.0)
     descent = Descent(optimizer, "fp16", 1.0, accelerator=processes(CPU))
     descent.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=100)
-    told = []
+    history = []
     for huge in (torch.inf, 1.0):
         values = torch.tensor([huge if rank else 1.0, 1.0])
         descent.down((layer.weight * values).sum(), 1.0)
-        told.append((layer.weight.detach().clone(), descent.scaler.get_scale()))
-    return told
+        history.append((layer.weight.detach().clone(), descent.scaler.get_scale()))
+    return history
 
 
 def test_all_leave_out_a_step_that_overflows_for_one():

@@ -35,8 +35,8 @@ def test_what_is_kept_is_what_is_computed(store):
     for index in (0, 9, 10, 22):
         labels = superpixels(store.pictures.image(index), CONFIG)
         assert np.array_equal(store.labels(index), labels)
-        for kept, computed in zip(store.segments(index), measure(labels, CONFIG), strict=True):
-            assert np.array_equal(kept, computed)
+        for stored, computed in zip(store.segments(index), measure(labels, CONFIG), strict=True):
+            assert np.array_equal(stored, computed)
     assert store.boxes(3).shape == (store.segments(3).eligible.sum(), 4)
     assert store.report()["pictures"] == 23
     assert not store.labels(3).flags.writeable

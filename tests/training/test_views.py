@@ -27,32 +27,32 @@ def test_jitter_is_torchvisions_in_each_pictures_own_order(pictures):
     factors[:, 3] = torch.linspace(-0.1, 0.1, 6)
     order = torch.from_numpy(rng.permuted(np.tile(np.arange(4), (6, 1)), axis=1))
     order[4] = -1
-    found = jitter(pictures, factors, order)
+    actual = jitter(pictures, factors, order)
     for number, picture in enumerate(pictures):
         for kind in order[number].tolist():
             if kind >= 0:
                 picture = OPERATIONS[kind](picture, float(factors[number, kind]))
-        torch.testing.assert_close(found[number], picture, atol=2e-5, rtol=0)
-    assert torch.equal(found[4], pictures[4])
+        torch.testing.assert_close(actual[number], picture, atol=2e-5, rtol=0)
+    assert torch.equal(actual[4], pictures[4])
     assert len({tuple(row) for row in order.tolist()}) > 3
 
 
 def test_grey_where_chosen(pictures):
     chosen = torch.tensor([True, False] * 3)
-    found = grey(pictures, chosen)
-    wanted = TF.rgb_to_grayscale(pictures, 3)
-    torch.testing.assert_close(found[::2], wanted[::2], atol=1e-4, rtol=0)
-    assert torch.equal(found[1::2], pictures[1::2])
+    actual = grey(pictures, chosen)
+    expected = TF.rgb_to_grayscale(pictures, 3)
+    torch.testing.assert_close(actual[::2], expected[::2], atol=1e-4, rtol=0)
+    assert torch.equal(actual[1::2], pictures[1::2])
 
 
 def test_blur_is_torchvisions_away_from_the_border(pictures):
     sigma = torch.tensor([0.0, 0.1, 0.5, 1.0, 1.5, 2.0])
-    found = blur(pictures, sigma)
-    assert torch.equal(found[0], pictures[0])
+    actual = blur(pictures, sigma)
+    assert torch.equal(actual[0], pictures[0])
     for number in range(1, 6):
-        wanted = TF.gaussian_blur(pictures[number], [19, 19], [float(sigma[number])])
+        expected = TF.gaussian_blur(pictures[number], [19, 19], [float(sigma[number])])
         inner = (slice(None), slice(9, -9), slice(9, -9))
-        torch.testing.assert_close(found[number][inner], wanted[inner], atol=1e-4, rtol=0)
+        torch.testing.assert_close(actual[number][inner], expected[inner], atol=1e-4, rtol=0)
     flat = torch.full((1, 3, 9, 9), 0.3)
     torch.testing.assert_close(blur(flat, torch.tensor([2.0])), flat)
 
@@ -60,12 +60,12 @@ def test_blur_is_torchvisions_away_from_the_border(pictures):
 def test_crops_are_the_boxes_of_their_owners():
     pictures = torch.rand(2, 3, 16, 16)
     boxes = torch.tensor([[0.0, 0, 16, 16], [4, 2, 12, 10]])
-    found = crop(pictures, torch.tensor([1, 0]), boxes, 16)
-    torch.testing.assert_close(found[0], pictures[1])
-    wanted = torch.nn.functional.interpolate(
+    actual = crop(pictures, torch.tensor([1, 0]), boxes, 16)
+    torch.testing.assert_close(actual[0], pictures[1])
+    expected = torch.nn.functional.interpolate(
         pictures[:1, :, 1:11, 3:13], (20, 20), mode="bilinear", align_corners=False
     )[0, :, 2:-2, 2:-2]
-    torch.testing.assert_close(found[1], wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(actual[1], expected, atol=1e-5, rtol=0)
     halved = crop(pictures, torch.tensor([0]), boxes[:1], 8)
     torch.testing.assert_close(halved[0], torch.nn.functional.avg_pool2d(pictures[0], 2))
 
@@ -114,8 +114,8 @@ def test_draws_keep_to_their_shares_and_ranges():
 def test_recoloured_crops_stay_in_range_and_a_plain_draw_changes_nothing(pictures):
     regions = np.tile(np.array([[0, 0, 24, 20]], np.float32), (6, 1))
     views = draw(np.random.default_rng(1), regions, ViewConfig())
-    found = recolour(pictures, views)
-    assert found.min() >= 0 and found.max() <= 1 and not torch.equal(found, pictures)
+    recoloured = recolour(pictures, views)
+    assert recoloured.min() >= 0 and recoloured.max() <= 1 and not torch.equal(recoloured, pictures)
     plain = ViewConfig(jitter_share=0, grey_share=0, blur_share=0, flip_share=0)
     views = draw(np.random.default_rng(1), regions, plain)
     assert torch.equal(recolour(pictures, views), pictures)

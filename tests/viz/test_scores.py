@@ -2,10 +2,20 @@
 
 import numpy as np
 import pytest
+import torch
 from stand_ins import random_episodes
 
 from fsslib.evaluation.meter import Meter
-from fsslib.viz.scores import gain, gain_text, metered, score_table
+from fsslib.runs.study_tables import study_results
+from fsslib.viz.scores import (
+    correlation,
+    gain,
+    gain_text,
+    metered,
+    published_gain,
+    score_table,
+    score_text,
+)
 
 
 @pytest.fixture
@@ -44,11 +54,36 @@ def test_a_gain_is_paired(episodes):
         gain(right, fewer)
 
 
+def test_episodes_without_a_query_are_pictures_of_their_own(episodes):
+    right, other = (metered(m, episodes) for m in (right_for(episodes), turned(episodes)))
+    known = gain(right, other)
+    for meter in (right, other):
+        meter.queries = {}
+    assert gain(right, other) == pytest.approx(known)  # as here no query comes twice
+
+
+def test_a_gain_of_published_rows_is_that_of_the_study():
+    rows = ("clip_gfsam_maps", "clip_prototype", "clip_gfsam_maps_5shot")
+    published = study_results("frontier", rows)
+    maps, prototype, five = (published[row] for row in rows)
+    difference, low, high = published_gain(maps, prototype)
+    assert low < difference < high
+    assert published_gain(prototype, maps) == pytest.approx([-difference, -high, -low])
+    assert published_gain(five, maps)[0] > 0  # other supports, the same queries
+
+
 def test_the_table_shows_scores_and_differences_to_one_row(episodes):
     meters = {"right": metered(right_for(episodes), episodes)}
     meters["turned"] = metered(turned(episodes), episodes)
     lines = score_table(meters, "right", "Two").text.splitlines()
-    assert lines[0] == "**Two**" and "minus “right” (95 %)" in lines[2]
-    assert lines[4].startswith("| right | 100.0 |") and lines[4].endswith("|  |")
+    assert lines[0] == "**Two**" and "minus “right” [95 %]" in lines[2]
+    assert lines[4] == "| right | 100.0 [100.0, 100.0] |  |"
     assert gain_text(gain(meters["turned"], meters["right"])) in lines[5]
-    assert gain_text(np.array([1.24, -0.31, -0.04])) == "+1.2 (−0.3 to +0.0)"
+    assert score_text(meters["turned"]) in lines[5]
+    assert gain_text(np.array([1.24, -0.31, -0.04])) == "+1.2 [−0.3, 0.0]"
+
+
+def test_a_correlation_sees_no_scale():
+    one = torch.arange(6.0).view(2, 3)
+    assert correlation(one, 5 + 0.001 * one) == pytest.approx(1, abs=1e-3)
+    assert correlation(one, -one) == pytest.approx(-1)

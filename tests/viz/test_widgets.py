@@ -91,11 +91,11 @@ def single():
 
 
 def test_episode_browser_reads_the_chosen_episode():
-    asked = []
-    box = widgets.episode_browser(lambda n: asked.append(n) or single(), 5)
+    loaded = []
+    box = widgets.episode_browser(lambda n: loaded.append(n) or single(), 5)
     assert box.controls["number"].max == 4
     box.controls["number"].value = 3
-    assert asked == [0, 3]
+    assert loaded == [0, 3]
 
 
 def test_threshold_explorer_shows_support_class_and_iou():

@@ -113,8 +113,8 @@ class _PiClip:
         background, foreground = self.texts[:, 1], self.texts[:, 0]
         target = [next(iter(PRESENT.values()))]
         folder = str(self.labels)
-        given = (network, background, foreground, cam, folder, False)
-        (refined,) = self.cams.get_img_cam(self.pictures, ["query.jpg"], target, *given)
+        arguments = (network, background, foreground, cam, folder, False)
+        (refined,) = self.cams.get_img_cam(self.pictures, ["query.jpg"], target, *arguments)
         return refined.flatten()
 
 

@@ -62,13 +62,13 @@ def on_cpu() -> Iterator[None]:
     """`.cuda()` and `device="cuda"` mean the CPU."""
     arange = torch.arange
 
-    def here(*args: Any, **kwargs: Any) -> Tensor:
+    def cpu_arange(*args: Any, **kwargs: Any) -> Tensor:
         return arange(*args, **{k: v for k, v in kwargs.items() if k != "device" or v != "cuda"})
 
     with (
         patch.object(Tensor, "cuda", lambda tensor, *_, **__: tensor),
         patch.object(nn.Module, "cuda", lambda module, *_, **__: module),
-        patch.object(torch, "arange", here),
+        patch.object(torch, "arange", cpu_arange),
     ):
         yield
 

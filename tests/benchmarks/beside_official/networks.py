@@ -82,8 +82,8 @@ def bam(clone: Path, size: int) -> Iterator[Pair]:
         query, supports, masks = inputs(method, batch)
         classes = [torch.tensor([0])]
 
-        def official(network=network, given=(query, supports, masks), classes=classes) -> Tensor:
-            return network(*given, y_m=None, y_b=None, cat_idx=classes)[0]
+        def official(network=network, inputs=(query, supports, masks), classes=classes) -> Tensor:
+            return network(*inputs, y_m=None, y_b=None, cat_idx=classes)[0]
 
         yield forward_pair(f"BAM {shot}-shot", _of_novel(method), batch, official)
 
@@ -96,8 +96,8 @@ def hdmnet(clone: Path, size: int) -> Iterator[Pair]:
         batch = episode(shot, size)
         query, supports, masks = inputs(method, batch)
 
-        def official(network=network, given=(query, supports, masks)) -> Tensor:
-            return network(given[0], s_x=given[1], s_y=given[2])[0]
+        def official(network=network, inputs=(query, supports, masks)) -> Tensor:
+            return network(inputs[0], s_x=inputs[1], s_y=inputs[2])[0]
 
         yield forward_pair(f"HDMNet {shot}-shot", _of_novel(method), batch, official)
     method, network = _hdmnet(module, 1, "Base")
@@ -164,8 +164,8 @@ def hsnet(clone: Path, size: int) -> Iterator[Pair]:
     yield forward_pair(f"HSNet 1-shot, {min(size, HSNET)} px", method, batch, official)
 
 
-def _summed(network: nn.Module, *given: Tensor) -> Tensor:
-    _, main, auxiliary = network(*given)
+def _summed(network: nn.Module, *inputs: Tensor) -> Tensor:
+    _, main, auxiliary = network(*inputs)
     return main + auxiliary
 
 

@@ -163,13 +163,13 @@ def _stepper(loss: Call) -> Call:
 
 def _leaves(value: Tensor) -> list[Tensor]:
     """The parameters that a value was computed from."""
-    seen, found, waiting = set(), {}, [value.grad_fn]
+    seen, leaves, waiting = set(), {}, [value.grad_fn]
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         if hasattr(node, "variable"):
-            found[id(node.variable)] = node.variable
+            leaves[id(node.variable)] = node.variable
         waiting += [following for following, _ in node.next_functions]
-    return list(found.values())
+    return list(leaves.values())

@@ -22,7 +22,7 @@ def png(width=40, height=30, mode="RGB"):
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def calls(monkeypatch):
     """Every question, in place of networks; each answer is a ramp from 0 to 1."""
     questions = []
 
@@ -43,12 +43,12 @@ def asked(monkeypatch):
 
 
 @pytest.fixture
-def playground(asked, tmp_path):
+def playground(calls, tmp_path):
     return Playground(tmp_path / "cases")
 
 
-def test_it_opens_with_an_example_answered(playground, asked):
-    assert [name for _, name, _ in asked] == [*page.FIRST]
+def test_it_opens_with_an_example_answered(playground, calls):
+    assert [name for _, name, _ in calls] == [*page.FIRST]
     picture, maps = playground.columns.pairs["PFENet"]
     assert "IoU" in picture.value and 'alt="PFENet' in picture.value and "prior<br>" in maps.value
     assert "missed" in playground.columns.legend.value
@@ -60,11 +60,11 @@ def test_without_a_kernel_a_figure_stands_there(playground):
     assert data["text/plain"].startswith("support; PFENet: IoU")
 
 
-def test_the_threshold_asks_nobody(playground, asked):
-    before, asked[:] = playground.columns.pairs["PFENet"][0].value, []
+def test_the_threshold_asks_nobody(playground, calls):
+    before, calls[:] = playground.columns.pairs["PFENet"][0].value, []
     maps = playground.columns.pairs["PFENet"][1].value
     playground.threshold.value = 0.9
-    assert not asked and playground.columns.pairs["PFENet"][0].value != before
+    assert not calls and playground.columns.pairs["PFENet"][0].value != before
     assert playground.columns.pairs["PFENet"][1].value == maps
 
 
@@ -77,41 +77,41 @@ def test_equal_maps_are_shown_once_under_all_of_their_names(playground):
 
 
 @pytest.mark.parametrize(
-    "threshold, told",
+    "threshold, message",
     [(0.99954, "<b>not there</b>: score 0.987 is below the calibrated threshold 0.99954"),
      (0.5, "there: score 0.987 reaches the calibrated threshold 0.50"),
      (None, "score 0.987; no threshold calibrated")],
 )  # fmt: skip
-def test_not_there_says_why(playground, threshold, told):
+def test_not_there_says_why(playground, threshold, message):
     answer = playground.answers["PFENet"]
-    sure = np.full_like(answer.segmentation.probability, 0.987)
-    believed = replace(answer.segmentation, probability=sure, threshold=threshold)
-    assert told in shown(replace(answer, segmentation=believed), None, 0.5)
+    confident = np.full_like(answer.segmentation.probability, 0.987)
+    believed = replace(answer.segmentation, probability=confident, threshold=threshold)
+    assert message in shown(replace(answer, segmentation=believed), None, 0.5)
 
 
-def test_an_option_asks_its_methods_alone(playground, asked):
-    asked.clear()
+def test_an_option_asks_its_methods_alone(playground, calls):
+    calls.clear()
     slider = next(c for c in playground.adjust.children if c.option is GAMMA)
     slider.value = 0.6
-    assert [(name, options) for _, name, options in asked] == [
+    assert [(name, options) for _, name, options in calls] == [
         ("CLIP-DINOiser, by mask", {GAMMA: 0.6})
     ]
 
 
-def test_two_photographs_and_a_stroke_give_a_mask(playground, asked):
+def test_two_photographs_and_a_stroke_give_a_mask(playground, calls):
     """What a newcomer does: bring two pictures, mark the object. Three actions."""
-    asked.clear()
+    calls.clear()
     playground.inputs.take("support", png(), "cup.png")
     playground.inputs.take("query", png(50, 20, "L"), "desk.png")
-    assert not asked and not playground.answers
+    assert not calls and not playground.answers
     assert "Mark the object on the support: PFENet; CLIP-DINOiser, by mask;" in (
         playground.status.value
     )
     mask = np.zeros((30, 40), np.uint8)
     mask[5:20, 5:20] = 1
     playground.inputs.support.mask = mask
-    assert {name for _, name, _ in asked} == {*page.FIRST}
-    case = asked[-1][0]
+    assert {name for _, name, _ in calls} == {*page.FIRST}
+    case = calls[-1][0]
     assert case.query.shape == (20, 50, 3) and case.truth is None and case.word == ""
     assert "drawings alone" in playground.status.value and not playground.columns.legend.value
     assert "IoU" not in playground.columns.pairs["PFENet"][0].value
@@ -136,30 +136,30 @@ def test_large_pictures_are_made_smaller(playground):
     assert playground.inputs.query.picture.shape == (500, 1200, 3)
 
 
-def test_switches_that_teach(playground, asked):
+def test_switches_that_teach(playground, calls):
     own = playground.inputs.case
     for name, differs in (
         ("stranger", lambda case: case.support is not own.support and case.word == own.word),
         ("word", lambda case: case.word != own.word and case.support is own.support),
         ("background", lambda case: (case.support != own.support).any() and case.mask is own.mask),
     ):
-        asked.clear()
+        calls.clear()
         playground.switches[name].value = True
-        assert asked and differs(asked[-1][0]), name
+        assert calls and differs(calls[-1][0]), name
         playground.switches[name].value = False
 
 
-def test_words_that_nobody_here_knows(playground, asked):
+def test_words_that_nobody_here_knows(playground, calls):
     playground.buttons["CLIP-DINOiser, by word"].value = True
     playground.inputs.word.value = "hose"
     assert "did you mean" in playground.status.value
     assert "CLIP-DINOiser, by word" not in playground.answers and "PFENet" in playground.answers
 
 
-def test_other_weights_have_another_menu(playground, asked):
-    asked.clear()
+def test_other_weights_have_another_menu(playground, calls):
+    calls.clear()
     playground.weights.value = "imagenet"
-    assert [name for _, name, _ in asked] == ["grid_prototype, by mask"]
+    assert [name for _, name, _ in calls] == ["grid_prototype, by mask"]
     assert list(playground.columns.pairs) == ["grid_prototype, by mask"]
 
 

@@ -54,9 +54,9 @@ def test_switches_change_the_support_alone(case):
     unknown = case.mask.copy()
     unknown[0, 0] = 255
     alone = without_background(replace(case, mask=unknown))
-    kept = unknown > 0
-    np.testing.assert_array_equal(alone.support[kept], case.support[kept])
-    assert (alone.support[~kept] == GREY).all() and alone.query is case.query
+    inside = unknown > 0
+    np.testing.assert_array_equal(alone.support[inside], case.support[inside])
+    assert (alone.support[~inside] == GREY).all() and alone.query is case.query
 
 
 def test_examples_are_questions_with_their_truth():
@@ -113,13 +113,13 @@ def test_a_saved_case_is_read_by_the_benchmark_and_by_the_command(case, tmp_path
     monkeypatch.chdir(tmp_path)
     parse("evaluate", {name: yaml.safe_load(value) for name, _, value in values})
 
-    asked = []
-    monkeypatch.setattr(segmenting, "build", lambda chosen: asked.append(chosen))
+    choices = []
+    monkeypatch.setattr(segmenting, "build", lambda chosen: choices.append(chosen))
     program, command, *arguments = shlex.split(facts["segment"])
     assert (program, command) == ("fsslib", "segment")
     with pytest.raises(AttributeError):  # as there is no method to ask: pictures and mask were read
         main(arguments)
-    assert len(asked) == 1
+    assert len(choices) == 1
 
 
 def test_without_a_truth_the_query_stays_out_of_the_benchmark(case, tmp_path):

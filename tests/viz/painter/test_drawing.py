@@ -32,14 +32,14 @@ def modules(tmp_path_factory):
 def play(modules):
     def run(*calls):
         question = {"folder": str(modules), "width": WIDTH, "height": HEIGHT, "calls": calls}
-        done = subprocess.run(
+        completed = subprocess.run(
             [NODE, Path(__file__).with_name("play.mjs")],
             input=json.dumps(question),
             capture_output=True,
             text=True,
         )
-        assert not done.returncode, done.stderr
-        answer = json.loads(done.stdout)
+        assert not completed.returncode, completed.stderr
+        answer = json.loads(completed.stdout)
         answer["told"] = [decode(bytes(runs), (HEIGHT, WIDTH)) for runs in answer["told"]]
         answer["labels"] = np.array(answer["labels"], np.uint8).reshape(HEIGHT, WIDTH)
         return answer

@@ -123,7 +123,7 @@ def test_the_browser_gets_no_larger_picture_than_it_can_show():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ({"picture": PICTURE.astype(float)}, "expected uint8"),
         ({"picture": PICTURE[..., :2]}, "expected uint8"),
@@ -133,9 +133,9 @@ def test_the_browser_gets_no_larger_picture_than_it_can_show():
         ({"labels": ()}, "give a name"),
     ],
 )
-def test_bad_input_takes_one_sentence(given, message):
+def test_bad_input_takes_one_sentence(arguments, message):
     with pytest.raises(ValueError, match=message):
-        MaskPainter(**({"picture": PICTURE} | given))
+        MaskPainter(**({"picture": PICTURE} | arguments))
 
 
 def test_bad_masks_leave_the_old_one():
