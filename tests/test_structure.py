@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections import Counter
 
 from repository_files import (
@@ -38,6 +39,14 @@ LARGEST = 1_000_000
 TEMPLATE_CELLS, LESSON_LINES = 12, 25
 LANGUAGE = {"codemirror_mode", "file_extension", "mimetype", "name", "nbconvert_exporter"}
 LANGUAGE |= {"pygments_lexer", "version"}
+GRAMMAR = {"answered", "found", "gone", "got", "had", "heard", "here", "kept", "once", "said"}
+GRAMMAR |= {"taken", "there", "told", "whose"}
+TERMS = {  # what a word of these is the name of
+    "teachers.py": {"found"},  # FOUND, the method
+    "diagrams.py": {"here"},  # "you are here"
+    "stages.py": {"once"},  # computed once: a cache's method
+}
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # A room may import from those before it, and from what lies at the root of the package.
 ROOMS = (
@@ -203,3 +212,26 @@ def test_no_two_test_modules_share_a_name():
     """pytest imports them by it, since folders of tests are no packages."""
     names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
     assert not [name for name, count in names.items() if count > 1]
+
+
+def own_names(tree):
+    """(name, line) of each variable, parameter, function and class that is defined."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id, node.lineno
+        elif isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name, node.lineno
+
+
+@each([*MODULES, *TESTS, *LESSONS, *SOLUTIONS, *TEMPLATES])
+def test_names_are_of_the_field(path):
+    """No verb forms and adverbs in the place of what a value is."""
+    sources = [path.read_text()]
+    if path.suffix == ".ipynb":
+        sources = [c.source for c in read(path).cells if c.cell_type == "code"]
+    plain = [re.sub(r"^(%+[a-z]|!).*$", "", source, flags=re.M) for source in sources]
+    names = [name for source in plain for name in own_names(ast.parse(source))]
+    odd = [(name, line) for name, line in names if name in GRAMMAR - TERMS.get(path.name, set())]
+    assert not odd, f"(name, line) of its code: {odd}; say what the value is"

@@ -118,7 +118,7 @@ class INSID3(GridMethod):
         if config.edges == "margin":
             return full
         square = max(self._sides(cells))
-        mask = insid3.official_edges(merged.kept[clusters], square, size)
+        mask = insid3.official_edges(merged.selected[clusters], square, size)
         return torch.where(mask, full.clamp_min(1e-6), full.clamp_max(0))
 
 
@@ -136,6 +136,6 @@ def shown(
         "clusters": clusters,
         "seed": clusters == seed,
         "score": merged.map(clusters),
-        "kept": merged.kept[clusters],
+        "kept": merged.selected[clusters],
     }
     return {name: value[None].float() for name, value in maps.items()}

@@ -47,7 +47,7 @@ class Aggregation(NamedTuple):
     share: Float[Tensor, " g"]
     """Share of candidates; 1 for the seed."""
     score: Float[Tensor, " g"]
-    kept: Bool[Tensor, " g"]
+    selected: Bool[Tensor, " g"]
 
     def map(self, labels: Int64[Tensor, "h w"]) -> Float[Tensor, "h w"]:
         """Each cell's score: its cluster's."""

@@ -77,14 +77,14 @@ def with_links(text: str, path: Path, source: Path) -> str:
         name, mark, anchor = target.partition("#")
         if not name or re.match(r"[a-z]+:", target):
             return match[0]
-        there = (path.parent / name).resolve()
-        if not there.is_file() or not there.is_relative_to(ROOT):
+        linked = (path.parent / name).resolve()
+        if not linked.is_file() or not linked.is_relative_to(ROOT):
             return label
-        to = place(there)
-        if there not in pages():
+        to = place(linked)
+        if linked not in pages():
             (source / to).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(there, source / to)
-        anchor = mark + anchor if there.suffix == ".md" else ""
+            shutil.copy(linked, source / to)
+        anchor = mark + anchor if linked.suffix == ".md" else ""
         return f"{image}[{label}]({os.path.relpath(to, place(path).parent)}{anchor})"
 
     return LINK.sub(link, text)

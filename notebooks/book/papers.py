@@ -64,8 +64,8 @@ def paper_page(name: str, numbers: list[str]) -> str:
         DIFFERS,
     ]
     for number in numbers:
-        if told := section(number, DIFFERS):
-            blocks += [f"### {title(number)}", _moved(told)]
+        if text := section(number, DIFFERS):
+            blocks += [f"### {title(number)}", _moved(text)]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -72,7 +72,7 @@ def test_both_years(tmp_path, year):
     assert set(np.unique(sample.label)) == {0, 3, 4}
     assert set(np.unique(benchmark.load("val", 0).label)) == {1, 2, 255}
     assert not benchmark.load("val", 3).label.any()
-    counts = {listed.name: listed.found for listed in benchmark.list_counts()}
+    counts = {listed.name: listed.length for listed in benchmark.list_counts()}
     assert counts[f"val{year}"] == 4 and counts[f"val{year} with objects"] == 3
 
 

@@ -156,10 +156,10 @@ def test_insid3_is_its_steps(encoder, edges):
     method = make("insid3", encoder, components=8, alpha=0.2, edges=edges)
     prediction = method(batch)
     merged, labels = by_hand(encoder, batch, 8)
-    assert torch.equal(prediction.maps["kept"][0, 0].bool(), merged.kept[labels])
+    assert torch.equal(prediction.maps["kept"][0, 0].bool(), merged.selected[labels])
     assert_near(prediction.maps["score"][0, 0], merged.score[labels], 1e-6)
     if edges == "official":
-        expected = insid3.official_edges(merged.kept[labels], SIZE, (SIZE, SIZE))
+        expected = insid3.official_edges(merged.selected[labels], SIZE, (SIZE, SIZE))
         assert torch.equal(prediction.mask[0].bool(), expected)
 
 

@@ -120,9 +120,9 @@ def test_aggregation_is_the_recorded_one(case):
     assert_near(merged.cross, case["cross_sim"], 5e-5)
     assert_near(merged.share, case["area_weights"], 5e-5)
     assert_near(merged.score, case["combined"], 5e-5)
-    assert torch.equal(merged.kept[labels], case["mask_grid"])
+    assert torch.equal(merged.selected[labels], case["mask_grid"])
     size = case["orig_size"].tolist()
-    final = insid3.official_edges(merged.kept[labels], int(case["image_size"]), size)
+    final = insid3.official_edges(merged.selected[labels], int(case["image_size"]), size)
     assert torch.equal(final, case["final"])
     means = F.normalize(insid3.cluster_means(case["own"][-1], labels), dim=1)
     assert_near(means, case["cluster_protos"], 5e-5)
@@ -196,7 +196,7 @@ def test_no_candidates_give_an_empty_mask():
     plain, labels = plain_features(torch.randn(4, 3, 3)), torch.arange(9).view(3, 3)
     nobody = torch.zeros(3, 3, dtype=torch.bool)
     merged = insid3.aggregate(plain, plain, labels, nobody, F.normalize(torch.randn(4), dim=0))
-    assert merged.seed is None and not merged.kept.any()
+    assert merged.seed is None and not merged.selected.any()
     assert (insid3.margin(merged, labels, 0.2) == -0.2).all()
 
 
@@ -212,8 +212,8 @@ def two_clusters(cross):
 def test_the_seed_itself_can_be_dropped():
     cells, labels, chosen, prototype = two_clusters(0.15)
     merged = insid3.aggregate(cells, cells, labels, chosen, prototype, alpha=0.2)
-    assert merged.seed == 0 and chosen.any() and not merged.kept.any()
-    assert insid3.aggregate(cells, cells, labels, chosen, prototype, alpha=0.1).kept[0]
+    assert merged.seed == 0 and chosen.any() and not merged.selected.any()
+    assert insid3.aggregate(cells, cells, labels, chosen, prototype, alpha=0.1).selected[0]
 
 
 def test_alpha_itself_is_kept_only_by_the_paper():
@@ -223,7 +223,7 @@ def test_alpha_itself_is_kept_only_by_the_paper():
         merged = insid3.aggregate(
             cells, cells, labels, chosen, prototype, alpha=alpha, strict=strict
         )
-        assert bool(merged.kept[0]) is not strict
+        assert bool(merged.selected[0]) is not strict
         assert bool(insid3.margin(merged, labels, alpha, strict)[0, 0] > 0) is not strict
 
 

@@ -44,7 +44,7 @@ def test_moves_are_paired_on_the_same_list_alone(rows):
     apart = known["a", "first"]
     assert not apart.paired and apart.points == pytest.approx(15) and apart.significant
     assert apart.interval == pytest.approx((15 - 2 * 2**0.5, 15 + 2 * 2**0.5))
-    assert not known["a", "border"].told
+    assert not known["a", "border"].significant
 
 
 def test_orders_name_the_pairs_that_change_places(rows):
