@@ -66,8 +66,8 @@ def score_table(meters: Mapping[str, Meter], reference: str, title: str = "") ->
     """mIoU of each row with its 95 % interval, and the paired difference to the row `reference`."""
     rows = []
     for name, meter in meters.items():
-        beside = "" if name == reference else gain_text(gain(meter, meters[reference]))
-        rows.append([name, score_text(meter), beside])
+        difference = "" if name == reference else gain_text(gain(meter, meters[reference]))
+        rows.append([name, score_text(meter), difference])
     return table(["", "mIoU, % [95 %]", f"minus “{reference}” [95 %]"], rows, title)
 
 
