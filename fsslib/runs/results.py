@@ -132,10 +132,12 @@ def fold_cells(results: Sequence[dict[str, Any]], folds: Sequence[int]) -> list[
 
 
 def seeds_cell(results: Sequence[dict[str, Any]]) -> str:
-    """How many seeds a row has, and the standard deviation of their means."""
+    """How many seeds a row has, and the standard deviation of their means over the folds that all
+    of them have."""
     seeds = sorted({result["seed"] for result in results})
-    spread = ""
-    if len(seeds) > 1:
-        means = [np.mean([r["miou"] for r in results if r["seed"] == seed]) for seed in seeds]
-        spread = f" (spread {100 * np.std(means, ddof=1):.1f})"
-    return f"{len(seeds)}{spread}"
+    folds = [{r["fold"] for r in results if r["seed"] == seed} for seed in seeds]
+    shared = [r for r in results if r["fold"] in set.intersection(*folds)]
+    if len(seeds) < 2 or not shared:
+        return f"{len(seeds)}"
+    means = [np.mean([r["miou"] for r in shared if r["seed"] == seed]) for seed in seeds]
+    return f"{len(seeds)} (spread {100 * np.std(means, ddof=1):.1f})"

@@ -85,9 +85,16 @@ def test_words_alone_are_scored_by_papermill(heads, tmp_path):
 def test_dino_is_pretrained_on_any_folder_and_loads(pictures, tmp_path):
     small = {"steps": 2, "batch_size": 4, "scenes": 8, "size": 32, "coarse_size": 16}
     small |= {"fine_steps": 1, "local_crops": 1, "out": 16, "validation_scenes": 4}
+    small |= {"monitor_every": 1}
     folder = run("pretrain_dino", {**small, "data": str(pictures)}, tmp_path)
     card = json.loads((folder / "scenes-dino.json").read_text())
     assert 0 <= card["neighbour_accuracy"] <= 1 and card["agreement"]["scenes"] == 4
+    assert [row["step"] for row in card["curve"]] == [1, 2]
+    last = card["curve"][-1]
+    assert last["neighbour_accuracy"] == pytest.approx(card["neighbour_accuracy"], abs=1e-4)
+    precisions = {"average_precision": card["agreement"], "as_is": card["as_is"]}
+    for name, scores in precisions.items():
+        assert last[name] == pytest.approx(scores["average_precision"], abs=1e-4)
     load_dino("scenes-dino", folder / "scenes-dino.safetensors")
 
 

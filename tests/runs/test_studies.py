@@ -12,7 +12,7 @@ from fsslib.runs import job as jobs
 from fsslib.runs import studies
 from fsslib.runs import study as study_files
 from fsslib.runs.config import parse, parse_card, run_id
-from fsslib.runs.results import published_folder
+from fsslib.runs.results import published_folder, seeds_cell
 from fsslib.runs.staleness import MARK
 from fsslib.runs.status import BusyError, RunError
 from fsslib.runs.studies import run_study
@@ -357,3 +357,11 @@ def unmarked(text):
     """Without what changes with the code of the day: which rows are stale."""
     lines = [line.replace(f" {MARK}", "") for line in text.split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(x for x in lines if not x.startswith(MARK)))
+
+
+def test_seeds_spread_over_the_folds_that_all_of_them_have():
+    scores = {(0, 0): 0.47, (1, 0): 0.42, (0, 1): 0.49}  # (fold, seed): mIoU
+    results = [{"fold": f, "seed": s, "miou": value} for (f, s), value in scores.items()]
+    assert seeds_cell(results) == f"2 (spread {2 / 2**0.5:.1f})"
+    apart = [result for result in results if (result["fold"], result["seed"]) != (0, 0)]
+    assert seeds_cell(apart) == "2" and seeds_cell(results[:1]) == "1"

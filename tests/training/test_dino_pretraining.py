@@ -1,5 +1,7 @@
 """Self-distillation: the loss by hand, views, exact going on; FOUND's seed on top."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,7 @@ from fsslib.training.journal import read_journal
 from fsslib.training.pretraining.dino import DinoHead, dino_loss, pretrain_dino
 from fsslib.training.pretraining.dino_crops import Views
 from fsslib.training.pretraining.dino_recipe import DinoConfig
+from fsslib.training.pretraining.dino_values import even_values
 
 SMALL = DinoConfig(
     **{"steps": 4, "batch_size": 4, "scenes": 20, "size": 32, "coarse_size": 16, "fine_steps": 2},
@@ -86,6 +89,54 @@ def test_a_killed_pretraining_ends_with_the_same_weights(album, tmp_path):
     start = torch.manual_seed(SMALL.seed) and small_dino()
     moved = whole.model.blocks[0].attn.qkv.weight - start.model.blocks[0].attn.qkv.weight
     assert moved.abs().max() > 0  # the teacher follows
+
+
+def test_looking_on_the_way_changes_nothing_but_the_journal(album, tmp_path):
+    seen = []
+
+    def monitor(encoder: Dino) -> dict[str, float]:
+        seen.append(encoder)
+        return {"score": float(len(seen))}
+
+    config = replace(SMALL, monitor_every=3)
+    plain, _ = pretrain_dino(config, album, tmp_path / "plain")
+    looked, _ = pretrain_dino(config, album, tmp_path / "looked", monitor=monitor)
+    rows = read_journal(tmp_path / "looked" / "metrics.jsonl")
+    marked = [(row["step"], row["score"]) for row in rows if "score" in row]
+    assert marked == [(3, 1.0), (4, 2.0)]  # and after the last step
+    for last in (looked, seen[-1]):  # what is scored is what is released
+        for key, value in plain.state_dict().items():
+            assert torch.equal(value, last.state_dict()[key]), key
+
+
+def test_evened_values_leave_the_output_and_lose_what_cells_share(album):
+    torch.manual_seed(0)
+    encoder = small_dino().freeze()
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    evened = even_values(encoder, album, 0.5, 32)
+    images = torch.stack([torch.from_numpy(album.image(i).copy()) for i in range(20)])
+    images = images.permute(0, 3, 1, 2)
+    torch.testing.assert_close(evened(images), encoder(images), atol=1e-4, rtol=1e-4)
+    for name in "qk":
+        torch.testing.assert_close(evened.facet(images, name), encoder.facet(images, name))
+
+    def shared(network: Dino) -> float:
+        values = Dino(network.model).facet(images)
+        means = values.mean((2, 3))
+        return (means.square().mean() / values.square().mean()).item()
+
+    assert shared(evened) < 0.7 * shared(encoder)
+    for key, value in encoder.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_a_pretraining_evens_values_where_it_is_told_to(album, tmp_path):
+    plain, _ = pretrain_dino(SMALL, album, tmp_path / "plain")
+    evened, facts = pretrain_dino(replace(SMALL, even_values=1.0), album, tmp_path / "evened")
+    assert facts["training"]["even_values"] == 1.0
+    images = torch.from_numpy(album.image(0).copy()).permute(2, 0, 1)[None]
+    torch.testing.assert_close(evened(images), plain(images), atol=0.02, rtol=0.02)  # as stored
+    assert not torch.allclose(evened.facet(images), plain.facet(images), atol=0.02)
 
 
 def test_scores_are_shares(album):

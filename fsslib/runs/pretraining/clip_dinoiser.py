@@ -35,9 +35,10 @@ from fsslib.runs.pretraining.unlabelled_config import (
     ZeroShotRunConfig,
 )
 from fsslib.runs.processes import in_processes
+from fsslib.training.journal import read_journal
 from fsslib.training.pretraining.clip_dinoiser import train_heads
 from fsslib.training.pretraining.crops import PictureFolder, Pictures
-from fsslib.training.pretraining.dino import pretrain_dino
+from fsslib.training.pretraining.dino import Monitor, pretrain_dino
 
 
 def dino_pictures(config: PretrainDinoRunConfig) -> Pictures:
@@ -52,7 +53,29 @@ def train_dino(config: PretrainDinoRunConfig, folder: Path) -> tuple[Dino, dict[
     device = config.machine_config.use(config.training.precision)
     pictures = dino_pictures(config)
     in_processes(train_dino, config, folder)
-    return pretrain_dino(config.training, pictures, folder, device)
+    return pretrain_dino(config.training, pictures, folder, device, monitor=dino_monitor(config))
+
+
+def dino_monitor(config: PretrainDinoRunConfig) -> Monitor:
+    """The card's scores on held-out scenes: `neighbour_accuracy`, `average_precision` of centred
+    facets and of facets `as_is`."""
+    count = config.training.validation_scenes
+
+    def scores(encoder: Dino) -> dict[str, float]:
+        centred, as_is = _agreements(encoder, min(count, 100))
+        return {
+            "neighbour_accuracy": neighbour_accuracy(encoder, count),
+            "average_precision": centred["average_precision"],
+            "as_is": as_is["average_precision"],
+        }
+
+    return scores
+
+
+def _agreements(encoder: Dino, scenes: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`agreement` of centred facets, and of facets as they are (`encoders/dino.py`)."""
+    as_is = Dino(encoder.model, "as it is").to(encoder.statistics.device)
+    return agreement(encoder, scenes=scenes), agreement(as_is, scenes=scenes)
 
 
 def finish_dino(
@@ -60,12 +83,13 @@ def finish_dino(
 ) -> dict[str, Any]:
     """Write `scenes-dino.safetensors` (fp16) and its card; returns the card.
 
-    Its `agreement` is that of centred facets, `as_is` that of others (`encoders/dino.py`).
+    Its `agreement` is that of centred facets, `as_is` that of others (`encoders/dino.py`); its
+    `curve` holds what `dino_monitor` scored on the way.
     """
     scenes, count = config.data is None, config.training.validation_scenes
-    looks = min(count, 100)
     as_stored(encoder.model)
-    as_is = Dino(encoder.model, "as it is").to(encoder.statistics.device)
+    centred, as_is = _agreements(encoder, min(count, 100))
+    rows = read_journal(folder / "metrics.jsonl")
     card = {
         "name": "scenes-dino",
         "command": command_of(config) if scenes else None,
@@ -74,8 +98,9 @@ def finish_dino(
         **facts,
         "parameters": sum(p.numel() for p in encoder.parameters()),
         "neighbour_accuracy": neighbour_accuracy(encoder, count),
-        "agreement": agreement(encoder, scenes=looks),
-        "as_is": {"average_precision": agreement(as_is, scenes=looks)["average_precision"]},
+        "agreement": centred,
+        "as_is": {"average_precision": as_is["average_precision"]},
+        "curve": [row for row in rows if "neighbour_accuracy" in row],
         **environment(device),
     }
     write_weights(folder / "scenes-dino.safetensors", encoder.model.state_dict(), card)

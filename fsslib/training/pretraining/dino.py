@@ -24,6 +24,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.data import DataLoader
 
 from fsslib.encoders.dino import Dino, small_dino
+from fsslib.encoders.storage import as_stored
 from fsslib.fp32 import in_fp32
 from fsslib.training.engine import Engine
 from fsslib.training.parts import batch_loader
@@ -31,7 +32,10 @@ from fsslib.training.plan import Plan
 from fsslib.training.pretraining.crops import Pictures
 from fsslib.training.pretraining.dino_crops import Views
 from fsslib.training.pretraining.dino_recipe import DinoConfig
+from fsslib.training.pretraining.dino_values import even_values
 from fsslib.training.step import Loss
+
+Monitor = Callable[[Dino], dict[str, float]]
 
 
 class DinoHead(nn.Module):
@@ -85,8 +89,13 @@ def pretrain_dino(
     folder: Path,
     device: str = "cpu",
     report: Callable[[str], None] = print,
+    monitor: Monitor | None = None,
 ) -> tuple[Dino, dict[str, Any]]:
     """Train until `config.steps`, from `folder/checkpoint.pt` if there is one.
+
+    Args:
+        monitor: scores of the teacher's encoder as it is stored, frozen, for the journal; its time
+            does not count.
 
     Returns:
         The teacher's encoder, frozen, and the card's facts: `seconds`, `loss` (mean over 20 steps),
@@ -118,9 +127,13 @@ def pretrain_dino(
         )
         step.learn(loss)
         teacher.follow(student, config.momentum_at(step.number), engine.mean)
+        due = (step.number + 1) % config.monitor_every == 0 or engine.over
+        if monitor is not None and due:
+            with engine.paused():
+                step.note(**monitor(frozen(teacher, config, pictures)))
     facts = {"seconds": round(engine.state["seconds"])}
     facts |= {"loss": round(engine.state["facts"]["loss"], 4), "training": asdict(config)}
-    return teacher.network.encoder.freeze(), facts
+    return frozen(teacher, config, pictures), facts
 
 
 class Teacher(nn.Module):
@@ -148,6 +161,15 @@ class Teacher(nn.Module):
         answer = mean(torch.stack(self.answers).mean(0))
         self.center = self.keep * self.center + (1 - self.keep) * answer
         self.answers.clear()
+
+
+def frozen(teacher: Teacher, config: DinoConfig, pictures: Pictures) -> Dino:
+    """Its encoder as it is released, apart from the one that learns."""
+    encoder = copy.deepcopy(teacher.network.encoder)
+    if config.even_values:
+        encoder = even_values(encoder, pictures, config.even_values, config.size, config.seed)
+    as_stored(encoder.model)
+    return encoder.freeze()
 
 
 @torch.no_grad()

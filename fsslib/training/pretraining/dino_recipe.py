@@ -53,11 +53,16 @@ class DinoConfig(Settings):
     """First steps in which the head's last layer stays as it is (an epoch in the paper)."""
     max_grad_norm: NonNegative = 3.0
     """Largest gradient norm, of all parameters together."""
+    even_values: NonNegative = 0.0
+    """Whether, and how mildly, the last block's values are freed of what all cells of a picture
+    share, after training and without changing the output (`dino_values.py`; 0: not)."""
     precision: Precision = "fp32"
     """Of the forward pass, by autocast; fp16 on GPUs alone."""
     seed: Natural = 0
     validation_scenes: Count = 400
     checkpoint_every: Count = 100
+    monitor_every: Count = 75
+    """Steps between looks at what the teacher is good for."""
     workers: Natural = 0
 
     @classmethod
