@@ -225,7 +225,7 @@ def own_names(tree):
             yield node.name, node.lineno
 
 
-@each([*MODULES, *TESTS, *LESSONS, *SOLUTIONS, *TEMPLATES])
+@each([*MODULES, *TESTS, *LESSONS, *SOLUTIONS, *TEMPLATES, *REPORTS, PLAYGROUND])
 def test_names_are_of_the_field(path):
     """No verb forms and adverbs in the place of what a value is."""
     sources = [path.read_text()]
