@@ -40,8 +40,10 @@ TEMPLATE_CELLS, LESSON_LINES = 12, 25
 LANGUAGE = {"codemirror_mode", "file_extension", "mimetype", "name", "nbconvert_exporter"}
 LANGUAGE |= {"pygments_lexer", "version"}
 GRAMMAR = {"answered", "found", "gone", "got", "had", "heard", "here", "kept", "once", "said"}
-GRAMMAR |= {"taken", "there", "told", "whose"}
+GRAMMAR |= {"asked", "beside", "given", "sure", "taken", "there", "told", "wanted", "whose"}
 TERMS = {  # what a word of these is the name of
+    "ahead.py": {"beside"},  # the next batch is made beside a step
+    "questions.py": {"asked"},  # an episode, asked with one thing changed
     "teachers.py": {"found"},  # FOUND, the method
     "diagrams.py": {"here"},  # "you are here"
     "stages.py": {"once"},  # computed once: a cache's method
