@@ -84,7 +84,7 @@ def measure(terms: Sequence[tuple[int, Term]]) -> Measured | str:
     if not (keys := _common([runs for _, _, runs in rows])):
         return "no fold that all of these rows have"
     fixed = sum(sign * term.constant for sign, term in terms if term.constant is not None)
-    if (paired := _paired(rows, keys)) is not None:
+    if (paired := _paired(rows)) is not None:
         return paired
     try:
         parts = [
@@ -110,14 +110,12 @@ def _common(rows: Sequence[Runs]) -> list[list[tuple[int, int]]]:
     ]
 
 
-def _paired(
-    rows: Sequence[tuple[int, Term, Runs]], keys: Sequence[Sequence[tuple[int, int]]]
-) -> Measured | None:
+def _paired(rows: Sequence[tuple[int, Term, Runs]]) -> Measured | None:
     """Of two rows that kept their episodes on one list; None for any others."""
     scores = {term.score for _, term, _ in rows}
     if [sign for sign, _, _ in rows] != [1, -1] or not scores < {"miou", "fb_iou"}:
         return None
-    a, b = ([runs[key] for key in own] for (_, _, runs), own in zip(rows, keys, strict=True))
+    a, b = (list(runs.values()) for _, _, runs in rows)
     try:
         compared = difference(a, b, share_supports(a, b))
     except (NoEpisodes, ConfigError):

@@ -16,8 +16,8 @@ A number has its value in percent and the place in the paper's tables. `own` say
 of them: sums and differences beside `>`, `=` or `!=`. `ours` are differences of published rows
 (`STUDY/ROW`, then `:fb_iou` or `:MAP.auroc` for another score than mIoU; a number is itself), which
 the rule wants positive. Two rows with episodes on one list are compared in pairs
-(`evaluation.compare`); any others by the intervals of each, which is less sure, and is said. Only
-folds that all rows of a difference have count, and seeds that all have, if there are any.
+(`runs.differences`); any others by the intervals of each, which is less sure, and is said, and with
+the seeds that all have, if there are any. Only folds that all rows of a difference have count.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ def difference(
     same_supports: bool = True,
     sizes: tuple[float, float] | None = None,
 ) -> Comparison:
-    """How much better the runs `a` are than `b`, on the folds that both have.
+    """How much better the runs `a` are than `b`, on the folds that both have. One seed stands
+    beside several; of several on both sides those count that both have.
 
     Args:
         a, b: results of one row each, with their `file`.
@@ -52,12 +53,27 @@ def difference(
         both = [sorted({_fold(result) for result in each}) for each in (a, b)]
         raise ConfigError(f"folds {both[0]} beside {both[1]}: expected one in common at least")
     try:
-        tables = (_tables([r for r in each if _fold(r) in folds], sizes) for each in (a, b))
+        tables = (_tables(each, sizes) for each in _comparable(a, b, folds))
         return compare(*tables, same_supports=same_supports)
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def _comparable(a: Results, b: Results, folds: set[int]) -> list[list[dict[str, Any]]]:
+    """What of two rows is paired: all of these folds, but of several seeds on both sides only those
+    that both have, if there are any."""
+    rows: list[list[dict[str, Any]]] = [[], []]
+    for fold in folds:
+        own = [[result for result in each if _fold(result) == fold] for each in (a, b)]
+        seeds = [{_seed(result) for result in runs} for runs in own]
+        shared = seeds[0] & seeds[1]
+        if shared and min(map(len, seeds)) > 1:
+            own = [[result for result in runs if _seed(result) in shared] for runs in own]
+        for row, runs in zip(rows, own, strict=True):
+            row.extend(runs)
+    return rows
 
 
 def _tables(

@@ -261,6 +261,26 @@ def test_a_page_reads_its_numbers(published, monkeypatch):
     assert "Better has (not published)" in study_page.write_page("small").read_text()
 
 
+def test_of_several_seeds_those_count_that_both_have(published):
+    """One stands beside several."""
+    folder = published / "small"
+    lists = World(5, better=1).lists(np.random.default_rng(3), 100, 5)
+    for row, seeds in (("better", (0, 1, 2)), ("reference", (1, 2, 3))):
+        for seed in seeds:
+            path = folder / f"{row}_f0_s{seed}.json"
+            write_json(path, result(row, 0, 0.3) | {"seed": seed})
+            write_table(lists[seed], episodes_beside(path))
+
+    def runs(row, *seeds):
+        paths = [folder / f"{row}_f0_s{seed}.json" for seed in seeds]
+        return [json.loads(path.read_text()) | {"file": str(path)} for path in paths]
+
+    whole = difference(runs("better", 0, 1, 2), runs("reference", 1, 2, 3))
+    assert whole.seeds == (1, 2)
+    assert whole == difference(runs("better", 1, 2), runs("reference", 1, 2))
+    assert difference(runs("better", 0), runs("reference", 1, 2, 3)).seeds == (1, 2, 3)
+
+
 def test_rows_share_supports_unless_shots_or_strangers_part_them():
     def row(**protocol):
         return [{"protocol": {"shot": 1, "question": "as_drawn"} | protocol}]
