@@ -62,14 +62,15 @@ def difference(
 
 
 def _comparable(a: Results, b: Results, folds: set[int]) -> list[list[dict[str, Any]]]:
-    """What of two rows is paired: all of these folds, but of several seeds on both sides only those
-    that both have, if there are any."""
+    """What of two rows is paired: all of these folds, but only the seeds that both have where both
+    have several, or where they are those of the episodes; if there are any."""
     rows: list[list[dict[str, Any]]] = [[], []]
     for fold in folds:
         own = [[result for result in each if _fold(result) == fold] for each in (a, b)]
         seeds = [{_seed(result) for result in runs} for runs in own]
         shared = seeds[0] & seeds[1]
-        if shared and min(map(len, seeds)) > 1:
+        lists = max(len({r.get("protocol", {}).get("seed") for r in runs}) for runs in own)
+        if shared and (lists > 1 or min(map(len, seeds)) > 1):
             own = [[result for result in runs if _seed(result) in shared] for runs in own]
         for row, runs in zip(rows, own, strict=True):
             row.extend(runs)

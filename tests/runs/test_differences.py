@@ -279,6 +279,11 @@ def test_of_several_seeds_those_count_that_both_have(published):
     assert whole.seeds == (1, 2)
     assert whole == difference(runs("better", 1, 2), runs("reference", 1, 2))
     assert difference(runs("better", 0), runs("reference", 1, 2, 3)).seeds == (1, 2, 3)
+    listed = [
+        one | {"protocol": {"fold": 0, "seed": one["seed"]}} for one in runs("better", 0, 1, 2)
+    ]
+    alone = difference(runs("reference", 1), listed)
+    assert alone.seeds == (1,) and alone == difference(runs("reference", 1), listed[1:2])
 
 
 def test_rows_share_supports_unless_shots_or_strangers_part_them():
