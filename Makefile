@@ -27,8 +27,7 @@ SUITABLE = $(eval SUITABLE := $(shell \
 	"$(ACTIVE)/bin/python" -P -c '$(NEEDED); $(HERE)' 2>/dev/null && echo yes))$(SUITABLE)
 PYTHON = $(if $(SUITABLE),"$(ACTIVE)/bin/python",$(VENV)/bin/python)
 
-# The longest first, so that no process ends up alone with one of them.
-LONG_TESTS = $(addprefix tests/,runs/test_sweeps.py test_book.py runs/test_kills.py runs/test_processes_of_a_run.py)
+# The longest first, so that no process ends up alone with one of them; of the tests see tests/conftest.py.
 LONG = $(wildcard $(foreach n,34 43 03 70 72 41,notebooks/$(n)_*.ipynb notebooks/solutions/$(n)_*.ipynb))
 LESSONS = $(LONG) $(filter-out $(LONG),$(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb))
 
@@ -55,7 +54,7 @@ test: environment
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@echo "== 2 of 4: tests, a small run of every run template among them (pytest)"
-	@$(PYTHON) -m pytest -n 3 --dist worksteal --ignore tests/browser $(LONG_TESTS) tests
+	@$(PYTHON) -m pytest -n 3 --dist worksteal --ignore tests/browser tests
 	@echo "== 3 of 4: JupyterLab and Voilà, driven in a browser (pytest, Playwright)"
 	@$(PYTHON) -m pytest tests/browser
 	@echo "== 4 of 4: every lesson and its solutions, top to bottom (nbval)"
