@@ -56,10 +56,10 @@ def look(
 
 @in_fp32
 def distance(student: Float[Tensor, "n d"], teacher: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """1 - cosine, both seen from the mean of the teacher's directions.
+    """1 - cosine, after the mean of the teacher's directions is subtracted from both.
 
     CLIP's embeddings lie in a narrow cone: by plain cosine a student that answers every cell with
-    its axis is close to any teacher. Seen from the axis, what differs is all there is.
+    its axis is close to any teacher. Centred, only what differs between cells counts.
     """
     student, teacher = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
     axis = teacher.mean(0)
