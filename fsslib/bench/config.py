@@ -13,7 +13,7 @@ import yaml
 from fsslib.config import ConfigError, strict
 from fsslib.grammar import parse_group
 from fsslib.methods.registry import METHODS, PRIORS
-from fsslib.runs.groups import require_device
+from fsslib.runs.machine_config import require_device
 from fsslib.settings import Count, Fraction, Natural, Positive, Settings, hints
 
 Names = tuple[str, ...]

@@ -24,8 +24,8 @@ from fsslib.own_pictures.question import chosen, question
 from fsslib.own_pictures.refusal import thresholds
 from fsslib.own_pictures.tiles import tiled
 from fsslib.predict import ask
-from fsslib.runs.groups import require_device
 from fsslib.runs.machine import pick_device
+from fsslib.runs.machine_config import require_device
 
 SMALLEST, LARGEST = 32, 8192
 """Sides of pictures that networks look at, in pixels."""

@@ -39,8 +39,8 @@ from fsslib.methods.shipped import base_path, dinoiser_path, load_base_learner
 from fsslib.methods.talk2dino import DinoWords
 from fsslib.methods.words import WordGuided, WordMasks
 from fsslib.runs.evaluate_config import EvaluateConfig
-from fsslib.runs.groups import ClipWeights
 from fsslib.runs.heads import head_path, require_encoders, require_learner, require_unseen
+from fsslib.runs.networks import ClipWeights
 
 
 @dataclass

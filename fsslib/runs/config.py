@@ -20,10 +20,10 @@ from fsslib.runs.pretraining.unlabelled_config import (
     PretrainDinoRunConfig,
     PretrainMocoRunConfig,
     TrainDinoiserRunConfig,
-    ZeroShotRunConfig,
 )
 from fsslib.runs.run_config import PATHS, RunConfig, file_name
 from fsslib.runs.train_config import TrainRunConfig
+from fsslib.runs.zero_shot_config import ZeroShotRunConfig
 
 CONFIGS: dict[str, type[RunConfig]] = {
     "train": TrainRunConfig,

@@ -11,7 +11,8 @@ from fsslib.config import in_words
 from fsslib.data.protocol import Protocol
 from fsslib.methods.registry import METHODS, PRIORS
 from fsslib.runs.config import CONFIGS
-from fsslib.runs.groups import MachineConfig, PartsConfig
+from fsslib.runs.machine_config import MachineConfig
+from fsslib.runs.networks import PartsConfig
 from fsslib.settings import FieldNote, Settings, field_notes
 from fsslib.training.recipe import TrainConfig
 

@@ -17,8 +17,10 @@ from fsslib.data.registry import require_root
 from fsslib.files import local_path
 from fsslib.grammar import format_group, parse_group, parse_preset, split_sources
 from fsslib.methods.registry import METHODS, PRIORS
-from fsslib.runs.groups import MachineConfig, PartsConfig
+from fsslib.runs.machine_config import MachineConfig
+from fsslib.runs.method_checks import require_readable
 from fsslib.runs.method_config import MethodGroups
+from fsslib.runs.networks import PartsConfig
 from fsslib.runs.required import require_benchmark, require_device_for, require_file
 from fsslib.runs.run_config import plain_name
 from fsslib.settings import Count, Fold, Precision, Settings, of_parameter
@@ -115,7 +117,7 @@ class EvaluateConfig(MethodGroups):
                 f"way={self.way}: a fold of {protocol.benchmark} has {novel} novel classes; "
                 "expected at most as many"
             )
-        self.require_readable()
+        require_readable(self)
         clip = self.clip_prior_settings
         padded = protocol.fit == "pad" and not kind.rendered
         if clip is not None and clip.vtp_size == "original" and padded:

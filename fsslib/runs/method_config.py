@@ -9,7 +9,15 @@ from fsslib.config import ConfigError
 from fsslib.grammar import parse_group, split_sources
 from fsslib.methods.base_learner_config import BaseLearnerConfig
 from fsslib.methods.registry import METHODS
-from fsslib.runs.groups import ClipWeights, EncoderConfig, PartsConfig, Weights, proxies_of
+from fsslib.runs.networks import (
+    CLIP,
+    CLIP_NAMES,
+    ClipWeights,
+    EncoderConfig,
+    PartsConfig,
+    Weights,
+    proxies_of,
+)
 from fsslib.runs.required import require_file, require_weights
 from fsslib.runs.run_config import RunConfig, class_identity, resolved
 from fsslib.settings import Settings, suitable_preset
@@ -22,9 +30,9 @@ if TYPE_CHECKING:  # importing any network takes seconds, which `--help` has no 
 
 EMBEDDED_CLIP = {
     "words": "scenes-clip-rn",
-    "clip": "scenes-clip-vit",
-    "dinoiser": "scenes-clip-vit",
-    "dino_words": "scenes-clip-vit",
+    "clip": CLIP,
+    "dinoiser": CLIP,
+    "dino_words": CLIP,
 }
 """The CLIP of each part that has one, where none is named."""
 
@@ -45,9 +53,7 @@ class MethodGroups(RunConfig):
     aliases: ClassVar = {
         "preset": ("method", "preset"),
         "weights": ("backbone", "weights"),
-        "clip_model": ("clip", None),
-        "clip_weights": ("clip", "weights"),
-        "attention": ("clip", "attention"),
+        **CLIP_NAMES,
     }
 
     @cached_property
@@ -253,53 +259,3 @@ class MethodGroups(RunConfig):
             require_file("heads", trained.heads, ["shipped", "teachers"])
         if "dino_words" in parts:
             trained.require_text_map()
-
-    def require_readable(self) -> None:
-        """ConfigError for groups that say what is impossible, or what nobody would read."""
-        _ = self.word_settings, self.clip_weights_of("clip"), self.networks  # checked by being read
-        _ = [source.config(self.preset) for source in self.prior_spec.sources]
-        self._require_unread()
-        weights = self.backbone_weights
-        if "extractor" in self.part_types:
-            extractor = self.trained_parts.prior_extractor
-            if extractor.embedded != weights.embedded:
-                raise ConfigError(
-                    f"extractor={extractor.name!r} beside backbone={weights.name!r}: one of them "
-                    "is the embedded benchmark's; name the extractor, such as extractor=resnet50 "
-                    "with extractor_weights=PATH of a MoCo checkpoint"
-                )
-        reads_no_mask = not {"backbone", "dinoiser"} & self.part_types.keys()
-        maskless = self.method_class.guided_by(self.method_settings) in ("word", "image")
-        own = "guidance" in self.method_class.config_class.__dataclass_fields__
-        if self.guidance is not None and not own and (reads_no_mask or maskless):
-            raise ConfigError(f"guidance={self.guidance!r}: {self.label!r} reads no support mask")
-
-    def _require_unread(self) -> None:
-        """ConfigError for what is given and read by nobody."""
-        readers = {"base": ("base",), "dinoiser": ("heads",), "extractor": ("extractor",)}
-        readers |= {"extractor": ("extractor", "extractor_weights"), "masks": ("masks",)}
-        readers |= {"dino_words": ("text_map",)}
-        changed = self.trained_parts.changed()
-        for part, names in readers.items():
-            unread = [name for name in names if name in changed]
-            if unread and part not in self.part_types:
-                raise ConfigError(
-                    f"{unread[0]}={changed[unread[0]]!r}: method {self.label!r} reads none; leave "
-                    "it out"
-                )
-        self._require_unread_networks()
-
-    def _require_unread_networks(self) -> None:
-        usual = {name: field.default for name, field in type(self).__dataclass_fields__.items()}
-        if self.words != usual["words"] and "words" not in self.part_types:
-            raise ConfigError(
-                f"words={self.words!r}: method {self.label!r} reads no word; leave it out, or add "
-                "guidance=word"
-            )
-        if self.encoder != usual["encoder"] and "encoder" not in self.part_types:
-            raise ConfigError(
-                f"encoder={self.encoder!r}: method {self.label!r} reads none; leave it out, or "
-                "name its network by backbone="
-            )
-        if self.clip is not None and not EMBEDDED_CLIP.keys() & self.part_types.keys():
-            raise ConfigError(f"clip={self.clip!r}: method {self.label!r} has none; leave it out")

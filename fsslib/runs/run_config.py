@@ -16,7 +16,7 @@ from fsslib.config import ConfigError, require_parameters
 from fsslib.files import local_path
 from fsslib.grammar import format_group, parse_group, split_sources
 from fsslib.registry import source_digest
-from fsslib.runs.groups import MACHINE, MachineConfig
+from fsslib.runs.machine_config import MACHINE, MachineConfig
 from fsslib.settings import Settings, field_notes
 from fsslib.training.rules import CHANGES_NOTHING, require_parts
 

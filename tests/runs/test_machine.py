@@ -6,8 +6,8 @@ import torch
 from fsslib.config import ConfigError
 from fsslib.runs import machine
 from fsslib.runs.config import parse
-from fsslib.runs.groups import MachineConfig
 from fsslib.runs.machine import environment, limit_threads_of_kernels, pick_device
+from fsslib.runs.machine_config import MachineConfig
 from fsslib.training.checkpoint import load_checkpoint, save_checkpoint
 
 

@@ -32,9 +32,9 @@ from fsslib.runs.machine import environment
 from fsslib.runs.pretraining.unlabelled_config import (
     PretrainDinoRunConfig,
     TrainDinoiserRunConfig,
-    ZeroShotRunConfig,
 )
 from fsslib.runs.processes import in_processes
+from fsslib.runs.zero_shot_config import ZeroShotRunConfig
 from fsslib.training.journal import read_journal
 from fsslib.training.pretraining.clip_dinoiser import train_heads
 from fsslib.training.pretraining.crops import PictureFolder, Pictures

@@ -13,7 +13,8 @@ from fsslib.data.registry import require_root
 from fsslib.grammar import parse_preset
 from fsslib.methods.base_learner_config import BaseLearnerConfig
 from fsslib.runs.evaluate_config import protocol_group
-from fsslib.runs.groups import ClipWeights, MachineConfig, Weights
+from fsslib.runs.machine_config import MachineConfig
+from fsslib.runs.networks import ClipWeights, Weights
 from fsslib.runs.required import (
     require_benchmark,
     require_device_for,
