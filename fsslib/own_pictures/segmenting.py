@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -72,24 +72,21 @@ def segment(
     names, pictures, marked = question(supports, masks, class_name)
     shown = as_picture(query, "query")
     if isinstance(method, FewShotSegmenter):
-        segmenter, label, reason = method, method.name, "as given"
-        size, threshold = image_size or SCENES_SIDE, None
+        how = _How(method, method.name, "as given", image_size or SCENES_SIDE)
     else:
         choice = chosen(method, weights, names, pictures, marked)
         if weights is None or (weights == EMBEDDED and _photographs(shown, pictures)):
             warn_of_drawings()
-        segmenter, label, reason = build(choice), choice.label, choice.reason
-        size = image_size or choice.image_size
-        measured = tile is None and size == choice.image_size and weights in (None, EMBEDDED)
-        threshold = thresholds().get(label) if measured else None
-    segmenter.to(chosen_device)
+        measured = tile is None and weights in (None, EMBEDDED)
+        how = _as_chosen(choice, image_size or choice.image_size, measured)
+    how.segmenter.to(chosen_device)
     if pictures is None:  # a picture that nobody will look at
         pictures = [[shown.pixels]] * len(names)
         marked = [[np.ones(shown.size, np.uint8)]] * len(names)
     last: list[Prediction] = []
 
     def answer(pixels: np.ndarray) -> np.ndarray:
-        last[:] = [ask(pixels, pictures, marked, segmenter, names, size)]
+        last[:] = [ask(pixels, pictures, marked, how.segmenter, names, how.size)]
         return last[0].logits[0].softmax(0).cpu().numpy()
 
     probability = tiled(shown.pixels, tile, answer, progress) if tile else answer(shown.pixels)
@@ -99,12 +96,30 @@ def segment(
         probability[1:].astype(np.float32),
         shown.pixels,
         names,
-        label,
-        reason,
+        how.label,
+        how.reason,
         perf_counter() - begin,
         maps,
-        threshold,
+        how.threshold,
     )
+
+
+class _How(NamedTuple):
+    """By what a picture is segmented, why, at which side, and from which score on a class is
+    there; None: not measured."""
+
+    segmenter: FewShotSegmenter
+    label: str
+    reason: str
+    size: int
+    threshold: float | None = None
+
+
+def _as_chosen(choice: Choice, size: int, measured: bool) -> _How:
+    """Its threshold holds at the side that it was measured at alone."""
+    measured = measured and size == choice.image_size
+    threshold = thresholds().get(choice.label) if measured else None
+    return _How(build(choice), choice.label, choice.reason, size, threshold)
 
 
 def _photographs(query: Picture, supports: list[list[np.ndarray]] | None) -> bool:
