@@ -107,14 +107,16 @@ def judged(episode: Episode, prediction: Tensor) -> Drawing:
 
 
 def show_bars(values: dict[str, float], label: str, intervals: dict | None = None) -> Figure:
-    """Horizontal bars, in the order given, with intervals (low, high) as whiskers."""
+    """Horizontal bars and their values, in the order given; intervals (low, high) are whiskers."""
     figure, axis = plt.subplots(figsize=(6.5, 0.6 + 0.32 * len(values)))
     names, heights = list(values), np.array(list(values.values()))
     whiskers = None
     if intervals:
         bounds = np.array([intervals[name] for name in names])
         whiskers = np.abs(bounds.T - heights)
-    axis.barh(names, heights, color=palette(2)[-1] / 255, xerr=whiskers, height=0.65)
+    bars = axis.barh(names, heights, color=palette(2)[-1] / 255, xerr=whiskers, height=0.65)
+    axis.bar_label(bars, fmt="{:.1f}", padding=3, fontsize=9)
+    axis.margins(x=0.1)  # for the longest bar's value
     axis.invert_yaxis()
     axis.set_xlabel(label)
     axis.spines[["top", "right"]].set_visible(False)
