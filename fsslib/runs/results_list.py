@@ -63,7 +63,7 @@ def _line(result: dict[str, Any], path: Path) -> dict[str, Any]:
         **{score: round(100 * result[score], 2) for score in ("miou", "fb_iou")},
         **bounds,
         "seconds": result.get("seconds", ""),
-        "git": result.get("git", ""),
+        "git": result.get("git") or "",
         "source": result.get("provenance", {}).get("source", ""),
         "episode_table": int(episodes_beside(path).is_file()),
         "changed": "unknown" if changed is None else " ".join(changed),
