@@ -5,11 +5,14 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 from zlib import crc32
 
 import numpy as np
 import pytest
 
+from fsslib.data.protocol import Protocol
+from fsslib.data.registry import ROOM, load_benchmark
 from fsslib.data.scenes import (
     BORDER,
     CLASS_NAMES,
@@ -271,3 +274,15 @@ def test_kept_scenes_are_the_rendered_ones(tmp_path, monkeypatch):
     with pytest.raises(IndexError, match="scene 4000"):
         keeping.load("val", 4000)
     assert len(pickle.dumps(keeping)) < 2000, "workers map the files themselves"
+
+
+@pytest.mark.parametrize("free", [ROOM - 1, ROOM])
+def test_no_scene_is_kept_on_a_disk_that_may_fill(free, tmp_path, monkeypatch, recwarn):
+    """Writing to a mapped file on a full disk kills the process: nothing could be told then."""
+    monkeypatch.setenv("FSSLIB_DATA", str(tmp_path / "not" / "yet"))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
+    benchmark = load_benchmark(Protocol.preset("scenes10i"), keep=True)
+    benchmark.load("val", 7)
+    assert (tmp_path / "not").exists() == (free >= ROOM)
+    messages = [str(warning.message) for warning in recwarn]
+    assert any("2.0 GB free" in one and "FSSLIB_DATA" in one for one in messages) == (free < ROOM)
