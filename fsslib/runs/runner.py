@@ -6,9 +6,7 @@ and leaves no trace of being killed. This is the layer that mends it.
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -18,30 +16,18 @@ from typing import Any
 import nbformat
 import papermill
 import yaml
-from nbclient.exceptions import DeadKernelError
-from traitlets.config import Config
 
 from fsslib.config import ConfigError
-from fsslib.files import (
-    atomic_path,
-    local_path,
-    remove_partials,
-    shown_path,
-    templates_folder,
-)
+from fsslib.files import atomic_path, local_path, remove_partials, shown_path
 from fsslib.runs.config import CONFIGS, default_folder, parse
 from fsslib.runs.describe import parameters_cell
+from fsslib.runs.executing import execute, literal, logged, template_path
 from fsslib.runs.interrupts import terminate_as_exit, without_asyncios_report
-from fsslib.runs.machine import limit_threads_of_kernels, require_present
+from fsslib.runs.machine import require_present
 from fsslib.runs.results import episodes_beside
 from fsslib.runs.run_config import RunConfig, resolved
-from fsslib.runs.sockets import socket_folder
 from fsslib.runs.status import Heartbeat, RunError, alone, read_status, require_own
 from fsslib.training.checkpoint import previous_of
-
-
-def template_path(template: str) -> Path:
-    return templates_folder() / f"{template}.ipynb"
 
 
 def run(
@@ -93,11 +79,11 @@ def _run(template: str, config: RunConfig, folder: Path, again: bool) -> None:
         with (
             terminate_as_exit(),
             without_asyncios_report(),
-            _log(folder),
+            logged(folder),
             Heartbeat(folder, template=template),
         ):
             try:
-                _execute(template, injected, folder)
+                execute(template, injected, folder)
             except RunError as error:
                 raise RunError(_as_given(str(error), config, folder)) from error
 
@@ -119,7 +105,7 @@ def _disk_troubles(folder: Path) -> Iterator[None]:
 
 def check_template(template: str, config: RunConfig) -> None:
     """The template's parameters cell and the config must list the same names."""
-    declared = set(papermill.inspect_notebook(_literal(template_path(template)))) - {"output"}
+    declared = set(papermill.inspect_notebook(literal(template_path(template)))) - {"output"}
     known = {field.name for field in fields(config)}
     if declared != known:
         raise RunError(
@@ -172,72 +158,6 @@ def _as_given(text: str, config: RunConfig, folder: Path) -> str:
     return text
 
 
-def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
-    os.environ["FSSLIB_PROGRESS"] = "lines"
-    limit_threads_of_kernels()
-    try:
-        with _kernel_config() as kernel:
-            papermill.execute_notebook(
-                _literal(template_path(template)),
-                _literal(folder / "run.ipynb"),
-                parameters,
-                kernel_name="python3",
-                cwd=str(folder),
-                progress_bar=False,
-                log_output=True,
-                config=kernel,
-            )
-    except papermill.PapermillExecutionError as error:
-        raise failure(template, folder, error.ename, error.evalue) from error
-    except OSError as error:  # papermill could not write the notebook
-        raise failure(template, folder, type(error).__name__, str(error)) from error
-    except DeadKernelError as error:
-        raise RunError(
-            f"{template} in {shown_path(folder)}: its kernel was killed, perhaps for want of "
-            "memory; the same command goes on from the last checkpoint"
-        ) from error
-    finally:
-        _forget_paths(folder / "run.ipynb")
-
-
-def failure(template: str, folder: Path, name: str, text: str) -> RunError:
-    """The error of a run whose cell raised one of this name with this text; what libraries tell on
-    a page becomes a sentence."""
-    if name in ("OutOfMemoryError", "MemoryError"):
-        text = (
-            f"out of memory ({text.partition('. GPU')[0].strip() or name}); use a smaller "
-            "batch_size, or accumulate=2 in the recipe, which takes the same steps in halves of "
-            "the memory"
-        )
-    return RunError(f"{template} failed in {shown_path(folder)}: {name}: {text}")
-
-
-def _literal(path: Path) -> str:
-    """A path for papermill, which fills in what stands in braces."""
-    return str(path).replace("{", "{{").replace("}", "}}")
-
-
-@contextmanager
-def _kernel_config() -> Iterator[Config]:
-    """Kernels talk over sockets in the file system where there are any: no races for ports."""
-    if os.name != "posix":
-        yield Config()
-        return
-    with socket_folder() as folder:
-        yield Config({"KernelManager": {"transport": "ipc", "ip": str(folder / "kernel")}})
-
-
-def _forget_paths(notebook: Path) -> None:
-    """papermill notes where it read and wrote; in a notebook to be shown that is nobody's."""
-    if not notebook.is_file():
-        return
-    book = nbformat.read(notebook, 4)
-    for name in ("input_path", "output_path"):
-        book.metadata.get("papermill", {}).pop(name, None)
-    with atomic_path(notebook) as temporary:
-        nbformat.write(book, temporary)
-
-
 def _write_parameters(path: Path, template: str, config: RunConfig) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(yaml.safe_dump(_parameters(template, config)))
@@ -246,33 +166,6 @@ def _write_parameters(path: Path, template: str, config: RunConfig) -> None:
 def _parameters(template: str, config: RunConfig) -> dict[str, Any]:
     """What `params.yaml` holds."""
     return {"template": template, **config.with_paths(resolved)}
-
-
-@contextmanager
-def _log(folder: Path) -> Iterator[None]:
-    """What the notebook prints goes to the terminal and to `log.txt`."""
-    logger = logging.getLogger("papermill")
-    handlers = [logging.StreamHandler(sys.stdout), logging.FileHandler(folder / "log.txt")]
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        handler.addFilter(_printed_by_notebook)
-        logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            logger.removeHandler(handler)
-            handler.close() if isinstance(handler, logging.FileHandler) else handler.flush()
-
-
-def _printed_by_notebook(record: logging.LogRecord) -> bool:
-    """Only the notebook's own text and real trouble, not papermill's talk about cells."""
-    record.msg = str(record.msg).rstrip("\n")
-    own = record.module == "clientwrap" or record.levelno >= logging.WARNING
-    talk = ("Executing notebook", "Executing Cell", "Ending Cell", "<Figure", "<IPython")
-    return own and bool(record.msg) and not record.getMessage().startswith(talk)
 
 
 def say(text: str) -> None:

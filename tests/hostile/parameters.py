@@ -108,12 +108,12 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
 
 
 def _before_a_kernel(template: str, parameters: dict[str, Any], folder: Path) -> None:
-    runner._execute = lambda *_: None  # in a process of its own, which ends here
+    runner.execute = lambda *_: None  # in a process of its own, which ends here
     runner.run(template, parameters, folder / "run")
 
 
 def _command(words: list[str], expected: int, folder: Path) -> None:
-    runner._execute = lambda *_: None
+    runner.execute = lambda *_: None
     try:
         status = main(words)
     except SystemExit as error:

@@ -23,7 +23,7 @@ import torch
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from fsslib.runs import runner
+from fsslib.runs import executing, runner
 from fsslib.runs.status import RunError
 from fsslib.training.step import Loss, Step
 
@@ -79,7 +79,7 @@ def _run(attempt: Attempt) -> None:
     log = attempt.folder.parent / "child.txt"
     os.environ.update({"FSSLIB_PROGRESS": "lines", **attempt.environment})
     sys.stdout = sys.stderr = io.TextIOWrapper(log.open("ab"), write_through=True)
-    runner._execute = _execute
+    runner.execute = _execute
     if attempt.stop:
         _stop_at(attempt.stop)
     if attempt.largest_file:
@@ -99,7 +99,7 @@ def _run(attempt: Attempt) -> None:
 
 def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
     """In place of papermill's: the same cells with the same parameters in the same folder."""
-    book = load_notebook_node(str(runner.template_path(template)))
+    book = load_notebook_node(str(executing.template_path(template)))
     namespace = {"__name__": "__main__"}
     os.chdir(folder)
     for cell in parameterize_notebook(book, parameters).cells:
@@ -109,7 +109,7 @@ def _execute(template: str, parameters: dict[str, Any], folder: Path) -> None:
             except Exception as error:
                 traceback.print_exc()
                 name = type(error).__name__
-                raise runner.failure(template, folder, name, str(error)) from error
+                raise executing.failure(template, folder, name, str(error)) from error
 
 
 def _stop_at(stop: Stop) -> None:

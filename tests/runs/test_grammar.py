@@ -9,7 +9,7 @@ from fsslib.grammar import format_group, parse_group
 from fsslib.runs.__main__ import main
 from fsslib.runs.config import CONFIGS, command_of, parse, parse_card, portable, run_id
 from fsslib.runs.describe import TOPICS, parameters_cell, template_help
-from fsslib.runs.runner import template_path
+from fsslib.runs.executing import template_path
 from fsslib.settings import field_notes
 from fsslib.training.recipe import TrainConfig
 

@@ -94,7 +94,7 @@ def test_of_two_that_start_at_once_one_is_refused(tmp_path):
 def executed(monkeypatch):
     """Folders in which a notebook was executed; nothing is."""
     folders = []
-    monkeypatch.setattr(runner, "_execute", lambda *arguments: folders.append(arguments[-1]))
+    monkeypatch.setattr(runner, "execute", lambda *arguments: folders.append(arguments[-1]))
     return folders
 
 

@@ -42,7 +42,7 @@ def test_every_parameter_that_is_a_path_is_tried_below():
 
 @pytest.mark.parametrize("name", WITH_FILES)
 def test_a_missing_file_stops_a_run_before_a_kernel_starts(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "_execute", lambda *_: pytest.fail("a kernel was started"))
+    monkeypatch.setattr(runner, "execute", lambda *_: pytest.fail("a kernel was started"))
     template, others = WITH_FILES[name]
     missing = str(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match=r"nowhere'?: no such (file|folder)"):
@@ -54,7 +54,7 @@ def test_a_missing_file_stops_a_run_before_a_kernel_starts(name, tmp_path, monke
 def test_every_template_says_what_it_needs(template, tmp_path, monkeypatch):
     """The usual parameters need nothing that is not there."""
     assert CONFIGS[template].require_files is not RunConfig.require_files
-    monkeypatch.setattr(runner, "_execute", lambda *_: None)
+    monkeypatch.setattr(runner, "execute", lambda *_: None)
     run(template, {}, tmp_path / "run")
     assert read_status(tmp_path / "run")["state"] == "finished"
 
@@ -92,7 +92,7 @@ def test_a_disk_that_takes_nothing_is_told_in_a_sentence(number, tmp_path, monke
     def full(*_):
         raise OSError(number, os.strerror(number), "run.ipynb")
 
-    monkeypatch.setattr(runner, "_execute", full)
+    monkeypatch.setattr(runner, "execute", full)
     assert main(["run", "evaluate", "--out", str(tmp_path / "run")]) == 1
     error = capsys.readouterr().err.strip()
     assert os.strerror(number) in error and "--out" in error and "\n" not in error
