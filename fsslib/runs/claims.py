@@ -191,7 +191,7 @@ def shown(statement: str, paper: Paper) -> str:
     words = [
         f"{paper.value(word):g}" if word in paper.numbers else word for word in statement.split()
     ]
-    return " ".join(words)
+    return " ".join(words).replace("!=", "≠")
 
 
 def _is_so(statement: str, paper: Paper) -> bool:

@@ -48,9 +48,7 @@ def claims_table(known: Sequence[Judged]) -> str:
     heads, rows = ["", "where", "the paper says", "its numbers", "ours", "verdict"], []
     for each in known:
         claim = each.claim
-        numbers = "; ".join(each.numbers)
-        if each.wrong:
-            numbers += f" (not so: {'; '.join(each.wrong)})"
+        numbers = _numbers(each)
         cells = [claim.id, claim.where, claim.claim, numbers, ours(each), f"**{each.verdict}**"]
         rows.append(cells)
     counts = Counter(each.verdict for each in known)
@@ -73,10 +71,13 @@ def claim_paragraphs(known: Sequence[Judged]) -> str:
     return "\n\n".join(_paragraph(each) for each in known)
 
 
+def _numbers(each: Judged) -> str:
+    """The paper's numbers, those marked that do not say what its text says."""
+    return "; ".join(f"**{n} is not so**" if n in each.wrong else n for n in each.numbers)
+
+
 def _paragraph(each: Judged) -> str:
-    claim, numbers = each.claim, "; ".join(each.numbers) or "none"
-    if each.wrong:
-        numbers += f" (**not so**: {'; '.join(each.wrong)})"
+    claim, numbers = each.claim, _numbers(each) or "none"
     rows = [f"`{name}`: {_shown(measured)}" for name, measured in each.measured.items()]
     lines = [
         f"**{claim.id} · {claim.where}. {claim.claim}** Verdict: **{each.verdict}**.",
@@ -96,5 +97,7 @@ def ours(each: Judged) -> str:
 def _shown(measured: object) -> str:
     if isinstance(measured, str):
         return measured
-    low, high = measured.interval()
-    return f"{measured.estimate:+.1f} [{low:.1f}, {high:.1f}]{'' if measured.paired else UNPAIRED}"
+    from fsslib.runs.differences import points_text
+
+    text = points_text(measured.estimate, *measured.interval())
+    return text if measured.paired else text + UNPAIRED

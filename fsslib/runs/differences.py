@@ -150,9 +150,14 @@ def difference_cells(
 
 
 def signed(score: Difference) -> str:
-    """`+3.2 [2.1, 4.3]`, in points."""
-    low, high = (100 * bound for bound in score.interval)
-    return f"{100 * score.difference:+.1f} [{low:.1f}, {high:.1f}]"
+    """`+3.2 [−2.1, 8.5]`, in points."""
+    return points_text(100 * score.difference, *(100 * bound for bound in score.interval))
+
+
+def points_text(difference: float, low: float, high: float) -> str:
+    """Points and the ends of their interval as text: `+3.2 [−2.1, 8.5]`. No zero has a sign."""
+    difference, low, high = (round(value, 1) + 0.0 for value in (difference, low, high))
+    return f"{difference:+.1f} [{low:.1f}, {high:.1f}]".replace("-", "\N{MINUS SIGN}")
 
 
 def p_text(value: float) -> str:

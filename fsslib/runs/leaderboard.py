@@ -106,7 +106,10 @@ def _cost(result: dict[str, Any], rows: Sequence[dict]) -> dict[str, float] | No
 
 def trained_parameters(result: Mapping[str, Any]) -> int:
     """Numbers that were learned for few-shot segmentation, by the files that the result read: of
-    its head and its base learner, without statistics of batches. 0 where nothing was."""
+    its head and its base learner, without statistics of batches. 0 where nothing was: heads of
+    CLIP-DINOiser learn correlations of pictures, and no method of theirs is trained."""
+    if not result["trained"]:
+        return 0
     names = result.get("provenance", {}).get("weights", {})
     return sum(_count(PACKAGE / name) for name in names if name.startswith("methods/weights/"))
 
@@ -131,7 +134,7 @@ class Pairwise:
     """That the row is better than the column; NaN on the diagonal, and where they have no episodes
     in common."""
     significant: np.ndarray
-    """Whether the difference is told from zero, by Holm's rule over all pairs at 5 %."""
+    """Whether the difference is distinguishable from zero, by Holm's rule over all pairs at 5 %."""
 
 
 def pairwise(results: Results, rows: Sequence[str]) -> Pairwise:

@@ -24,7 +24,7 @@ from fsslib.settings import Settings, suitable_preset
 
 if TYPE_CHECKING:  # importing any network takes seconds, which `--help` has no use for
     from fsslib.methods.base import FewShotSegmenter
-    from fsslib.methods.build import PriorSpec
+    from fsslib.methods.build import PriorSpec, SourceSpec
     from fsslib.methods.pi_clip.config import ClipPriorConfig
     from fsslib.methods.words import WordConfig
 
@@ -129,8 +129,14 @@ class MethodGroups(RunConfig):
     @property
     def class_names_read(self) -> bool:
         """Whether the names of an episode's classes are read by anything."""
-        prior = any(source.kind.reads_names for source in self.prior_spec.sources)
-        return self.word_guided or prior or self.method_class.reads_names(self.method_settings)
+        if self.word_guided or any(map(self._reads_names, self.prior_spec.sources)):
+            return True
+        one = self.method_class  # a baseline that cuts one source reads what that source reads
+        return one.fixed_prior is None and one.reads_names(self.method_settings)
+
+    def _reads_names(self, source: SourceSpec) -> bool:
+        """Whether a source does: PI-CLIP's visual-visual map alone does not."""
+        return source.kind.reads_names and getattr(source.config(self.preset), "vtp", True)
 
     @property
     def supervision(self) -> str:

@@ -34,7 +34,11 @@ def legend(rows: Rows) -> list[str]:
     if not stale:
         return []
     what = "; ".join(f"{change} ({_which(names, rows)})" for change, names in stale.items())
-    return ["", f"{MARK} has changed since, as the results' own records say: {what}."]
+    return [
+        "",
+        f"{MARK} changed since the row was run, by its own record: {what}. That does not say that "
+        "its score would change.",
+    ]
 
 
 def unrecorded(rows: Rows) -> list[str]:

@@ -131,6 +131,8 @@ def score_table(
     """
     shown = {row: results[row] for row in rows or results if row in results}
     paired = difference_cells(results, references) if references else {}
+    if not any(paired[row][0] for row in shown if row in paired):
+        paired = {}
     folds = sorted({result["fold"] for of_row in shown.values() for result in of_row})
     several = any(result["seed"] for of_row in shown.values() for result in of_row)
     heads = ["row", *fold_heads(folds), "FB-IoU", *(["seeds"] if several else [])]

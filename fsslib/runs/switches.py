@@ -39,7 +39,7 @@ class Move:
 
     @property
     def significant(self) -> bool:
-        """Whether the move is told from zero."""
+        """Whether the move is distinguishable from zero."""
         return self.interval[0] > 0 or self.interval[1] < 0
 
 

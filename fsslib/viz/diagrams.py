@@ -13,6 +13,7 @@ Drawings are data (`viz/systems/NAME.yaml`), so that one system looks the same i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,9 +141,10 @@ def _arrow(facts: dict[str, Any]) -> Arrow:
 
 
 def _title(title: str, places: list[str]) -> str:
-    return (
-        f"{title}: you are at {', '.join(' '.join(p.split()) for p in places)}" if places else title
-    )
+    """The system, and which of its blocks are lit, each by its name alone."""
+    names = [re.split("[:,]", " ".join(place.split()))[0] for place in places]
+    together = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f"{title}. Here: {together}" if names else title
 
 
 def _flow(system: System) -> str:

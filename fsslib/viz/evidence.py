@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,11 +45,15 @@ def claims_figure(known: Sequence[Judged], title: str) -> Figure:
             axis.plot(0, place, "x", color=colour, ms=6)
     # A row's study is that of the figure's paper in nearly all of them, and named where it is not.
     names = [
-        f"{each.claim.id}: {name.replace(f'{each.claim.paper}/', '')}" for each, name, _ in lines
+        f"{each.claim.id}: {_brief(name.replace(f'{each.claim.paper}/', ''))}"
+        for each, name, _ in lines
     ]
     axis.set_yticks(range(len(lines)), names, fontsize=8)
     axis.set_ylim(len(lines) - 0.5, -0.5)
-    axis.set(xlabel="our difference in points, positive as the claim has it", title=title)
+    axis.set(
+        xlabel="our difference in points, positive as the claim has it (logarithmic beyond ±3)",
+        title=title,
+    )
     axis.set_xscale("symlog", linthresh=3)
     ticks = [-30, -10, -3, 0, 3, 10, 30]
     axis.set_xlim(-50, 50)
@@ -62,28 +67,48 @@ def claims_figure(known: Sequence[Judged], title: str) -> Figure:
 
 
 def leaderboard_figure(board: Sequence[Entry], title: str) -> Figure:
-    """mIoU with its interval over seconds an episode, by places; hollow where no bench has measured
-    the seconds, a square where something was trained for the task."""
-    figure, axis = plt.subplots(figsize=(9, 5.2), layout="constrained")
+    """mIoU with its interval over seconds an episode, by places; in a strip of their own those that
+    no bench has timed. A square where something was trained for the task."""
+    figure, (timed, others) = plt.subplots(
+        1, 2, figsize=(9, 5.2), sharey=True, layout="constrained", width_ratios=(3, 2)
+    )
     plain, reads = palette(2) / 255
+    untimed = [entry for entry in board if not entry.benched]
     for place, entry in enumerate(board, 1):
         colour, marker = reads if entry.reads_names else plain, "s" if entry.parameters else "o"
-        style = {"color": colour, "marker": marker, "mfc": colour if entry.benched else "white"}
-        axis.errorbar(entry.seconds, entry.miou, entry.half, ms=7, elinewidth=1, **style)
+        style = {"color": colour, "marker": marker}
+        axis, at = (timed, entry.seconds) if entry.benched else (others, untimed.index(entry))
+        axis.errorbar(at, entry.miou, entry.half, ms=6, elinewidth=1, **style)
         label = f"{place}  {entry.row}{' (reads names)' if entry.reads_names else ''}"
-        axis.plot([], [], ls="", label=label, **style)
-    axis.set(xscale="log", xlabel="seconds an episode", ylabel="mIoU in percent", title=title)
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.add_line(_key("s", "trained for the task"))
-    axis.add_line(_key("o", "nothing trained"))
-    axis.add_line(_key("o", "seconds not by the bench", hollow=True))
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+        others.plot([], [], ls="", label=label, **style)
+    timed.set(xscale="log", xlabel="seconds an episode", ylabel="mIoU in percent", title=title)
+    timed.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    timed.xaxis.set_major_formatter("{x:g}")
+    timed.xaxis.set_minor_locator(NullLocator())
+    others.set(xlabel="not timed by a bench", xticks=[], xlim=(-1, max(len(untimed), 1)))
+    others.add_line(_key("s", "trained for the task"))
+    others.add_line(_key("o", "nothing trained"))
+    others.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     figure.draw_without_rendering()  # the layout settles, so that places on the page are known
-    _number(axis, [(entry.seconds, entry.miou) for entry in board])
+    for axis, chosen in ((timed, True), (others, False)):
+        spots = {
+            place: (entry.seconds if chosen else untimed.index(entry), entry.miou)
+            for place, entry in enumerate(board, 1)
+            if entry.benched == chosen
+        }
+        _number(axis, spots)
     plt.close(figure)  # shown by whoever asked, once
     return figure
+
+
+def _brief(name: str) -> str:
+    """A difference's name; where both of its sides are one score of one row's two maps, that row
+    and score are named once: `prior_region - guided_region (qgnet, recall@0.5)`."""
+    parts = [re.fullmatch(r"(.+):(\w+)\.(.+)", side) for side in name.split(" - ")]
+    if len(parts) != 2 or not all(parts):
+        return name
+    (row, first, score), (other, second, same) = (part.groups() for part in parts)
+    return f"{first} - {second} ({row}, {score})" if (row, score) == (other, same) else name
 
 
 def _key(marker: str, meaning: str, hollow: bool = False) -> Line2D:
@@ -92,11 +117,11 @@ def _key(marker: str, meaning: str, hollow: bool = False) -> Line2D:
     return Line2D([], [], color="0.4", marker=marker, mfc=face, ls="", label=meaning)
 
 
-def _number(axis: Axes, spots: Sequence[tuple[float, float]]) -> None:
-    """1, 2, … beside these spots, each on the side where it is farthest from spots and numbers."""
+def _number(axis: Axes, spots: Mapping[int, tuple[float, float]]) -> None:
+    """Numbers beside their spots, each on the side where it is farthest from spots and numbers."""
     scale = 72 / axis.figure.dpi  # pixels to points
-    occupied = [scale * place for place in axis.transData.transform(spots)]
-    for number, (spot, place) in enumerate(zip(spots, occupied[: len(spots)], strict=True), 1):
+    occupied = [scale * axis.transData.transform(spot) for spot in spots.values()]
+    for (number, spot), place in zip(spots.items(), list(occupied), strict=True):
         room = [min(np.hypot(*(place + side - other)) for other in occupied) for side in SIDES]
         side = SIDES[int(np.argmax(np.round(room)))]
         style = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": 8}
@@ -114,10 +139,10 @@ def pairwise_figure(pairs: Pairwise, title: str) -> Figure:
         value = 100 * pairs.probability[i, j]
         dark = abs(value - 50) > 35
         weight = "bold" if pairs.significant[i, j] else "normal"
-        style = {"ha": "center", "va": "center", "fontsize": 9, "weight": weight}
+        style = {"ha": "center", "va": "center", "fontsize": 11, "weight": weight}
         axis.text(j, i, f"{value:.0f}", color="white" if dark else "black", **style)
-    axis.set_xticks(range(count), pairs.rows, rotation=60, ha="right", fontsize=8)
-    axis.set_yticks(range(count), pairs.rows, fontsize=8)
+    axis.set_xticks(range(count), pairs.rows, rotation=60, ha="right", fontsize=10)
+    axis.set_yticks(range(count), pairs.rows, fontsize=10)
     axis.set(title=title)
     figure.colorbar(image, label="probability of improvement in percent", shrink=0.7)
     plt.close(figure)  # shown by whoever asked, once
@@ -125,13 +150,19 @@ def pairwise_figure(pairs: Pairwise, title: str) -> Figure:
 
 
 def moves_figure(known: Sequence[Move], title: str) -> Figure:
-    """A panel for each switch: how far it moves each method, with 95 % intervals; filled where
-    the move is paired, hollow where the switch draws other episodes."""
+    """A panel for each switch, all of one scale: how far it moves each method, with 95 % intervals;
+    filled where the move is paired, hollow where the switch draws other episodes."""
     switches = list(dict.fromkeys(move.switch for move in known))
     methods = list(dict.fromkeys(move.method for move in known))[::-1]
     size = (2.2 + 1.9 * len(switches), 1.4 + 0.3 * len(methods))
     figure, axes = plt.subplots(
-        1, len(switches), figsize=size, sharey=True, squeeze=False, layout="constrained"
+        1,
+        len(switches),
+        figsize=size,
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
     significant, open_ = palette(2) / 255
     for axis, switch in zip(axes[0], switches, strict=True):
@@ -142,11 +173,13 @@ def moves_figure(known: Sequence[Move], title: str) -> Figure:
             face = colour if move.paired else "white"
             axis.plot(move.points, place, "o", color=colour, mfc=face, ms=6)
         axis.set(title=switch.replace("_", " "), xlabel="points")
-        axis.margins(x=0.15, y=0.08)
+        axis.margins(x=0.08)
     axes[0, 0].set_yticks(range(len(methods)), methods)
-    keys = [Line2D([], [], color=significant, lw=3, label="told from zero")]
-    keys.append(Line2D([], [], color=open_, lw=3, label="not told"))
-    keys.append(_key("o", "other episodes", hollow=True))
+    axes[0, 0].set_ylim(-0.6, len(methods) - 0.4)
+    keys = [Line2D([], [], color=significant, lw=3, label="distinguishable from zero")]
+    keys.append(Line2D([], [], color=open_, lw=3, label="not distinguishable"))
+    if not all(move.paired for move in known):
+        keys.append(_key("o", "other episodes", hollow=True))
     figure.legend(handles=keys, loc="outside right upper", fontsize=8)
     figure.suptitle(title)
     plt.close(figure)  # shown by whoever asked, once

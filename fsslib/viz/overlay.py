@@ -38,7 +38,7 @@ OUTCOMES = {HIT: (86, 180, 233), MISS: (240, 228, 66), FALSE: (190, 30, 45)}
 UNSCORED = "255: not scored"
 LIGHT, BLACK = (255, 255, 255), (0, 0, 0)
 DARKENED = 0.42  # of the light outside of a mask is left
-TINT = 0.5  # of an outcome's colour over the picture
+TINT = 0.5  # of an outcome's colour over the picture, which is grey there
 CLASS_TINT = 0.25  # of a class's colour: the outline says the same
 
 
@@ -166,7 +166,8 @@ def _compared(pixels: Pixels, labels: Labels, truth: Labels, score: float) -> Dr
     drawn[~predicted & (truth != 1)] *= DARKENED
     right = truth == 1
     parts = {HIT: predicted & right, MISS: ~predicted & right, FALSE: predicted & ~right & valid}
+    grey = drawn.mean(-1, keepdims=True)  # under a tint, so that on any object it is the legend's
     for name, part in parts.items():
-        drawn[part] = (1 - TINT) * drawn[part] + TINT * np.array(OUTCOMES[name])
+        drawn[part] = (1 - TINT) * grey[part] + TINT * np.array(OUTCOMES[name])
     outline(drawn, predicted)
     return Drawing(drawn.round().astype(np.uint8), tuple(OUTCOMES), score)

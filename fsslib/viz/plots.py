@@ -17,6 +17,7 @@ from fsslib.viz.cells import Cell, Map
 from fsslib.viz.overlay import Drawing, overlay, palette
 from fsslib.viz.padding import unpadded
 from fsslib.viz.panel import MOST_COLUMNS, Panel, panel
+from fsslib.viz.prose import minus
 from fsslib.viz.sharp import Picture, recognise
 
 
@@ -115,7 +116,7 @@ def show_bars(values: dict[str, float], label: str, intervals: dict | None = Non
         bounds = np.array([intervals[name] for name in names])
         whiskers = np.abs(bounds.T - heights)
     bars = axis.barh(names, heights, color=palette(2)[-1] / 255, xerr=whiskers, height=0.65)
-    axis.bar_label(bars, fmt="{:.1f}", padding=3, fontsize=9)
+    axis.bar_label(bars, [minus(f"{height:.1f}") for height in heights], padding=3, fontsize=9)
     axis.margins(x=0.1)  # for the longest bar's value
     axis.invert_yaxis()
     axis.set_xlabel(label)

@@ -12,6 +12,8 @@ from typing import Any
 
 WRITTEN = re.compile(r"([+\N{MINUS SIGN}-]?\d[\d.,]*)?( ?(%|±|\[).*)?")
 """A number as text, with its unit or interval; or nothing."""
+SIGN = re.compile(r"(?<![^\s(\[|*“/])-(?=\.?\d)")
+VERBATIM = re.compile(r"(`[^`]*`|\$[^$]*\$)")
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,14 @@ class Prose:
 
 def conclude(text: str) -> Prose:
     """What was seen, why, and what to remember; the one place where a result is judged."""
-    text = _unbroken(" ".join(text.split()))
+    text = _set(" ".join(text.split()))
     return Prose(f"> **Conclusion.** {text}", f"Conclusion. {text}")
 
 
 def reveal(text: str, title: str = "What happened") -> Prose:
     """The answer to a prediction, folded until it is asked for."""
     folded = f"<details><summary>{title}</summary>\n\n{text.strip()}\n\n</details>"
-    return Prose(_unbroken(folded), _unbroken(f"{title}: {' '.join(text.split())}"))
+    return Prose(_set(folded), _set(f"{title}: {' '.join(text.split())}"))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Prose:
@@ -60,18 +62,19 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], title: str = "
 
 
 def _cell(value: object) -> str:
-    text = f"{value:.1f}" if isinstance(value, float) else str(value)
-    return text.replace("-", "\N{MINUS SIGN}", 1) if _is_negative(text) else text
-
-
-def _is_negative(text: str) -> bool:
-    return text.startswith("-") and text[1:2].isdigit()
+    return minus(f"{value:.1f}" if isinstance(value, float) else str(value))
 
 
 def _numeric(column: Sequence[object]) -> bool:
     return all(not isinstance(cell, str) or WRITTEN.fullmatch(cell) for cell in column)
 
 
-def _unbroken(text: str) -> str:
-    """A number and its percent sign stay on one line."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+def _set(text: str) -> str:
+    """As a typesetter would: a number and its percent sign stay on one line, minus is no hyphen."""
+    return minus(text).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def minus(text: str) -> str:
+    """Hyphens that are signs of numbers as minus signs; code and formulas stay as they are."""
+    parts = VERBATIM.split(text)  # every second one is code or a formula
+    return "".join(p if n % 2 else SIGN.sub("\N{MINUS SIGN}", p) for n, p in enumerate(parts))

@@ -14,7 +14,7 @@ from fsslib.data.episode import Episode
 from fsslib.evaluation.comparison import Difference, compare
 from fsslib.evaluation.episode_table import EpisodeTable
 from fsslib.evaluation.meter import Meter
-from fsslib.runs.differences import Results, difference, share_supports
+from fsslib.runs.differences import Results, difference, points_text, share_supports
 from fsslib.viz.prose import Prose, table
 
 
@@ -52,8 +52,7 @@ def published_gain(a: Results, b: Results) -> Float64[np.ndarray, "3"]:
 
 def gain_text(values: Float64[np.ndarray, "3"]) -> str:
     """A gain as text, in the form of the studies' tables: `+1.2 [−0.3, 2.7]`."""
-    difference, low, high = (round(value, 1) + 0.0 for value in values)
-    return _minus(f"{difference:+.1f} [{low:.1f}, {high:.1f}]")
+    return points_text(*values)
 
 
 def score_text(meter: Meter) -> str:
@@ -79,10 +78,6 @@ def correlation(one: Float[Tensor, "*cells"], other: Float[Tensor, "*cells"]) ->
 
 def _points(known: Difference) -> Float64[np.ndarray, "3"]:
     return 100 * np.array([known.difference, *known.interval])
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _listed(meter: Meter) -> EpisodeTable:

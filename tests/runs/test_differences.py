@@ -203,7 +203,9 @@ def test_stale_rows_are_marked(package):
     (package / "a.py").unlink()
     made_now(package)
     assert staleness.marked("fresh", rows["fresh"]) == "fresh ‡"
-    assert staleness.legend(rows)[-1].endswith("records say: code (fresh).")
+    assert staleness.legend(rows)[-1].startswith(
+        "‡ changed since the row was run, by its own record: code (fresh)."
+    )
 
 
 def test_the_published_list_is_that_of_the_files():

@@ -186,3 +186,9 @@ def test_a_description_does_not_end_at_an_abbreviation():
     """`Eqs. 1-4` has a full stop that ends no sentence."""
     (line,) = (line for line in TOPICS["priors"]().splitlines() if line.startswith("pfenet:"))
     assert "Eqs. 1-4)" in line and not line.endswith("(Eqs")
+
+
+@pytest.mark.parametrize("settings", ["scenes", "scenes vvp=false", "scenes vtp=false"])
+def test_names_are_read_where_the_words_map_is_made(settings):
+    config = parse("evaluate", {"method": "clip_prior", "pi_clip": settings})
+    assert config.class_names_read == ("vtp=false" not in settings)

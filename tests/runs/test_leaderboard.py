@@ -31,6 +31,7 @@ def result(miou, fold=0, **changes):
         "episodes": 100,
         "evaluation_seconds": 5.0,
         "class_names_read": False,
+        "trained": False,
         "config": {"method": "prototype", "prior": "own"},
         "protocol": {"image_size": 97, "shot": 1, "way": 1, "question": "as_drawn"},
     }
@@ -62,7 +63,8 @@ def test_seconds_are_the_benchs_where_it_has_the_very_case(bench):
     assert lines[2] == "| dino | 50.0 ± 2.0 | 0.050 ° |  | 0 |  | 0 |"
     assert lines[4] == "| one | 30.0 ± 2.0 | 0.005 | 3.5 | 0 |  | 0 |"
     figure = leaderboard_figure(board, "all")
-    assert len(figure.axes[0].texts) == 3
+    assert sorted(text.get_text() for axis in figure.axes for text in axis.texts) == ["1", "2", "3"]
+    assert len(figure.axes[0].texts) == sum(entry.benched for entry in board) < 3
 
 
 def test_rows_that_lack_a_fold_are_left_out_of_a_board_of_folds(bench):
@@ -75,8 +77,10 @@ def test_trained_parameters_are_those_of_the_head():
     head = load_shipped(0)
     learned = sum(p.numel() for n, p in head.named_parameters() if not n.startswith("backbone"))
     weights = {"methods/weights/pfenet-scenes10i-f0.safetensors": "", "encoders/x.safetensors": ""}
-    assert trained_parameters({"provenance": {"weights": weights}}) == learned
-    assert trained_parameters({}) == 0
+    record = {"provenance": {"weights": weights}}
+    assert trained_parameters({"trained": True, **record}) == learned
+    assert trained_parameters({"trained": False, **record}) == 0
+    assert trained_parameters({"trained": True}) == 0
 
 
 def test_pairs_are_told_apart_only_where_their_episodes_say_so(tmp_path):

@@ -35,3 +35,13 @@ def test_what_a_drawing_lacks_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(diagrams, "FOLDER", tmp_path)
     with pytest.raises(ConfigError, match=r"arrows name \['b'\]"):
         diagram("x")
+
+
+def test_the_title_names_what_is_lit_without_what_it_does(tmp_path, monkeypatch):
+    (tmp_path / "x.yaml").write_text(
+        'title: X\nblocks: {a: {at: [0, 0], text: "circle: the support first"}, '
+        'b: {at: [2, 0], text: "FEM, ASPP"}}\narrows: [{from: a, to: b}]'
+    )
+    monkeypatch.setattr(diagrams, "FOLDER", tmp_path)
+    titles = [diagram("x", lit).axes[0].get_title(loc="left") for lit in ([], "a", ["a", "b"])]
+    assert titles == ["X", "X. Here: circle", "X. Here: circle and FEM"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fsslib.viz.prose import conclude, reveal, table
+from fsslib.viz.prose import conclude, minus, reveal, table
 
 
 def test_conclusions_and_answers_are_markdown_and_plain_text():
@@ -39,3 +39,16 @@ def test_written_numbers_stand_at_the_right_and_names_at_the_left():
 def test_a_row_of_another_length_than_the_heads_is_refused():
     with pytest.raises(ValueError, match="argument"):
         table(["a", "b"], [["1"]])
+
+
+@pytest.mark.parametrize(
+    ("written", "printed"),
+    [
+        ("-1.2 [-2.0, -0.4], or (-3)", "−1.2 [−2.0, −0.4], or (−3)"),
+        ("1-shot, 2-5, x-1, - 5, 2024-11", "1-shot, 2-5, x-1, - 5, 2024-11"),
+        ("`lr=-1 -2` and $x -1$ are -1", "`lr=-1 -2` and $x -1$ are −1"),
+        ("| -7 |", "| −7 |"),
+    ],
+)
+def test_a_number_below_zero_has_a_minus_sign_and_code_stays_code(written, printed):
+    assert minus(written) == printed and printed in conclude(written).text
