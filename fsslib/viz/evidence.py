@@ -17,8 +17,11 @@ from fsslib.runs.claims import Judged
 from fsslib.runs.leaderboard import Entry, Pairwise
 from fsslib.runs.switches import Lists, Move
 from fsslib.viz.overlay import palette
+from fsslib.viz.prose import minus
 
 COLOURS = dict(zip((FAILS, HOLDS, OPEN, CONTRADICTED), palette(4) / 255, strict=True))
+
+MINUS = " \N{MINUS SIGN} "
 
 SIDES = 11 * np.array([(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7)])
 """Where a number may stand beside its spot, in points, the preferred side first."""
@@ -45,7 +48,7 @@ def claims_figure(known: Sequence[Judged], title: str) -> Figure:
             axis.plot(0, place, "x", color=colour, ms=6)
     # A row's study is that of the figure's paper in nearly all of them, and named where it is not.
     names = [
-        f"{each.claim.id}: {_brief(name.replace(f'{each.claim.paper}/', ''))}"
+        f"{each.claim.id}: {_brief(name.replace(f'{each.claim.paper}/', ''))}".replace(" - ", MINUS)
         for each, name, _ in lines
     ]
     axis.set_yticks(range(len(lines)), names, fontsize=8)
@@ -57,7 +60,7 @@ def claims_figure(known: Sequence[Judged], title: str) -> Figure:
     axis.set_xscale("symlog", linthresh=3)
     ticks = [-30, -10, -3, 0, 3, 10, 30]
     axis.set_xlim(-50, 50)
-    axis.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
+    axis.set_xticks(ticks, [minus(f"{tick:+d}") if tick else "0" for tick in ticks])
     keys = [Line2D([], [], color=c, lw=3, label=v) for v, c in COLOURS.items()]
     keys += [_key("x", "no row tests it"), _key("o", "paired"), _key("o", "not paired", True)]
     axis.xaxis.set_minor_locator(NullLocator())
@@ -154,7 +157,7 @@ def moves_figure(known: Sequence[Move], title: str) -> Figure:
     filled where the move is paired, hollow where the switch draws other episodes."""
     switches = list(dict.fromkeys(move.switch for move in known))
     methods = list(dict.fromkeys(move.method for move in known))[::-1]
-    size = (2.2 + 1.9 * len(switches), 1.4 + 0.3 * len(methods))
+    size = (2.2 + 1.9 * len(switches), 1.7 + 0.3 * len(methods))
     figure, axes = plt.subplots(
         1,
         len(switches),
@@ -180,7 +183,7 @@ def moves_figure(known: Sequence[Move], title: str) -> Figure:
     keys.append(Line2D([], [], color=open_, lw=3, label="not distinguishable"))
     if not all(move.paired for move in known):
         keys.append(_key("o", "other episodes", hollow=True))
-    figure.legend(handles=keys, loc="outside right upper", fontsize=8)
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), fontsize=8)
     figure.suptitle(title)
     plt.close(figure)  # shown by whoever asked, once
     return figure
