@@ -1,5 +1,8 @@
-"""What notebooks show: every figure with a text for those who cannot see it, and every
-widget with a picture for pages that have no kernel."""
+"""What notebooks show: every figure with a text for those who cannot see it, every widget with a
+picture for pages that have no kernel, and the sentences that their cells write today."""
+
+import ast
+import re
 
 import pytest
 from repository_files import LESSONS, REPORTS, SOLUTIONS, each, outputs, read
@@ -35,6 +38,38 @@ def test_printed_lines_fit_a_narrow_page(path):
     lines = [line for output in outputs(path) for line in output.get("text", "").splitlines()]
     wide = [line for line in lines if len(line) > NARROW]
     assert not wide, f"longer than {NARROW} characters: {wide}; use fsslib.viz.prose.table or wrap"
+
+
+def plain(text):
+    """Text without its markup, as it is compared: one kind of space, one kind of minus."""
+    return re.sub(r"\s+", " ", re.sub(r"[`*]", "", text)).replace("\N{MINUS SIGN}", "-").strip()
+
+
+def written_sentences(source):
+    """The constant parts of what a cell hands to `conclude` and `reveal`."""
+    for node in ast.walk(ast.parse(re.sub(r"^(%+[a-z]|!).*$", "", source, flags=re.M))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("conclude", "reveal"):
+            parts = getattr(node.args[0], "values", [node.args[0]])
+            yield from (plain(part.value) for part in parts if isinstance(part, ast.Constant))
+
+
+@each(LESSONS + REPORTS + SOLUTIONS)
+def test_stored_sentences_are_those_of_their_cells(path):
+    stale = [
+        sentence
+        for cell in read(path).cells
+        if cell.cell_type == "code"
+        for sentence in written_sentences(cell.source)
+        if sentence
+        not in plain(" ".join(o.data["text/plain"] for o in cell.outputs if "data" in o))
+    ]
+    assert not stale, f"the stored output lacks {stale}: execute the notebook"
+
+
+def test_a_sentence_that_was_edited_later_is_noticed():
+    source = 'conclude(f"""One *point* more,\n{gain:.1f} in pairs.""")'
+    assert list(written_sentences(source)) == ["One point more,", "in pairs."]
+    assert "One point more," not in plain("Conclusion. One point less, 0.3 in pairs.")
 
 
 @pytest.mark.parametrize("word", ["Dropdown(", "patch_picker", "set_matplotlib_formats"])
