@@ -1,5 +1,6 @@
 """What the structural tests look at: the repository's files, read once."""
 
+import ast
 import re
 import subprocess
 from functools import cache
@@ -47,6 +48,11 @@ def read(path):
 
 def outputs(path):
     return [o for cell in read(path).cells for o in cell.get("outputs", ())]
+
+
+def parsed(source):
+    """Syntax tree of a module's or a cell's source; magics are left out."""
+    return ast.parse(re.sub(r"^(%+[a-z]|!).*$", "", source, flags=re.M))
 
 
 def absolute_paths(texts):

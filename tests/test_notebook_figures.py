@@ -5,7 +5,7 @@ import ast
 import re
 
 import pytest
-from repository_files import LESSONS, REPORTS, SOLUTIONS, each, outputs, read
+from repository_files import LESSONS, REPORTS, SOLUTIONS, each, outputs, parsed, read
 
 PICTURES = ("image/png", "image/jpeg")
 NARROW = 86
@@ -47,7 +47,7 @@ def plain(text):
 
 def written_sentences(source):
     """The constant parts of what a cell hands to `conclude` and `reveal`."""
-    for node in ast.walk(ast.parse(re.sub(r"^(%+[a-z]|!).*$", "", source, flags=re.M))):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("conclude", "reveal"):
             parts = getattr(node.args[0], "values", [node.args[0]])
             yield from (plain(part.value) for part in parts if isinstance(part, ast.Constant))

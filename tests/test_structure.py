@@ -2,7 +2,6 @@
 
 import ast
 import json
-import re
 from collections import Counter
 
 from repository_files import (
@@ -18,6 +17,7 @@ from repository_files import (
     absolute_paths,
     each,
     outputs,
+    parsed,
     read,
     shown,
 )
@@ -233,7 +233,6 @@ def test_names_are_of_the_field(path):
     sources = [path.read_text()]
     if path.suffix == ".ipynb":
         sources = [c.source for c in read(path).cells if c.cell_type == "code"]
-    plain = [re.sub(r"^(%+[a-z]|!).*$", "", source, flags=re.M) for source in sources]
-    names = [name for source in plain for name in own_names(ast.parse(source))]
+    names = [name for source in sources for name in own_names(parsed(source))]
     odd = [(name, line) for name, line in names if name in GRAMMAR - TERMS.get(path.name, set())]
     assert not odd, f"(name, line) of its code: {odd}; say what the value is"

@@ -21,8 +21,6 @@ from fsslib.viz.prose import minus
 
 COLOURS = dict(zip((FAILS, HOLDS, OPEN, CONTRADICTED), palette(4) / 255, strict=True))
 
-MINUS = " \N{MINUS SIGN} "
-
 SIDES = 11 * np.array([(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7)])
 """Where a number may stand beside its spot, in points, the preferred side first."""
 
@@ -48,7 +46,7 @@ def claims_figure(known: Sequence[Judged], title: str) -> Figure:
             axis.plot(0, place, "x", color=colour, ms=6)
     # A row's study is that of the figure's paper in nearly all of them, and named where it is not.
     names = [
-        f"{each.claim.id}: {_brief(name.replace(f'{each.claim.paper}/', ''))}".replace(" - ", MINUS)
+        f"{each.claim.id}: {_brief(name.replace(f'{each.claim.paper}/', ''))}"
         for each, name, _ in lines
     ]
     axis.set_yticks(range(len(lines)), names, fontsize=8)
@@ -105,13 +103,15 @@ def leaderboard_figure(board: Sequence[Entry], title: str) -> Figure:
 
 
 def _brief(name: str) -> str:
-    """A difference's name; where both of its sides are one score of one row's two maps, that row
-    and score are named once: `prior_region - guided_region (qgnet, recall@0.5)`."""
-    parts = [re.fullmatch(r"(.+):(\w+)\.(.+)", side) for side in name.split(" - ")]
-    if len(parts) != 2 or not all(parts):
-        return name
-    (row, first, score), (other, second, same) = (part.groups() for part in parts)
-    return f"{first} - {second} ({row}, {score})" if (row, score) == (other, same) else name
+    """A difference's name with a minus sign; where both of its sides are one score of one row's two
+    maps, that row and score are named once: `prior_region − guided_region (qgnet, recall@0.5)`."""
+    sides, minus_sign = name.split(" - "), " \N{MINUS SIGN} "
+    parts = [re.fullmatch(r"(.+):(\w+)\.(.+)", side) for side in sides]
+    if len(parts) == 2 and all(parts):
+        (row, first, score), (other, second, same) = (part.groups() for part in parts)
+        if (row, score) == (other, same):
+            return f"{first}{minus_sign}{second} ({row}, {score})"
+    return minus_sign.join(sides)
 
 
 def _key(marker: str, meaning: str, hollow: bool = False) -> Line2D:
