@@ -101,7 +101,10 @@ def page(study: Study) -> str:
         blocks += [f"## {title}", SIZES_SHOW, size_table(study.name, rows)]
     if content.findings:
         blocks += ["## What it says", *(filled(f, study, results) for f in content.findings)]
-    blocks.append(f"This page is made by `fsslib study {study.name} --page`.")
+    blocks.append(
+        f"This page is made by `fsslib study {study.name} --page`; `fsslib study {study.name} ROW "
+        "--print` prints the command of each of a row's runs."
+    )
     return "\n\n".join(block.strip() for block in blocks) + "\n"
 
 
