@@ -19,7 +19,7 @@ from fsslib.grammar import format_group, parse_group, parse_preset, split_source
 from fsslib.methods.registry import METHODS, PRIORS
 from fsslib.runs.machine_config import MachineConfig
 from fsslib.runs.method_checks import require_readable
-from fsslib.runs.method_config import MethodGroups
+from fsslib.runs.network_config import NetworkGroups
 from fsslib.runs.networks import PartsConfig
 from fsslib.runs.required import require_benchmark, require_device_for, require_file
 from fsslib.runs.run_config import plain_name
@@ -39,7 +39,7 @@ def protocol_group(text: str, *own: str) -> tuple[str, dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(MethodGroups):
+class EvaluateConfig(NetworkGroups):
     """Parameters of `evaluate.ipynb`: a method on a protocol, trained elsewhere or not at all."""
 
     method: str = "prototype"
@@ -83,7 +83,7 @@ class EvaluateConfig(MethodGroups):
         "protocol": Protocol,
         "parts": PartsConfig,
     }
-    aliases: ClassVar = MethodGroups.aliases | {
+    aliases: ClassVar = NetworkGroups.aliases | {
         "benchmark": ("protocol", None),
         "episode_seed": ("protocol", "seed"),
     }

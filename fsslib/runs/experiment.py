@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 
 from fsslib.config import ConfigError
@@ -19,11 +18,10 @@ from fsslib.data.benchmark import Benchmark
 from fsslib.data.episode_files import read_episode_file
 from fsslib.data.loading import TrainingEpisodes
 from fsslib.data.registry import load_benchmark
-from fsslib.data.sampler import ClassSplit, EpisodeSampler, EpisodeSpec, test_episodes
+from fsslib.data.sampler import EpisodeSpec, test_episodes
 from fsslib.encoders.pass_cache import Cache
 from fsslib.encoders.stages import StageBackbone
 from fsslib.encoders.storage import halved
-from fsslib.encoders.weights import seen_by
 from fsslib.evaluation.absence import absence
 from fsslib.evaluation.episode_table import write_table
 from fsslib.evaluation.evaluator import Scores, evaluate
@@ -32,14 +30,14 @@ from fsslib.methods import FewShotSegmenter
 from fsslib.methods.n_way import OneVersusRest
 from fsslib.methods.shipped import save_head
 from fsslib.runs.assembly import assemble, encoder_cache
-from fsslib.runs.config import command_of, portable
+from fsslib.runs.config import command_of
 from fsslib.runs.evaluate_config import EvaluateConfig
-from fsslib.runs.heads import head_card
 from fsslib.runs.machine import environment
 from fsslib.runs.processes import in_processes
-from fsslib.runs.provenance import provenance
+from fsslib.runs.result_card import result_card
 from fsslib.runs.results import episodes_beside
 from fsslib.runs.train_config import TrainRunConfig
+from fsslib.runs.validation import validation_lists
 from fsslib.training.loop import train
 from fsslib.training.processes import own_share
 from fsslib.training.recipe import TrainConfig
@@ -134,25 +132,8 @@ class Experiment:
 
     @cached_property
     def _validation_lists(self) -> dict[str, list[EpisodeSpec]]:
-        """Episode lists to look at while training; the first one selects the checkpoint.
-
-        `held_out`: base classes that are not trained on; `base`: classes that are, on images of
-        the val split. Comparing the two shows overfitting to the base classes.
-        """
         count = self.config.training.validation_episodes
-        changes = {"episodes": count, "seed": 1000 + self.protocol.seed}
-        changes |= {"queries": "present", "question": "as_drawn"}
-        protocol = type(self.protocol)(**{**self.protocol.to_dict(), **changes})
-        if self.protocol.selection == "test_fold":
-            return {"novel": test_episodes(self.benchmark, protocol)}
-        lists = {}
-        if self.protocol.held_out:
-            lists["held_out"] = test_episodes(self.benchmark, protocol, "held_out")
-        if not self.benchmark.val_has_base:
-            return lists
-        trained = ClassSplit.of(self.benchmark, protocol).train
-        lists["base"] = listed(EpisodeSampler(self.benchmark, protocol, "val", trained), count)
-        return lists
+        return validation_lists(self.benchmark, self.protocol, count)
 
     def validate(self, method: FewShotSegmenter) -> dict[str, float]:
         """mIoU on each validation list."""
@@ -198,47 +179,9 @@ class Experiment:
         return results
 
     def card(self) -> dict[str, Any]:
-        """What must be known about a result besides its numbers."""
-        oracle = self.protocol.query_labels == "oracle"
-        head = head_card(self.config)
-        about_head = ("run", "git", "training", "selected_step", "protocol")
-        trained = bool(self.training)
-        seen = [(name, seen_by(name, weights)) for name, weights in self.config.encoders]
-        return {
-            "run": self.config.run_name,
-            "method": self.config.method_class.name,
-            "label": self.config.label,
-            "trained": self.config.method_class.trainable,
-            "privileged_query_labels": oracle,
-            "n_way": type(self.method).__name__ if self.protocol.way > 1 else None,
-            "class_names_read": self.config.class_names_read,
-            "guidance": self.config.guided_by,
-            "supervision": self.config.supervision,
-            "encoders_have_seen": {name: what for name, what in seen if what},
-            "licences": {name: what for name, what in self.config.licences if what},
-            "protocol": self.protocol.to_dict(),
-            "protocol_hash": self.protocol.hash,
-            "evaluation_precision": self.config.evaluation_precision,
-            "head": {name: head[name] for name in about_head if name in head} or None,
-            "data": self._data(),
-            "config": portable(self.config),
-            "machine": asdict(self.machine),
-            "provenance": provenance(self.config, self.method, self.benchmark, trained),
-            **self.training,
-            **environment(self.device),
-        }
-
-    def _data(self) -> dict[str, Any]:
-        """What a protocol does not say of the files it met: how many pictures, of which year, the
-        novel classes by name, and those of them that were left out for want of images."""
-        novel = self.benchmark.novel_classes(self.config.fold)
-        left = EpisodeSampler(self.benchmark, self.protocol, "val", novel).left_out
-        return {
-            "year": getattr(self.benchmark, "year", None),
-            "test_pictures": len(self.benchmark.areas("val")),
-            "novel": [self.benchmark.name_of(c) for c in novel],
-            "left_out": [self.benchmark.name_of(c) for c in left],
-        }
+        """What must be known about its result besides the numbers."""
+        card = result_card(self.config, self.method, self.benchmark, bool(self.training))
+        return card | self.training | environment(self.device)
 
 
 def learn(config: TrainRunConfig, folder: Path) -> None:
@@ -260,9 +203,3 @@ def put_down(scores: Scores, desk: Path) -> None:
     """Scores and episodes as files."""
     write_json(desk / SCORES, scores.to_dict())
     write_table(scores.table, desk / EPISODES)
-
-
-def listed(sampler: EpisodeSampler, count: int) -> list[EpisodeSpec]:
-    """`count` balanced episodes of a sampler, a pure function of its protocol."""
-    seed = sampler.protocol.seed
-    return [sampler.balanced(i, np.random.default_rng([seed, 3, i])) for i in range(count)]

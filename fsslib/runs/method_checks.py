@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fsslib.config import ConfigError
-from fsslib.runs.method_config import EMBEDDED_CLIP, MethodGroups
+from fsslib.runs.network_config import EMBEDDED_CLIP, NetworkGroups
 
 
-def require_readable(config: MethodGroups) -> None:
+def require_readable(config: NetworkGroups) -> None:
     """ConfigError for groups that say what is impossible, or what nobody would read."""
     # Each of these is checked by being read.
     _ = config.word_settings, config.clip_weights_of("clip"), config.networks
@@ -28,7 +28,7 @@ def require_readable(config: MethodGroups) -> None:
         raise ConfigError(f"guidance={config.guidance!r}: {config.label!r} reads no support mask")
 
 
-def _require_read(config: MethodGroups) -> None:
+def _require_read(config: NetworkGroups) -> None:
     """ConfigError for what is given and read by nobody."""
     readers = {
         "base": ("base",),
@@ -48,7 +48,7 @@ def _require_read(config: MethodGroups) -> None:
     _require_networks_read(config)
 
 
-def _require_networks_read(config: MethodGroups) -> None:
+def _require_networks_read(config: NetworkGroups) -> None:
     usual = {name: field.default for name, field in type(config).__dataclass_fields__.items()}
     if config.words != usual["words"] and "words" not in config.part_types:
         raise ConfigError(
