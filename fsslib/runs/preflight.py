@@ -1,16 +1,22 @@
 """`--check`: whether a study's runs could start here, under whose licences, and how long they take.
 
 Files are asked for as before a run. Hours are measured: where the benchmark is there, the first
-episodes of its list are answered at full size, by the true architectures, with random weights in
-place of those that are not here yet.
+steps of a training are taken and the first episodes of the list are answered at full size, by the
+true architectures, with random weights in place of those that are not here yet. A training with a
+feature cache is timed with it, an evaluation without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
+from math import exp
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
@@ -23,10 +29,15 @@ from fsslib.grammar import format_group, parse_group
 from fsslib.runs.assembly import assemble, encoder_cache
 from fsslib.runs.config import parse
 from fsslib.runs.evaluate_config import EvaluateConfig
+from fsslib.runs.experiment import Experiment
+from fsslib.runs.job import Job
+from fsslib.runs.studies import jobs_to_run
 from fsslib.runs.study import Study
+from fsslib.runs.train_config import TrainRunConfig
+from fsslib.training.journal import read_journal
 
 TRIED = 2
-"""Episodes that are timed, after one that is not."""
+"""Episodes, and steps of a training, that are timed, after one that is not."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +53,30 @@ class Checked:
     """Of all of its runs, one after the other; None where it could not be tried."""
 
 
-def check(study: Study, rows: Sequence[str] = ()) -> Iterator[Checked]:
-    """Every row, in the order of the file."""
-    jobs = list(study.jobs(rows))
-    for row in dict.fromkeys(job.row for job in jobs):
-        own = [job for job in jobs if job.row == row]
-        config = parse(own[0].template, own[0].parameters)
-        if type(config) is not EvaluateConfig:
-            yield Checked(row, len(own), "a training: no estimate", (), None)
-            continue
-        seconds = _seconds(config)
-        hours = None if seconds is None else seconds * config.test_protocol.episodes * len(own)
-        trouble = _trouble(config)
-        yield Checked(row, len(own), trouble, licences(config), hours and hours / 3600)
+def check(
+    study: Study, rows: Sequence[str] = (), missing: bool = False, published: bool = True
+) -> Iterator[Checked]:
+    """Every row that has runs to make, in the order of the file; see `jobs_to_run` for the
+    arguments."""
+    jobs = jobs_to_run(study, rows, missing, published)
+    for row in study.rows:
+        if own := [job for job in jobs if job.row == row]:
+            yield _checked(own)
+
+
+def _checked(jobs: Sequence[Job]) -> Checked:
+    """The row that these runs are."""
+    first = jobs[0]
+    config = parse(first.template, first.parameters)
+    if not isinstance(config, EvaluateConfig):
+        return Checked(first.row, len(jobs), "a pretraining: no estimate", (), None)
+    if first.needs:
+        others = ", ".join(sorted({name.rsplit("_f", 1)[0] for name in first.needs}))
+        trouble = f"files that runs of {others} make"
+        return Checked(first.row, len(jobs), trouble, licences(config), None)
+    seconds = _seconds(config)
+    hours = None if seconds is None else seconds * len(jobs) / 3600
+    return Checked(first.row, len(jobs), _trouble(config), licences(config), hours)
 
 
 def licences(config: EvaluateConfig) -> tuple[str, ...]:
@@ -86,15 +108,60 @@ def _to_download(name: str, weights: str) -> bool:
 
 
 def _seconds(config: EvaluateConfig) -> float | None:
-    """Of one episode on the config's device."""
+    """Of a run on the config's device: its training, if it is one, and its test list."""
+    tried = _with_what_is_here(config)
+    device = config.machine_config.use(*config.precisions)
     try:
-        benchmark = load_benchmark(config.test_protocol, config.root)
-        specs = test_episodes(benchmark, config.test_protocol)[: TRIED + 1]
-        tried = _with_what_is_here(config)
-        method = assemble(tried, benchmark, tried.test_protocol, encoder_cache(0))
+        seconds = 0.0
+        if isinstance(config, TrainRunConfig):
+            seconds += _seconds_of_training(tried)
+        return seconds + config.test_protocol.episodes * _seconds_of_episode(tried, device)
     except (ConfigError, WeightsError, OSError, ValueError):
         return None
-    device = config.machine_config.use(*config.precisions)
+
+
+def _seconds_of_training(config: TrainRunConfig) -> float:
+    """Its steps, timed in its own loop as long as every picture is new and once again with those
+    that a feature cache holds: a picture is new once."""
+    changes = {"steps": TRIED + 1, "log_every": 1, "warmup": 0, "validate_every": 0, "patience": 0}
+    short = replace(
+        config,
+        recipe=_changed("recipe", config.recipe, changes),
+        protocol=_changed("protocol", config.protocol, {"selection": "last", "held_out": 0}),
+        machine=_changed("machine", config.machine, {"clip_cache": 0}),
+    )
+    with TemporaryDirectory() as folder:
+        experiment = Experiment(short, folder)
+        new = _seconds_of_step(experiment, Path(folder) / "new")
+        again = _seconds_of_step(experiment, Path(folder) / "again")
+        pictures = len(experiment.benchmark.areas("train"))
+    steps, in_step = (
+        config.training.steps,
+        config.training.batch_size * config.way * (config.shot + 1),
+    )
+    different = pictures * (1 - exp(-steps * in_step / pictures))  # of as many drawn one by one
+    return steps * again + different / in_step * max(new - again, 0)
+
+
+def _seconds_of_step(experiment: Experiment, folder: Path) -> float:
+    """In the loop of a training that begins in this folder."""
+    experiment.folder = folder
+    with redirect_stdout(StringIO()):
+        experiment.learn()
+    rows = read_journal(folder / "metrics.jsonl")
+    return (rows[-1]["seconds"] - rows[0]["seconds"]) / TRIED
+
+
+def _changed(parameter: str, text: str, changes: dict[str, Any]) -> str:
+    """A group of parameters with some of them changed."""
+    head, own = parse_group(parameter, text)
+    return format_group(head, own | changes)
+
+
+def _seconds_of_episode(config: EvaluateConfig, device: str) -> float:
+    benchmark = load_benchmark(config.test_protocol, config.root)
+    specs = test_episodes(benchmark, config.test_protocol)[: TRIED + 1]
+    method = assemble(config, benchmark, config.test_protocol, encoder_cache(0))
     times = []
     for spec in specs:
         start = perf_counter()

@@ -47,7 +47,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         parser.add_argument("rows", nargs="*", help="some of its rows (default: all)")
         parser.add_argument("--table", action="store_true", help=f"only show what is {state}")
         parser.add_argument("--missing", action="store_true", help=f"run only what is not {state}")
-        text = "only say what is missing, under whose licences, and how long it would take"
+        text = "only say what its runs lack here, whose licences, and how long they would take"
         parser.add_argument("--check", action="store_true", help=text)
         parser.add_argument("--print", action="store_true", help="only print the commands")
         parser.add_argument("--reference", metavar="ROW", help="show paired differences to it")
@@ -106,15 +106,15 @@ def sweep_command(options: argparse.Namespace) -> int:
 
 def _print(study: Study, options: argparse.Namespace) -> int:
     """The commands, and what a batch system would be given; or what they need."""
+    published = options.command is study_command
     if options.check:
         from fsslib.runs.preflight import check, check_table
 
-        print(check_table(list(check(study, options.rows))))
+        print(check_table(list(check(study, options.rows, options.missing, published))))
         return 0
     from fsslib.runs.studies import jobs_to_run
     from fsslib.runs.sweeps.commands import listing
 
-    published = options.command is study_command
     print(listing(jobs_to_run(study, options.rows, options.missing, published)))
     for system in SYSTEMS:
         if text := getattr(options, system):

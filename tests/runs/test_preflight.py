@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import trees
 
+from fsslib.data.registry import load_benchmark
 from fsslib.encoders.weights import WeightsError
 from fsslib.runs import preflight
 from fsslib.runs.config import parse
 from fsslib.runs.experiment import Experiment
 from fsslib.runs.preflight import check, check_table, licences
+from fsslib.runs.studies import jobs_to_run
 from fsslib.runs.study import Study, load_study
 
 SWEEPS = ("frontier_pascal5i", "frontier_coco20i")
@@ -68,16 +71,55 @@ def test_what_is_missing_is_told(tmp_path):
     assert "No row could be tried." in text
 
 
+PROTOTYPE = {"template": "evaluate", "method": "grid_prototype", "episodes": 3600}
+
+
 def test_hours_are_measured_where_the_data_is(monkeypatch):
-    rows = {"prototype": {"template": "evaluate", "method": "grid_prototype", "episodes": 3600}}
-    study = Study("mine", "a test", rows | {"training": {"method": "pfenet"}}, folds=(0, 1))
-    monkeypatch.setattr(preflight, "_seconds", lambda config: 0.5)
-    prototype, training = check(study)
-    assert prototype.trouble == "" and prototype.runs == 2 and prototype.hours == 1
-    assert training.hours is None
+    tested = PROTOTYPE | {"method": "pfenet", "head": "@training/head.safetensors"}
+    rows = {"prototype": PROTOTYPE, "training": {"method": "pfenet"}, "tested": tested}
+    study = Study("mine", "a test", rows, folds=(0, 1))
+    monkeypatch.setattr(preflight, "_seconds", lambda config: 1800)
+    prototype, training, tested = check(study)
+    assert prototype.trouble == training.trouble == ""
+    assert prototype.runs == training.runs == 2 and prototype.hours == training.hours == 1
+    assert tested.hours is None and tested.trouble == "files that runs of training make"
     monkeypatch.undo()
     first = next(iter(check(study, ["prototype"])))
     assert 0 < first.hours < 10
+
+
+def test_a_training_is_its_steps_and_its_test_list(monkeypatch):
+    """A picture is new to a feature cache once."""
+    row = {"method": "pfenet", "steps": 6000, "train_batch_size": 8, "episodes": 10}
+    study = Study("mine", "a test", {"training": row}, folds=(0,), always={"feature_cache": 40})
+    steps = {"new": 3.0, "again": 1.0}
+    monkeypatch.setattr(preflight, "_seconds_of_step", lambda _, folder: steps[folder.name])
+    monkeypatch.setattr(preflight, "_seconds_of_episode", lambda *_: 5.0)
+    (job,) = study.jobs()
+    config = parse(job.template, job.parameters)
+    pictures = len(load_benchmark(config.test_protocol).areas("train"))
+    drawn = np.random.default_rng(0).integers(pictures, size=6000 * 16)
+    (one,) = check(study)
+    new = len(np.unique(drawn)) / 16
+    assert one.hours * 3600 == pytest.approx(6000 * 1 + new * (3 - 1) + 10 * 5, rel=0.01)
+    study.rows["training"] = row | {"steps": 2}
+    (one,) = check(study)
+    assert one.hours * 3600 == pytest.approx(2 * 3 + 10 * 5, rel=0.01)
+
+
+def test_steps_are_timed_in_the_training_s_own_loop():
+    row = {"method": "pfenet", "held_out": 5, "selection": "held_out_base"}
+    row |= {"validate_every": 5, "steps": 10, "episodes": 5, "train_batch_size": 1}
+    study = Study("mine", "a test", {"training": row}, folds=(0,))
+    (one,) = check(study)
+    assert one.trouble == "" and 0 < one.hours < 1
+
+
+def test_what_is_there_needs_no_hours():
+    study = load_study("main")
+    assert not list(check(study, ["prototype"], missing=True))
+    study = replace(study, name="nobody_published_it", folds=(0,))
+    assert len(list(jobs_to_run(study, ["prototype"], missing=True))) == 1
 
 
 def test_a_clip_is_tried_at_random_and_weights_that_cannot_be_had_stop_no_check(monkeypatch):
