@@ -73,8 +73,9 @@ def study_command(options: argparse.Namespace) -> int:
 
         print(f"written: {shown_path(write_page(options.name))}")
         return 0
+    from fsslib.runs.detail_tables import map_table
     from fsslib.runs.staleness import unrecorded
-    from fsslib.runs.study_tables import map_table, study_results, study_table
+    from fsslib.runs.study_tables import study_results, study_table
 
     if not options.table:
         from fsslib.runs.results_list import write_list

@@ -28,6 +28,7 @@ from typing import Any
 
 from fsslib.config import ConfigError, strict
 from fsslib.files import atomic_path
+from fsslib.runs.detail_tables import ABSENCE, SIZES, absence_table, map_table, size_table
 from fsslib.runs.differences import (
     NEEDS_NEW,
     NO_SUCH_OBJECTS,
@@ -40,15 +41,7 @@ from fsslib.runs.differences import (
 from fsslib.runs.results import mean_and_half, published_folder
 from fsslib.runs.staleness import unrecorded
 from fsslib.runs.study import Page, Study, load_study
-from fsslib.runs.study_tables import (
-    ABSENCE,
-    SIZES,
-    absence_table,
-    map_table,
-    size_table,
-    study_results,
-    study_table,
-)
+from fsslib.runs.study_tables import study_results, study_table
 
 PLACE = re.compile(r"\{(\w+):([^{}]+)\}")
 MISSING = "(not published)"

@@ -15,11 +15,12 @@ from fsslib.runs import provenance, results_list, staleness, studies, study_page
 from fsslib.runs import study as study_files
 from fsslib.runs.__main__ import main
 from fsslib.runs.compare_command import results_of
+from fsslib.runs.detail_tables import size_table
 from fsslib.runs.differences import difference, listing, share_supports
 from fsslib.runs.results import episodes_beside, published_folder, read_results
 from fsslib.runs.results_list import COLUMNS, lines
 from fsslib.runs.study import read_study
-from fsslib.runs.study_tables import size_table, study_table
+from fsslib.runs.study_tables import study_table
 
 ROWS = ("reference", "better", "old", "other_list")
 

@@ -12,19 +12,14 @@ from fsslib.runs import job as jobs
 from fsslib.runs import studies
 from fsslib.runs import study as study_files
 from fsslib.runs.config import parse, parse_card, run_id
+from fsslib.runs.detail_tables import absence_table, map_table
 from fsslib.runs.results import published_folder, seeds_cell
 from fsslib.runs.staleness import MARK
 from fsslib.runs.status import BusyError, RunError
 from fsslib.runs.studies import run_study
 from fsslib.runs.study import load_study, sweeps_folder
 from fsslib.runs.study_page import filled, page
-from fsslib.runs.study_tables import (
-    absence_table,
-    map_table,
-    study_results,
-    study_table,
-    sweep_table,
-)
+from fsslib.runs.study_tables import study_results, study_table, sweep_table
 
 NAMES = sorted(path.stem for path in sweeps_folder().glob("*.yaml"))
 SMALL = {
