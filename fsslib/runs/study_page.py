@@ -15,7 +15,8 @@ reference, with its interval) and `{gain:A,B}` (of A to B, over queries alone wh
 differ), of rows with absent objects as `{auroc:ROW}`, `{believed:ROW}`, `{refused:ROW}`,
 `{marked:ROW}` and `{empty:ROW}` (`evaluation.absence`; the last is mIoU with refused queries left
 empty), and `{points:ROW,MAP}`, the AUROC of a map; all in percent and read from the results: none
-is typed. ROW@0 is a row on its fold 0 alone, ROW@01 on two folds.
+is typed. ROW@0 is a row on its fold 0 alone, ROW@01 on two folds, ROW@OTHER on those that another
+row has; `{folds:ROW}` names a row's own.
 `absence:` and `maps:`, beside `tables:`, have tables of those rows.
 """
 
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError, strict
+from fsslib.data.folds import FOLDS
 from fsslib.files import atomic_path
 from fsslib.runs.detail_tables import ABSENCE, SIZES, absence_table, map_table, size_table
 from fsslib.runs.differences import (
@@ -113,7 +115,7 @@ def filled(text: str, study: Study, results: Results) -> str:
     Raises:
         ConfigError: a kind of number or a row that there is not.
     """
-    kinds = {"score": _score, "fb_iou": _fb_iou, "minus": _minus, "gain": _gain}
+    kinds = {"score": _score, "fb_iou": _fb_iou, "folds": _folds, "minus": _minus, "gain": _gain}
     kinds |= {
         "gain_on_small": partial(_gain, sizes=SMALL),
         "gain_on_large": partial(_gain, sizes=LARGE),
@@ -136,10 +138,25 @@ def filled(text: str, study: Study, results: Results) -> str:
 
 
 def _of(text: str, study: Study, results: Results) -> list[dict[str, Any]]:
-    """The results of ROW, or of the folds that ROW@01 names; empty where there are none."""
+    """The results of ROW, of ROW@01 those on the folds that it names, of ROW@OTHER those on the
+    folds that OTHER has; empty where there are none."""
     row, _, folds = text.partition("@")
     study.require(row)
-    return [r for r in results.get(row, []) if not folds or str(r["fold"]) in folds]
+    own = results.get(row, [])
+    if not folds:
+        return own
+    if not folds.isdecimal():
+        study.require(folds)
+        folds = {str(result["fold"]) for result in results.get(folds, [])}
+    return [result for result in own if str(result["fold"]) in folds]
+
+
+def _folds(results: list[dict[str, Any]]) -> str:
+    """As prose has them: "fold 0", "folds 0 and 1", "four folds"."""
+    *others, last = sorted({result["fold"] for result in results})
+    if len(others) + 1 == FOLDS:
+        return "four folds"
+    return f"folds {', '.join(map(str, others))} and {last}" if others else f"fold {last}"
 
 
 def _score(results: list[dict[str, Any]]) -> str:

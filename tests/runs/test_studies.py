@@ -102,6 +102,30 @@ def test_rows_that_read_the_querys_labels_are_marked(study):
     assert lines[4:] == ["", lines[-1]] and lines[-1].startswith("† ")
 
 
+def test_a_text_names_folds_and_reads_a_row_on_another_s():
+    study = replace(load_study("main"), name="mine")
+    of = {"pfenet": (0.2, 0.4, 0.6, 0.8), "bam": (0.3, 0.5), "hdmnet": (0.1,)}
+    results = {
+        row: [
+            {"fold": fold, "miou": score, "miou_interval": [0.0, 1.0]}
+            for fold, score in enumerate(scores)
+        ]
+        for row, scores in of.items()
+    }
+
+    def text(place):
+        return filled("{" + place + "}", study, results)
+
+    names = [text(f"folds:{row}") for row in of]
+    assert names == ["four folds", "folds 0 and 1", "fold 0"]
+    assert text("folds:pfenet@012") == "folds 0, 1 and 2"
+    scores = [text(f"score:pfenet{on}") for on in ("", "@13", "@bam", "@hdmnet")]
+    assert scores == ["50.0", "60.0", "30.0", "20.0"]
+    assert text("score:pfenet@asgnet") == "(not published)"
+    with pytest.raises(ConfigError, match="nobody"):
+        text("score:pfenet@nobody")
+
+
 def test_absent_objects_have_a_table_and_numbers_for_texts(study, monkeypatch):
     study, _ = study
     work = studies.run
