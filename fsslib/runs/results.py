@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fsslib.data.folds import FOLDS
 from fsslib.files import read_json, runs_folder
 
 SHOWN = {
@@ -115,6 +116,14 @@ def mean_and_half(results: Sequence[dict[str, Any]], score: str = "miou") -> tup
 
 def _mean(results: Sequence[dict[str, Any]], fold: int, score: str) -> float:
     return float(np.mean([r[score] for r in results if r["fold"] == fold]))
+
+
+def folds_text(folds: Iterable[int]) -> str:
+    """As prose has them: "fold 0", "folds 0 and 1", "four folds" (all there are)."""
+    *others, last = sorted(set(folds))
+    if len(others) + 1 == FOLDS:
+        return "four folds"
+    return f"folds {', '.join(map(str, others))} and {last}" if others else f"fold {last}"
 
 
 def fold_heads(folds: Sequence[int]) -> list[str]:

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from fsslib.config import ConfigError, strict
-from fsslib.data.folds import FOLDS
 from fsslib.files import atomic_path
 from fsslib.runs.detail_tables import ABSENCE, SIZES, absence_table, map_table, size_table
 from fsslib.runs.differences import (
@@ -40,7 +39,7 @@ from fsslib.runs.differences import (
     share_supports,
     signed,
 )
-from fsslib.runs.results import mean_and_half, published_folder
+from fsslib.runs.results import folds_text, mean_and_half, published_folder
 from fsslib.runs.staleness import unrecorded
 from fsslib.runs.study import Page, Study, load_study
 from fsslib.runs.study_tables import study_results, study_table
@@ -152,11 +151,7 @@ def _of(text: str, study: Study, results: Results) -> list[dict[str, Any]]:
 
 
 def _folds(results: list[dict[str, Any]]) -> str:
-    """As prose has them: "fold 0", "folds 0 and 1", "four folds"."""
-    *others, last = sorted({result["fold"] for result in results})
-    if len(others) + 1 == FOLDS:
-        return "four folds"
-    return f"folds {', '.join(map(str, others))} and {last}" if others else f"fold {last}"
+    return folds_text(result["fold"] for result in results)
 
 
 def _score(results: list[dict[str, Any]]) -> str:

@@ -15,6 +15,7 @@ from fsslib.evaluation.comparison import Difference, compare
 from fsslib.evaluation.episode_table import EpisodeTable
 from fsslib.evaluation.meter import Meter
 from fsslib.runs.differences import Results, difference, points_text, share_supports
+from fsslib.runs.results import folds_text
 from fsslib.viz.prose import Prose, table
 
 
@@ -48,6 +49,15 @@ def published_gain(a: Results, b: Results) -> Float64[np.ndarray, "3"]:
         ConfigError: no fold in common, or other lists.
     """
     return _points(difference(a, b, share_supports(a, b)).miou)
+
+
+def published_gain_text(a: Results, b: Results) -> str:
+    """The same in words, with the folds that both have and what its interval says:
+    `+1.2 [−0.3, 2.7] points (folds 0 and 1), not distinguishable from zero`."""
+    values = published_gain(a, b)
+    folds = folds_text({result["fold"] for result in a} & {result["fold"] for result in b})
+    negation = "not " if values[1] <= 0 <= values[2] else ""
+    return f"{gain_text(values)} points ({folds}), {negation}distinguishable from zero"
 
 
 def gain_text(values: Float64[np.ndarray, "3"]) -> str:

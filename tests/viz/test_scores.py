@@ -13,6 +13,7 @@ from fsslib.viz.scores import (
     gain_text,
     metered,
     published_gain,
+    published_gain_text,
     score_table,
     score_text,
 )
@@ -70,6 +71,10 @@ def test_a_gain_of_published_rows_is_that_of_the_study():
     assert low < difference < high
     assert published_gain(prototype, maps) == pytest.approx([-difference, -high, -low])
     assert published_gain(five, maps)[0] > 0  # other supports, the same queries
+    text = f"{gain_text(published_gain(maps, prototype))} points (four folds), "
+    assert published_gain_text(maps, prototype) == text + "distinguishable from zero"
+    own = published_gain_text(maps[:2], maps)
+    assert own == "+0.0 [0.0, 0.0] points (folds 0 and 1), not distinguishable from zero"
 
 
 def test_the_table_shows_scores_and_differences_to_one_row(episodes):
