@@ -53,7 +53,7 @@ def drawn(answer: Any, expected: Any) -> Any:
         ours = None
     if theirs.ndim == 1 and 1 < theirs.size <= NUMBERS:
         return _lines(ours, theirs)
-    planes = theirs[None] if theirs.ndim == 2 else theirs
+    planes = theirs.reshape(-1, *theirs.shape[-2:]) if theirs.ndim >= 2 else theirs
     if planes.ndim != 3 or min(planes.shape[1:]) < 2 or len(planes) > CHANNELS:
         return None
     return _maps(None if ours is None else ours.reshape(planes.shape), planes)

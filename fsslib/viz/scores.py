@@ -60,6 +60,14 @@ def published_gain_text(a: Results, b: Results) -> str:
     return f"{gain_text(values)} points ({folds}), {negation}distinguishable from zero"
 
 
+def published_gain_by_fold(a: Results, b: Results) -> str:
+    """The same for each fold by itself: `fold 0 +1.1 [0.8, 1.4]; fold 1 −0.3 [−0.7, 0.1]`."""
+    folds = sorted({result["fold"] for result in a} & {result["fold"] for result in b})
+    pairs = [[[r for r in of if r["fold"] == fold] for of in (a, b)] for fold in folds]
+    texts = [gain_text(published_gain(*pair)) for pair in pairs]
+    return "; ".join(f"fold {fold} {text}" for fold, text in zip(folds, texts, strict=True))
+
+
 def gain_text(values: Float64[np.ndarray, "3"]) -> str:
     """A gain as text, in the form of the studies' tables: `+1.2 [−0.3, 2.7]`."""
     return points_text(*values)

@@ -13,6 +13,7 @@ from fsslib.viz.scores import (
     gain_text,
     metered,
     published_gain,
+    published_gain_by_fold,
     published_gain_text,
     score_table,
     score_text,
@@ -75,6 +76,9 @@ def test_a_gain_of_published_rows_is_that_of_the_study():
     assert published_gain_text(maps, prototype) == text + "distinguishable from zero"
     own = published_gain_text(maps[:2], maps)
     assert own == "+0.0 [0.0, 0.0] points (folds 0 and 1), not distinguishable from zero"
+    parts = published_gain_by_fold(maps, prototype).split("; ")
+    first = gain_text(published_gain(maps[:1], prototype[:1]))
+    assert len(parts) == 4 and parts[0] == f"fold {maps[0]['fold']} {first}"
 
 
 def test_the_table_shows_scores_and_differences_to_one_row(episodes):
