@@ -163,7 +163,8 @@ def _fb_iou(results: list[dict[str, Any]]) -> str:
 
 
 def _minus(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> str:
-    return f"{mean_and_half(a)[0] - mean_and_half(b)[0]:+.1f}"
+    text = f"{mean_and_half(a)[0] - mean_and_half(b)[0]:+.1f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _points(results: list[dict[str, Any]], map_: str) -> str:

@@ -121,6 +121,8 @@ def test_a_text_names_folds_and_reads_a_row_on_another_s():
     assert text("folds:pfenet@012") == "folds 0, 1 and 2"
     scores = [text(f"score:pfenet{on}") for on in ("", "@13", "@bam", "@hdmnet")]
     assert scores == ["50.0", "60.0", "30.0", "20.0"]
+    differences = [text(f"minus:{pair}") for pair in ("hdmnet,bam", "bam,hdmnet")]
+    assert differences == ["\N{MINUS SIGN}30.0", "+30.0"]
     assert text("score:pfenet@asgnet") == "(not published)"
     with pytest.raises(ConfigError, match="nobody"):
         text("score:pfenet@nobody")
