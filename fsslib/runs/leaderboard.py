@@ -4,6 +4,7 @@ surely better; all read from published results and bench tables."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,22 +86,27 @@ def _bench_rows() -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["what"]["batch"])
 
 
+def bench_cost(result: dict[str, Any]) -> dict[str, float] | None:
+    """What the bench has of a result's method on its networks, with its shots, in its smallest
+    batch: `seconds` an episode, `mebibytes` at most, `batch`; None of one with settings of its own.
+    """
+    return _cost(result, _bench_rows())
+
+
 def _cost(result: dict[str, Any], rows: Sequence[dict]) -> dict[str, float] | None:
-    """What the bench has of a result's method on its networks, with its shots; None of one with
-    settings of its own."""
     config, protocol = result["config"], result["protocol"]
     if config.get("parts"):
         return None
     conditions = {"name": config["method"], "prior": config["prior"]}
     conditions |= {"size": protocol["image_size"], "shot": protocol["shot"], "way": protocol["way"]}
-    network = result["run"].rpartition("shot_")[2]
+    network = re.sub(r"_s\d+$", "", result["run"].rpartition("shot_")[2])  # without its seed
     # What reads cells of any encoder is measured on the bench's CLIP.
     conditions["clip" if config.get("encoder") == network else "backbone"] = network
     for row in rows:
         what = row["what"]
         if conditions.items() <= what.items():
             seconds = float(np.median(row["milliseconds"])) / 1000 / row["units"]
-            return {"seconds": seconds, "mebibytes": row["peak_mib"]}
+            return {"seconds": seconds, "mebibytes": row["peak_mib"], "batch": what["batch"]}
     return None
 
 

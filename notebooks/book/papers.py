@@ -17,8 +17,8 @@ from course import HERE, course, drawing, link, section, title
 
 from fsslib.runs.claims import Claims, judge, read_claims
 from fsslib.runs.claims_command import claims_table
-from fsslib.runs.leaderboard import entries
-from fsslib.runs.results import mean_and_half
+from fsslib.runs.leaderboard import bench_cost, entries
+from fsslib.runs.results import folds_text, mean_and_half
 from fsslib.runs.study_tables import study_results
 from fsslib.viz.diagrams import diagram
 
@@ -86,24 +86,48 @@ def methods_page(chapters: dict[str, Any]) -> str:
 def _card(name: str, card: dict[str, Any], chapter: dict[str, Any]) -> str:
     numbers = claims().of[name].value
     front = study_results("frontier")
-    costs = {each.row: each for each in entries({row: front[row] for row in card.get("front", ())})}
+    shipped = entries({row: front[row] for row in card.get("front", ())})
     lines = ["| | |", "| --- | --- |"]
     lines += [
         f"| the paper, {where} | {numbers(key):.1f} |" for where, key in card["paper"].items()
     ]
+    costs = []
     for label, row in card["ours"].items():
         study, _, of = row.partition("/")
-        mean, half = mean_and_half(study_results(study, [of])[of])
-        lines.append(f"| ours, {label} (study `{study}`) | {mean:.1f} ± {half:.1f} |")
+        results = study_results(study, [of])[of]
+        mean, half = mean_and_half(results)
+        on = f"study `{study}`, {folds_text({result['fold'] for result in results})}"
+        lines.append(f"| ours, {label} ({on}) | {mean:.1f} ± {half:.1f} |")
+        costs += _costs(label, results[0])
+    lines += costs
     lines += [
-        f"| cost of `{row}` | {each.seconds:.3f} s an episode, {each.parameters:,} parameters |"
-        for row, each in costs.items()
+        f"| cost of `{each.row}` | {each.seconds:.3f} s an episode, {each.parameters:,} parameters "
+        "trained |"
+        for each in shipped
     ]
     lines.append(f"| told | {card['supervision']} |")
     numbers_of = " → ".join(link(number) for number in chapter["lessons"])
     lines.append(f"| lessons | {numbers_of} |")
     lines.append(f"| what differs from the paper | [its page](papers/{name}.md) |")
     return "\n".join(lines)
+
+
+def _costs(label: str, result: dict[str, Any]) -> list[str]:
+    """What a training of a row took, and what the bench has of its forward pass."""
+    lines = []
+    if result["trained"] and "training" in result:
+        steps, batch = result["training"]["steps"], result["training"]["batch_size"]
+        minutes = result["training_seconds"] / 60
+        lines.append(
+            f"| training of {label}, a fold | {steps:,} steps of {batch} episodes, {minutes:.0f} "
+            f"minutes on {result['device']}, frozen features kept |"
+        )
+    if cost := bench_cost(result):
+        lines.append(
+            f"| forward pass of {label} | {cost['seconds']:.3f} s an episode, in batches of "
+            f"{cost['batch']} |"
+        )
+    return lines
 
 
 def _rows(claim: Any) -> set[str]:

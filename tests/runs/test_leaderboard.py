@@ -67,6 +67,14 @@ def test_seconds_are_the_benchs_where_it_has_the_very_case(bench):
     assert len(figure.axes[0].texts) == sum(entry.benched for entry in board) < 3
 
 
+def test_a_training_s_own_evaluation_has_the_bench_of_its_network(bench):
+    own = result(0.3, run="prototype/scenes10i_f0_1shot_scenes-resnet_s2")
+    cost = leaderboard.bench_cost(own)
+    assert cost == {"seconds": pytest.approx(0.005), "mebibytes": 3.5, "batch": 8}
+    other = result(0.3, run="prototype/scenes10i_f0_1shot_scenes-single_s2")
+    assert leaderboard.bench_cost(other) is None
+
+
 def test_rows_that_lack_a_fold_are_left_out_of_a_board_of_folds(bench):
     rows = {"both": [result(0.3), result(0.5, fold=1)], "first": [result(0.4)]}
     assert [entry.row for entry in entries(rows, (0, 1))] == ["both"]
