@@ -114,11 +114,11 @@ def _lines(ours: np.ndarray | None, theirs: np.ndarray) -> Any:
     if len(theirs) <= FEW:
         _bars(axis, places, ours, theirs)
     else:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.plot(theirs, "o-", ms=5, lw=3, alpha=0.5, label="expected")
         if ours is not None:
             axis.plot(ours, "s--", ms=3, lw=1, label="yours")
     axis.set(xlabel="index", ylabel="value")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     plt.close(figure)
     return figure
@@ -130,6 +130,7 @@ def _bars(axis: Axes, places: np.ndarray, ours: np.ndarray | None, theirs: np.nd
     if ours is not None:
         axis.bar(places + shift, ours, 0.38, label="yours")
     axis.axhline(0, color="0.4", lw=0.8)
+    axis.set_xticks(places)
     axis.set_xlim(-0.6, max(len(places), 4) - 0.4)
 
 

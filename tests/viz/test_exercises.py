@@ -109,11 +109,13 @@ def test_three_maps_are_no_colours(capsys):
 
 
 def test_a_few_numbers_are_bars_and_many_a_line(capsys):
+    two = check(lambda x: 2 * x, lambda x: x, torch.arange(2.0)).axes[0]
     few = check(lambda x: 2 * x, lambda x: x, torch.arange(5.0)).axes[0]
     many = check(lambda x: 2 * x, lambda x: x, torch.arange(40.0)).axes[0]
     assert [len(bars) for bars in few.containers] == [5, 5] and not many.containers
     assert [len(line.get_xdata()) for line in many.lines] == [40, 40]
-    assert all(float(tick).is_integer() for tick in few.get_xticks())
+    assert two.get_xticks().tolist() == [0, 1] and few.get_xticks().tolist() == [0, 1, 2, 3, 4]
+    assert all(float(tick).is_integer() for tick in many.get_xticks())
 
 
 def test_a_slender_matrix_is_drawn_with_tall_cells(capsys):
