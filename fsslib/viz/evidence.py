@@ -103,14 +103,18 @@ def leaderboard_figure(board: Sequence[Entry], title: str) -> Figure:
 
 
 def _brief(name: str) -> str:
-    """A difference's name with a minus sign; where both of its sides are one score of one row's two
-    maps, that row and score are named once: `prior_region − guided_region (qgnet, recall@0.5)`."""
+    """A difference's name with a minus sign; what both of its sides share is named once, after it:
+    `lfss − pfenet (main)`, `prior_region − guided_region (qgnet, recall@0.5)`."""
     sides, minus_sign = name.split(" - "), " \N{MINUS SIGN} "
-    parts = [re.fullmatch(r"(.+):(\w+)\.(.+)", side) for side in sides]
-    if len(parts) == 2 and all(parts):
-        (row, first, score), (other, second, same) = (part.groups() for part in parts)
+    maps = [re.fullmatch(r"(.+):(\w+)\.(.+)", side) for side in sides]
+    if len(maps) == 2 and all(maps):
+        (row, first, score), (other, second, same) = (part.groups() for part in maps)
         if (row, score) == (other, same):
             return f"{first}{minus_sign}{second} ({row}, {score})"
+    studies = [side.partition("/") for side in sides]
+    if len(studies) == 2 and studies[0][:2] == studies[1][:2] and studies[0][1]:
+        (study, _, first), (_, _, second) = studies
+        return f"{first}{minus_sign}{second} ({study})"
     return minus_sign.join(sides)
 
 

@@ -22,6 +22,7 @@ from fsslib.runs.claims import judge, judged, read_claims, signed_terms
 from fsslib.runs.claims_command import claims_table
 from fsslib.runs.results import published_folder
 from fsslib.runs.study import load_study
+from fsslib.viz.evidence import claims_figure
 
 CLAIMS = read_claims()
 
@@ -239,6 +240,13 @@ def test_files_that_are_none_are_named(tmp_path):
     (tmp_path / "claims.yaml").write_text("papers: {x: {title: x, numbers: {a: 3}}}\nclaims: []\n")
     with pytest.raises(ConfigError, match=r"number 'a': 3; expected \[value, place\]"):
         read_claims(tmp_path / "claims.yaml")
+
+
+def test_labels_of_the_figure_name_a_shared_study_once(known):
+    axis = claims_figure([known["P1"]], "P1").axes[0]
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    assert "P1: pfenet+pi_clip \N{MINUS SIGN} pfenet" in labels
+    assert "P1: pfenet+pi_clip \N{MINUS SIGN} pfenet (main)" in labels
 
 
 def test_the_command_prints_one_paper_or_all(capsys):
