@@ -12,7 +12,8 @@ The study's file says what is on it:
 Numbers in texts stand as `{score:ROW}` (mIoU), `{fb_iou:ROW}`, `{minus:A,B}` (A's mIoU minus B's,
 unpaired, where results kept no episodes), `{gain:ROW}` (the paired difference to the row's
 reference, with its interval) and `{gain:A,B}` (of A to B, over queries alone where their supports
-differ), of rows with absent objects as `{auroc:ROW}`, `{believed:ROW}`, `{refused:ROW}`,
+differ), `{ahead:ROW}` and `{ahead:A,B}` (in how many pairs of trainings of one fold and seed the
+first has the higher mIoU: what another seed does, which no interval over queries holds), of rows with absent objects as `{auroc:ROW}`, `{believed:ROW}`, `{refused:ROW}`,
 `{marked:ROW}` and `{empty:ROW}` (`evaluation.absence`; the last is mIoU with refused queries left
 empty), and `{points:ROW,MAP}`, the AUROC of a map; all in percent and read from the results: none
 is typed. ROW@0 is a row on its fold 0 alone, ROW@01 on two folds, ROW@OTHER on those that another
@@ -116,6 +117,7 @@ def filled(text: str, study: Study, results: Results) -> str:
     """
     kinds = {"score": _score, "fb_iou": _fb_iou, "folds": _folds, "minus": _minus, "gain": _gain}
     kinds |= {
+        "ahead": _ahead,
         "gain_on_small": partial(_gain, sizes=SMALL),
         "gain_on_large": partial(_gain, sizes=LARGE),
     }
@@ -128,7 +130,7 @@ def filled(text: str, study: Study, results: Results) -> str:
         if kind not in kinds:
             known = sorted([*kinds, "points"])
             raise ConfigError(f"{match[0]}: expected one of {known} before the colon")
-        if kind.startswith("gain") and len(rows) == 1:
+        if kind.startswith(("gain", "ahead")) and len(rows) == 1:
             rows.append(study.references().get(rows[0], rows[0]))
         chosen = [_of(row, study, results) for row in rows]
         return kinds[kind](*chosen) if all(chosen) else MISSING
@@ -165,6 +167,17 @@ def _fb_iou(results: list[dict[str, Any]]) -> str:
 def _minus(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> str:
     text = f"{mean_and_half(a)[0] - mean_and_half(b)[0]:+.1f}"
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _ahead(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> str:
+    first, second = (
+        {(result["fold"], result["seed"]): result["miou"] for result in row} for row in (a, b)
+    )
+    pairs = first.keys() & second.keys()
+    if not pairs:
+        return MISSING
+    higher = sum(first[pair] > second[pair] for pair in pairs)
+    return f"higher in {higher} of {len(pairs)} pairs of trainings"
 
 
 def _points(results: list[dict[str, Any]], map_: str) -> str:

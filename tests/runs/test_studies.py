@@ -128,6 +128,19 @@ def test_a_text_names_folds_and_reads_a_row_on_another_s():
         text("score:pfenet@nobody")
 
 
+def test_texts_count_the_pairs_of_trainings_in_which_a_row_is_higher():
+    study = load_study("main")
+    of = {"pfenet": (0.4, 0.5, 0.6), "qgnet": (0.5, 0.4)}
+    results = {
+        row: [{"fold": 0, "seed": seed, "miou": miou} for seed, miou in enumerate(scores)]
+        for row, scores in of.items()
+    }
+    assert filled("{ahead:qgnet}", study, results) == "higher in 1 of 2 pairs of trainings"
+    assert filled("{ahead:pfenet,pfenet}", study, results) == "higher in 0 of 3 pairs of trainings"
+    results["bam"] = [{"fold": 0, "seed": 7, "miou": 0.9}]
+    assert filled("{ahead:bam}", study, results) == "(not published)"
+
+
 def test_absent_objects_have_a_table_and_numbers_for_texts(study, monkeypatch):
     study, _ = study
     work = studies.run
