@@ -13,11 +13,12 @@ Numbers in texts stand as `{score:ROW}` (mIoU), `{fb_iou:ROW}`, `{minus:A,B}` (A
 unpaired, where results kept no episodes), `{gain:ROW}` (the paired difference to the row's
 reference, with its interval) and `{gain:A,B}` (of A to B, over queries alone where their supports
 differ), `{ahead:ROW}` and `{ahead:A,B}` (in how many pairs of trainings of one fold and seed the
-first has the higher mIoU: what another seed does, which no interval over queries holds), of rows with absent objects as `{auroc:ROW}`, `{believed:ROW}`, `{refused:ROW}`,
-`{marked:ROW}` and `{empty:ROW}` (`evaluation.absence`; the last is mIoU with refused queries left
-empty), and `{points:ROW,MAP}`, the AUROC of a map; all in percent and read from the results: none
-is typed. ROW@0 is a row on its fold 0 alone, ROW@01 on two folds, ROW@OTHER on those that another
-row has; `{folds:ROW}` names a row's own.
+first has the higher mIoU: what another seed does, which no interval over queries holds), of rows
+with absent objects as `{auroc:ROW}`, `{believed:ROW}`, `{refused:ROW}`, `{marked:ROW}` and
+`{empty:ROW}` (`evaluation.absence`; the last is mIoU with refused queries left empty), and
+`{points:ROW,MAP}`, the AUROC of a map; all in percent and read from the results: none is typed.
+ROW@0 is a row on its fold 0 alone, ROW@01 on two folds, ROW@OTHER on those that another row has;
+`{folds:ROW}` names a row's own.
 `absence:` and `maps:`, beside `tables:`, have tables of those rows.
 """
 
