@@ -37,6 +37,7 @@ from fsslib.runs.differences import (
     NO_SUCH_OBJECTS,
     NoEpisodes,
     NothingLeft,
+    ahead_text,
     difference,
     share_supports,
     signed,
@@ -171,14 +172,7 @@ def _minus(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> str:
 
 
 def _ahead(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> str:
-    first, second = (
-        {(result["fold"], result["seed"]): result["miou"] for result in row} for row in (a, b)
-    )
-    pairs = first.keys() & second.keys()
-    if not pairs:
-        return MISSING
-    higher = sum(first[pair] > second[pair] for pair in pairs)
-    return f"higher in {higher} of {len(pairs)} pairs of trainings"
+    return ahead_text(a, b) or MISSING
 
 
 def _points(results: list[dict[str, Any]], map_: str) -> str:
