@@ -35,8 +35,8 @@ def difference(
     same_supports: bool = True,
     sizes: tuple[float, float] | None = None,
 ) -> Comparison:
-    """How much better the runs `a` are than `b`, on the folds that both have. One seed stands
-    beside several; of several on both sides those count that both have.
+    """How much better the runs `a` are than `b`, on the folds that both have. Of trainings those
+    count whose seeds both have; a run that trained nothing stands beside several.
 
     Args:
         a, b: results of one row each, with their `file`.
@@ -63,14 +63,15 @@ def difference(
 
 def _comparable(a: Results, b: Results, folds: set[int]) -> list[list[dict[str, Any]]]:
     """What of two rows is paired: all of these folds, but only the seeds that both have where both
-    have several, or where they are those of the episodes; if there are any."""
+    were trained or have several, or where seeds are those of the episodes; if there are any."""
     rows: list[list[dict[str, Any]]] = [[], []]
     for fold in folds:
         own = [[result for result in each if _fold(result) == fold] for each in (a, b)]
         seeds = [{_seed(result) for result in runs} for runs in own]
         shared = seeds[0] & seeds[1]
         lists = max(len({r.get("protocol", {}).get("seed") for r in runs}) for runs in own)
-        if shared and (lists > 1 or min(map(len, seeds)) > 1):
+        trained = all("training" in result for runs in own for result in runs)
+        if shared and (trained or lists > 1 or min(map(len, seeds)) > 1):
             own = [[result for result in runs if _seed(result) in shared] for runs in own]
         for row, runs in zip(rows, own, strict=True):
             row.extend(runs)

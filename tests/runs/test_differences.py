@@ -265,7 +265,7 @@ def test_a_page_reads_its_numbers(published, monkeypatch):
 
 
 def test_of_several_seeds_those_count_that_both_have(published):
-    """One stands beside several."""
+    """Where nothing was trained, one stands beside several."""
     folder = published / "small"
     lists = World(5, better=1).lists(np.random.default_rng(3), 100, 5)
     for row, seeds in (("better", (0, 1, 2)), ("reference", (1, 2, 3))):
@@ -282,6 +282,14 @@ def test_of_several_seeds_those_count_that_both_have(published):
     assert whole.seeds == (1, 2)
     assert whole == difference(runs("better", 1, 2), runs("reference", 1, 2))
     assert difference(runs("better", 0), runs("reference", 1, 2, 3)).seeds == (1, 2, 3)
+    assert difference(runs("better", 1), runs("reference", 1, 2, 3)).seeds == (1, 2, 3)
+    trained = [
+        [one | {"training": {"seed": one["seed"]}} for one in row]
+        for row in (runs("better", 1), runs("reference", 1, 2, 3))
+    ]
+    own = difference(*trained)
+    assert own.seeds == (1,) and own == difference(runs("better", 1), runs("reference", 1))
+    assert difference(trained[0], runs("reference", 1, 2, 3)).seeds == (1, 2, 3)
     listed = [
         one | {"protocol": {"fold": 0, "seed": one["seed"]}} for one in runs("better", 0, 1, 2)
     ]
