@@ -4,6 +4,7 @@ picture for pages that have no kernel, and the sentences that their cells write 
 import ast
 import re
 
+import nbformat
 import pytest
 from repository_files import LESSONS, REPORTS, SOLUTIONS, each, outputs, parsed, read
 
@@ -70,6 +71,45 @@ def test_a_sentence_that_was_edited_later_is_noticed():
     source = 'conclude(f"""One *point* more,\n{gain:.1f} in pairs.""")'
     assert list(written_sentences(source)) == ["One point more,", "in pairs."]
     assert "One point more," not in plain("Conclusion. One point less, 0.3 in pairs.")
+
+
+def unanswered(cells):
+    """Predictions without a folded answer before the next one; those that say where it stands
+    later are answered there."""
+    waiting, postponed, left = [], [], []
+    for cell in cells:
+        if cell.cell_type == "code":
+            if "reveal(" in cell.source:
+                (waiting or postponed or [None]).pop()
+            continue
+        for asked in re.findall(r"\*\*Predict(?!\*\* stands).*", cell.source, re.DOTALL):
+            left += waiting
+            later = re.search(r"(?i)answer (below|comes)|cell after the last", asked)
+            waiting, postponed = ([], [*postponed, asked]) if later else ([asked], postponed)
+    return left + waiting + postponed
+
+
+@each(LESSONS)
+def test_predictions_have_folded_answers(path):
+    assert not unanswered(read(path).cells)
+
+
+def test_a_prediction_without_an_answer_is_noticed():
+    def cells(*kinds):
+        sources = {
+            "P": ("markdown", "**Predict:** how many?"),
+            "L": ("markdown", "**Predict:** in which order? (The answer comes with the table.)"),
+            "R": ("code", 'reveal("Two.")'),
+            "C": ("code", 'conclude("Two.")'),
+        }
+        return [
+            nbformat.NotebookNode(cell_type=kind, source=source)
+            for kind, source in (sources[key] for key in kinds)
+        ]
+
+    assert not unanswered(cells(*"PRCPR")) and not unanswered(cells(*"LPRR"))
+    assert len(unanswered(cells(*"PCPR"))) == 1 and len(unanswered(cells(*"PRPC"))) == 1
+    assert len(unanswered(cells(*"LPR"))) == 1
 
 
 @pytest.mark.parametrize("word", ["Dropdown(", "patch_picker", "set_matplotlib_formats"])
