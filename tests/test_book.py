@@ -27,6 +27,17 @@ def test_the_course_is_that_of_the_lessons():
         assert set(route["lessons"]) <= set(needs), route["name"]
 
 
+def test_the_front_page_shows_the_drawings_of_today(monkeypatch):
+    monkeypatch.syspath_prepend(BOOK)
+    import systems
+
+    readme = (ROOT / "README.md").read_text()
+    for name in systems.SYSTEMS:
+        path = BOOK / "drawings" / f"{name}.svg"
+        assert f"]({path.relative_to(ROOT).as_posix()})" in readme
+        assert systems.source(name) in path.read_text(), "run python notebooks/book/systems.py"
+
+
 class Page(HTMLParser):
     """What a page refers to, its anchors, and its pictures without an alternative text."""
 

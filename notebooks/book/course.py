@@ -125,9 +125,10 @@ def _arrow(start: tuple[float, float], end: tuple[float, float]) -> FancyArrowPa
     return FancyArrowPatch(*ends, connectionstyle=f"arc3,rad={bend}", shrinkA=0, shrinkB=0, **style)
 
 
-def drawing(figure: Figure) -> str:
-    """A figure as SVG text."""
+def drawing(figure: Figure, source: str | None = None) -> str:
+    """A figure as SVG text, which says what it was made of."""
+    about = {"Date": None, "Source": source}
     with plt.rc_context({"svg.hashsalt": "fsslib", "svg.fonttype": "path"}):
         buffer = StringIO()
-        figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", facecolor="white", metadata=about)
     return buffer.getvalue()

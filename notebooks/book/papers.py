@@ -13,14 +13,14 @@ from functools import cache
 from typing import Any
 
 import yaml
-from course import HERE, course, drawing, link, section, title
+from course import HERE, course, link, section, title
+from systems import system
 
 from fsslib.runs.claims import Claims, judge, read_claims
 from fsslib.runs.claims_command import claims_table
 from fsslib.runs.leaderboard import bench_cost, entries
 from fsslib.runs.results import folds_text, mean_and_half
 from fsslib.runs.study_tables import study_results
-from fsslib.viz.diagrams import diagram
 
 DIFFERS = "## Where the paper and its code differ"
 
@@ -31,7 +31,7 @@ def paper_pages() -> dict[str, str]:
     pages = {"methods.md": methods_page(papers)}
     for name, chapter in papers.items():
         pages[f"papers/{name}.md"] = paper_page(name, list(chapter["lessons"]))
-        pages[f"papers/{name}.svg"] = drawing(diagram(name))
+        pages[f"papers/{name}.svg"] = system(name)
     return pages
 
 
