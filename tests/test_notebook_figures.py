@@ -82,10 +82,12 @@ def unanswered(cells):
             if "reveal(" in cell.source:
                 (waiting or postponed or [None]).pop()
             continue
-        for asked in re.findall(r"\*\*Predict(?!\*\* stands).*", cell.source, re.DOTALL):
+        for prediction in re.findall(r"\*\*Predict(?!\*\* stands).*", cell.source, re.DOTALL):
             left += waiting
-            later = re.search(r"(?i)answer (below|comes)|cell after the last", asked)
-            waiting, postponed = ([], [*postponed, asked]) if later else ([asked], postponed)
+            later = re.search(r"(?i)answer (below|comes)|cell after the last", prediction)
+            waiting, postponed = (
+                ([], [*postponed, prediction]) if later else ([prediction], postponed)
+            )
     return left + waiting + postponed
 
 
